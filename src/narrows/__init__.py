@@ -1,0 +1,67 @@
+"""narrows: autoencoders for people with data, each held against the simple answer.
+
+Public names are imported when they are first used, so that ``import narrows`` loads neither torch nor scikit-learn.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from narrows._version import __version__
+
+if TYPE_CHECKING:
+    from narrows import corruption, datasets, likelihoods, networks, tables
+    from narrows.autoencoder import Autoencoder
+    from narrows.errors import (
+        DataError,
+        DownloadError,
+        ModelFileError,
+        NarrowsError,
+        NotBetterThanBaselineWarning,
+        TrainingDivergedError,
+    )
+    from narrows.persistence import describe, load
+
+__all__ = [
+    "Autoencoder",
+    "DataError",
+    "DownloadError",
+    "ModelFileError",
+    "NarrowsError",
+    "NotBetterThanBaselineWarning",
+    "TrainingDivergedError",
+    "__version__",
+    "corruption",
+    "datasets",
+    "describe",
+    "likelihoods",
+    "load",
+    "networks",
+    "tables",
+]
+
+_HOMES = {
+    "Autoencoder": "narrows.autoencoder",
+    "DataError": "narrows.errors",
+    "DownloadError": "narrows.errors",
+    "ModelFileError": "narrows.errors",
+    "NarrowsError": "narrows.errors",
+    "NotBetterThanBaselineWarning": "narrows.errors",
+    "TrainingDivergedError": "narrows.errors",
+    "describe": "narrows.persistence",
+    "load": "narrows.persistence",
+}
+_MODULES = {"corruption", "datasets", "likelihoods", "networks", "tables"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    if name in _MODULES:
+        return import_module(f"narrows.{name}")
+    raise AttributeError(f"module 'narrows' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

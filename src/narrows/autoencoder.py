@@ -1,0 +1,426 @@
+"""The autoencoder as a scikit-learn transformer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from narrows import resolution
+from narrows.inference import run_rows
+from narrows.inputs import as_rows, is_path
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Sequence
+
+    import torch
+    from torch import Tensor
+
+    from narrows.corruption import Corruption
+    from narrows.fitting import Fitted
+    from narrows.likelihoods import Likelihood
+    from narrows.networks import Network
+    from narrows.networks.model import EncoderDecoder
+    from narrows.training.optimisers import Optimizer
+    from narrows.training.schedules import Schedule
+
+__all__ = ["Autoencoder"]
+
+
+class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Squeeze rows through a narrow code and rebuild them.
+
+    Takes the place of PCA: ``transform`` gives the codes, ``inverse_transform`` rebuilds rows from codes, both in
+    the data's own units. The default network starts as PCA with a code of the same size and leaves it only where
+    held-out rows say that this is a gain; how it compares is kept in ``baselines_``.
+
+    Parameters
+    ----------
+    n_components : int or "auto", default "auto"
+        Size of the code. ``"auto"``: half the number of columns, rounded up, at most 32.
+    network : Network, "dense", or pair of torch modules, default "dense"
+        What encodes and decodes. ``"dense"`` is ``Dense()``: two hidden layers that correct a linear path which
+        starts at PCA. A pair ``(encoder, decoder)`` of your own modules gets standardised rows.
+    likelihood : Likelihood, "gaussian", "bernoulli" or "auto", default "auto"
+        What a reconstruction costs. ``"gaussian"``, which ``"auto"`` takes, is squared error, kept within the bounds
+        the data shows; ``"bernoulli"`` is binary cross-entropy, for data in 0..1.
+    corruption : Corruption, name, callable or None, default None
+        How the input is spoilt while the clean row stays the target, afresh at each step: for a denoising
+        autoencoder. A function gets float rows in the data's units and a ``torch.Generator``.
+    missing : {"error", "mask"}, default "error"
+        ``"mask"`` takes NaN as not observed: it enters as the column's mean and does not count in the loss.
+    scaling : {"common", "standard", "none"}, default "common"
+        ``"common"`` centres each column and divides all by one number, so that errors count in the data's units, as
+        for PCA: columns of large spread weigh more. ``"standard"`` divides each by its own standard deviation, so
+        that all weigh the same: right for columns of different units. ``"none"`` takes values as they are.
+    optimizer : Optimizer, "auto", "adam", "muon" or "rmsprop", default "auto"
+        ``"auto"`` is Adam.
+    learning_rate : float or "auto", default "auto"
+        The peak rate. ``"auto"`` goes by the number of rows and columns: 0.003 to 0.01 for Adam.
+    schedule : Schedule, "auto" or name, default "auto"
+        How the rate falls: ``"auto"`` is ``Trapezoid()``, constant and then straight down to zero.
+    batch_size : int or "auto", default "auto"
+        Rows in a step: 32 for few rows to 512 for very many.
+    max_epochs : int or "auto", default "auto"
+        Passes over the rows. ``"auto"`` sets a budget of 300 to 6,000 steps.
+    early_stopping : bool, default True
+        Whether to keep the weights that did best on held-out rows, and to stop when they no longer improve.
+    validation_fraction : float or "auto", default "auto"
+        Share of rows held out. ``"auto"``: a tenth, at most 10,000 rows; below 500 rows five folds; and up to 5,000
+        rows the fit is repeated on all rows for as many steps as did best.
+    patience : int or "auto", default "auto"
+        Evaluations without improvement before stopping. ``"auto"``: a third of the budget, or never where
+        ``max_epochs`` is given.
+    max_seconds : float or None, default None
+        Limit on the training time. The schedule then follows the clock, so results depend on the machine.
+    checkpoint : path-like or None, default None
+        A file to which the state of the training is saved now and then. If a fit of the same options and data is cut
+        off, the next ``fit`` goes on from there, with bit-identical results. Removed when the fit is done.
+    checkpoint_seconds : float, default 60
+        Seconds between two savings.
+    device : str, default "auto"
+        ``"auto"`` takes a CUDA device where there is one, otherwise the CPU.
+    random_state : int, RandomState or None, default None
+        Fixes everything random. No global generator is touched.
+    verbose : int, default 0
+        1 shows a progress bar and a summary line; 2 prints each record as well.
+    callbacks : sequence of callables, default ()
+        Each is given the history record of every evaluation, a dictionary; a true answer stops the training.
+
+    Attributes
+    ----------
+    n_components_ : int
+        Size of the code.
+    encoder_, decoder_ : torch.nn.Sequential
+        Plain torch modules from the data's units to codes and back; lift them out as they are.
+    history_ : list of dict
+        One record an evaluation: ``step``, ``epoch``, ``seconds``, ``loss``, ``val_loss``, ``learning_rate``. Losses
+        are per value: for squared error, the mean squared error in the data's units.
+    baselines_ : dict
+        Mean squared error per value of the ``"model"``, of the ``"mean"`` row and of ``"pca"`` with a code of the
+        same size, all on the same ``"rows"`` rows, ``"held_out"`` or not.
+    stayed_linear_ : bool
+        Whether held-out rows saw no gain in leaving PCA, so that the model is PCA (within the data's bounds).
+    stopped_ : str
+        Why the training ended: "budget", "patience", "time", "callback" or "interrupted".
+    n_steps_ : int
+        Training steps behind the final weights.
+    plan_ : dict
+        Optimiser, schedule, learning rate, batch size and budget as they were used.
+    n_features_in_ : int
+        Columns seen in ``fit``.
+    feature_names_in_ : ndarray of str
+        Their names, where the input had names.
+
+    Warns
+    -----
+    NotBetterThanBaselineWarning
+        When the model is not clearly better than PCA or the mean row.
+
+    Raises
+    ------
+    TrainingDivergedError
+        When the loss diverges, also at a tenth of the learning rate.
+
+    Notes
+    -----
+    Input may be an array of any numeric type (uint8 stays uint8 until a batch is drawn), a pandas or polars frame, a
+    CSR matrix, a memory map, or the path of a Parquet, CSV or ``.npy`` file, which is read as a stream.
+
+    Autoencoders as a nonlinear PCA: Kramer 1991; Hinton and Salakhutdinov 2006. A linear autoencoder finds the
+    subspace of PCA: Baldi and Hornik 1989.
+
+    Examples
+    --------
+    >>> import narrows
+    >>> X = narrows.datasets.make_manifold(1000, 10, n_latent=2, random_state=0)
+    >>> model = narrows.Autoencoder(2, random_state=0).fit(X)
+    >>> model.transform(X).shape
+    (1000, 2)
+    >>> model.baselines_["model"] < 0.5 * model.baselines_["pca"]
+    True
+    """
+
+    def __init__(
+        self,
+        n_components: int | str = "auto",
+        *,
+        network: Network | str | tuple[torch.nn.Module, torch.nn.Module] = "dense",
+        likelihood: Likelihood | str = "auto",
+        corruption: Corruption | str | Callable[..., Tensor] | None = None,
+        missing: str = "error",
+        scaling: str = "common",
+        optimizer: Optimizer | str = "auto",
+        learning_rate: float | str = "auto",
+        schedule: Schedule | str = "auto",
+        batch_size: int | str = "auto",
+        max_epochs: int | str = "auto",
+        early_stopping: bool = True,
+        validation_fraction: float | str = "auto",
+        patience: int | str = "auto",
+        max_seconds: float | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_seconds: float = 60.0,
+        device: str = "auto",
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
+        callbacks: Sequence[Callable[[dict[str, Any]], bool | None]] = (),
+    ) -> None:
+        self.n_components = n_components
+        self.network = network
+        self.likelihood = likelihood
+        self.corruption = corruption
+        self.missing = missing
+        self.scaling = scaling
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.schedule = schedule
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.max_seconds = max_seconds
+        self.checkpoint = checkpoint
+        self.checkpoint_seconds = checkpoint_seconds
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+        self.callbacks = callbacks
+
+    def fit(self, X: Any, y: Any = None) -> Autoencoder:  # noqa: ARG002
+        """Fit to rows.
+
+        Parameters
+        ----------
+        X : array-like, frame, CSR matrix or path, shape (n, n_features)
+            The rows.
+        y : ignored
+            For scikit-learn's pipelines.
+
+        Returns
+        -------
+        Autoencoder
+            This object. Ctrl-C ends the training early and keeps the best weights so far.
+        """
+        from narrows.baselines import warn_if_not_better
+        from narrows.fitting import fit_model
+        from narrows.reporting import watch
+
+        resolution.check_options(self)
+        # Missing and infinite values are found while the rows are measured, in the same pass.
+        given = as_rows(self, X, reset=True, allow_missing=self.missing == "mask", check_finite=not is_path(X))
+        settings = resolution.settings(self, given.rows.n_features)
+        file = resolution.checkpoint_file(self, given.rows, settings)
+        with watch(self, given.rows.n_rows) as monitor:
+            fitted = fit_model(given.rows, settings, monitor, file)
+        if file is not None and fitted.stopped != "interrupted":
+            file.remove()
+        self._take(fitted, settings.n_components)
+        warn_if_not_better(self.baselines_, self.n_components_, stayed=self.stayed_linear_)
+        return self
+
+    def _take(self, fitted: Fitted, n_components: int) -> None:
+        self._set_model(fitted.model, n_components)
+        self.history_ = fitted.history
+        self.baselines_ = fitted.baselines
+        self.stayed_linear_ = fitted.stayed
+        self.stopped_ = fitted.stopped
+        self.n_steps_ = fitted.steps
+        self.plan_ = resolution.plan_record(fitted.plan)
+        self.__dict__.pop("_partial", None)
+
+    def _set_model(self, model: EncoderDecoder, n_components: int) -> None:
+        self._model = model
+        self.encoder_, self.decoder_ = model.encoder, model.decoder
+        self.n_components_ = n_components
+        self._n_features_out = n_components
+
+    def partial_fit(self, X: Any, y: Any = None) -> Autoencoder:  # noqa: ARG002
+        """Take one pass over more rows.
+
+        The first call sets the scale and the linear start from its rows, so give it a fair sample; later calls go on
+        from the state of the optimiser at a constant rate. Nothing is held out.
+
+        Parameters
+        ----------
+        X : array-like, frame, CSR matrix or path, shape (n, n_features)
+            The rows.
+        y : ignored
+            For scikit-learn's pipelines.
+        """
+        from narrows.incremental import Incremental
+
+        first = not hasattr(self, "_partial")
+        resolution.check_options(self)
+        given = as_rows(self, X, reset=first, allow_missing=self.missing == "mask")
+        if first:
+            settings = resolution.settings(self, given.rows.n_features)
+            self._partial = Incremental(given.rows, settings)
+            self.history_: list[dict[str, Any]] = []
+            self.stayed_linear_, self.stopped_ = False, "budget"
+            self.plan_ = resolution.plan_record(self._partial.plan)
+            self._set_model(self._partial.model, settings.n_components)
+        self.history_.append(self._partial.update(given.rows))
+        self.n_steps_ = self._partial.n_steps
+        self.baselines_ = self._partial.compare(given.rows)
+        return self
+
+    def _rows(self, X: Any) -> Any:
+        check_is_fitted(self, "encoder_")
+        return as_rows(self, X, reset=False, allow_missing=self._model.standardise.missing)
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Encode rows: the same for the same row, whatever rows come with it.
+
+        Parameters
+        ----------
+        X : array-like, frame, CSR matrix or path, shape (n, n_features)
+            The rows.
+
+        Returns
+        -------
+        ndarray of shape (n, n_components_)
+            The codes, float32 for float32 and 8- and 16-bit input, otherwise float64.
+        """
+        given = self._rows(X)
+        return run_rows(self._model, given.rows, self.encoder_, (self.n_components_,), given.float_dtype)
+
+    def inverse_transform(self, X: Any) -> np.ndarray:
+        """Decode codes to rows in the data's units.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_components_)
+            The codes.
+
+        Returns
+        -------
+        ndarray of shape (n, n_features_in_)
+        """
+        check_is_fitted(self, "encoder_")
+        rows, dtype = resolution.code_rows(self, X)
+        return run_rows(self._model, rows, self._decode, (self.n_features_in_,), dtype)
+
+    def _decode(self, codes: Tensor) -> Tensor:
+        output = self.decoder_[0](codes.float())
+        return self._model.head.mean(output.double() if codes.element_size() == 8 else output)
+
+    def reconstruct(self, X: Any) -> np.ndarray:
+        """Encode and decode rows.
+
+        Parameters
+        ----------
+        X : array-like, frame, CSR matrix or path, shape (n, n_features)
+            The rows.
+
+        Returns
+        -------
+        ndarray of shape (n, n_features_in_)
+            In the data's units; missing values are filled in.
+        """
+        given = self._rows(X)
+        wide = given.float_dtype == np.float64
+
+        def rebuild(block: Tensor) -> Tensor:
+            output = self._model.output(self._model.standardise(block))
+            return self._model.head.mean(output.double() if wide else output)
+
+        return run_rows(self._model, given.rows, rebuild, (self.n_features_in_,), given.float_dtype)
+
+    def reconstruction_error(self, X: Any, *, per_feature: bool = False) -> np.ndarray:
+        """Measure how far rows are from their reconstruction.
+
+        Parameters
+        ----------
+        X : array-like, frame, CSR matrix or path, shape (n, n_features)
+            The rows.
+        per_feature : bool, default False
+            Whether to return each value's squared error rather than the row's mean.
+
+        Returns
+        -------
+        ndarray of shape (n,) or (n, n_features_in_)
+            Squared errors in the data's units; in standard deviations of each column with ``scaling="standard"``.
+            Missing values have NaN and do not count in the mean.
+        """
+        given = self._rows(X)
+        model = self._model
+        unit = model.standardise.scale64 if model.standardise.scale64.numel() > 1 else 1.0
+
+        def measure(block: Tensor) -> Tensor:
+            exact = block.double()
+            mean = model.head.mean(model.output(model.standardise(block)).double())
+            error = ((mean - exact) / unit).square()
+            return error if per_feature else error.nanmean(1)
+
+        shape = (self.n_features_in_,) if per_feature else ()
+        return run_rows(model, given.rows, measure, shape, np.dtype(np.float64))
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Score rows by the likelihood: higher is better rebuilt.
+
+        Parameters
+        ----------
+        X : array-like, frame, CSR matrix or path, shape (n, n_features)
+            The rows.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            Minus the cost per value: minus the mean squared error in the data's units, or minus the cross-entropy.
+        """
+        given = self._rows(X)
+        model = self._model
+        factor = model.head.unit / self.n_features_in_
+
+        def score(block: Tensor) -> Tensor:
+            z = model.standardise(block)
+            return -factor * model.head.row_cost(model.output(z), block, z).double()
+
+        return run_rows(model, given.rows, score, (), np.dtype(np.float64))
+
+    def score(self, X: Any, y: Any = None) -> float:  # noqa: ARG002
+        """Return the mean of :meth:`score_samples`, for model selection.
+
+        Parameters
+        ----------
+        X : array-like, frame, CSR matrix or path, shape (n, n_features)
+            The rows.
+        y : ignored
+            For scikit-learn's pipelines.
+        """
+        return float(self.score_samples(X).mean())
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted model to one file, whole or not at all; :func:`narrows.load` reads it.
+
+        Parameters
+        ----------
+        path : path-like
+            The file. An old one stays whole if the new one cannot be written.
+        """
+        from narrows.persistence import save
+
+        check_is_fitted(self, "encoder_")
+        save(self, path)
+
+    def _to_file(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        return resolution.to_file(self)
+
+    @classmethod
+    def _from_file(cls, metadata: dict[str, Any], tensors: dict[str, Tensor], *, network: Any, device: str) -> Autoencoder:
+        return resolution.from_file(cls, metadata, tensors, network=network, device=device)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "encoder_")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = self.missing == "mask"
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags

@@ -1,0 +1,115 @@
+"""Corruption: how an input is spoilt before it is encoded, for a denoising autoencoder.
+
+The network sees the corrupted row and is asked for the clean one, with fresh corruption at each step (Vincent et
+al. 2008, *Extracting and composing robust features with denoising autoencoders*). Corruption acts in the data's
+own units, before anything is scaled.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from narrows.options import Option
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+__all__ = ["Corruption", "Gaussian", "Masking", "SaltAndPepper"]
+
+
+def _check_share(value: float, name: str) -> None:
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name} must lie between 0 and 1, got {value!r}")
+
+
+@dataclass(frozen=True)
+class Corruption(Option):
+    """The family of corruptions; a function ``f(x, generator) -> x`` on float tensors serves as well."""
+
+    def apply(self, x: Tensor, generator: Generator) -> Tensor:
+        """Return a corrupted copy of ``x``.
+
+        Parameters
+        ----------
+        x : Tensor of float, shape (rows, n_features)
+            Clean rows in the data's units; left as they are.
+        generator : torch.Generator
+            The only source of randomness.
+        """
+        raise TypeError(f"{type(self).__name__} does not corrupt anything")
+
+
+@dataclass(frozen=True)
+class Gaussian(Corruption):
+    """Add independent normal noise.
+
+    Parameters
+    ----------
+    sigma : float, default 0.1
+        Standard deviation, in the data's units (25 for a photograph in 0..255, 0.1 for one in 0..1).
+    """
+
+    sigma: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not self.sigma >= 0:
+            raise ValueError(f"sigma must be 0 or more, got {self.sigma!r}")
+
+    def apply(self, x: Tensor, generator: Generator) -> Tensor:
+        """Return ``x`` with noise added."""
+        import torch
+
+        return torch.empty_like(x).normal_(0.0, self.sigma, generator=generator).add_(x)
+
+
+@dataclass(frozen=True)
+class Masking(Corruption):
+    """Set a share of the values to zero.
+
+    Parameters
+    ----------
+    p : float, default 0.3
+        The chance of each value to be set to zero.
+    """
+
+    p: float = 0.3
+
+    def __post_init__(self) -> None:
+        _check_share(self.p, "p")
+
+    def apply(self, x: Tensor, generator: Generator) -> Tensor:
+        """Return ``x`` with some values zero."""
+        import torch
+
+        return x * (torch.empty_like(x).uniform_(generator=generator) >= self.p)
+
+
+@dataclass(frozen=True)
+class SaltAndPepper(Corruption):
+    """Set a share of the values to one of the two extremes, each with the same chance.
+
+    Parameters
+    ----------
+    p : float, default 0.3
+        The chance of each value to be replaced.
+    low, high : float, default 0 and 1
+        The extremes, in the data's units (0 and 255 for 8-bit images).
+    """
+
+    p: float = 0.3
+    low: float = 0.0
+    high: float = 1.0
+
+    def __post_init__(self) -> None:
+        _check_share(self.p, "p")
+        if not self.low <= self.high:
+            raise ValueError(f"low must not be above high, got {self.low!r} and {self.high!r}")
+
+    def apply(self, x: Tensor, generator: Generator) -> Tensor:
+        """Return ``x`` with some values at an extreme."""
+        import torch
+
+        draw = torch.empty_like(x).uniform_(generator=generator)
+        peppered = torch.where(draw < self.p / 2, torch.full_like(x, self.low), x)
+        return torch.where(draw >= 1 - self.p / 2, torch.full_like(x, self.high), peppered)

@@ -1,0 +1,16 @@
+"""Named public data sets, checked and kept, and generators of made-up data.
+
+:func:`load` gives a :class:`Dataset`; :func:`names` lists what there is and :func:`describe` says what one is
+before anything is fetched. A file is looked for in the folder the environment variable ``NARROWS_DATA``
+names, then among those fetched before (in ``NARROWS_CACHE``, or the user's cache folder), and only then
+downloaded. Wherever it came from, its content is checked.
+"""
+
+from __future__ import annotations
+
+from narrows.datasets.dataset import Dataset
+from narrows.datasets.generators import make_manifold
+from narrows.datasets.loading import describe, load, names
+from narrows.datasets.records import Record, RemoteFile
+
+__all__ = ["Dataset", "Record", "RemoteFile", "describe", "load", "make_manifold", "names"]

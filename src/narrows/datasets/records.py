@@ -1,0 +1,118 @@
+"""What is known of each data set: where its files are, what they must contain, on what terms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["RECORDS", "Record", "RemoteFile"]
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file of a data set.
+
+    Attributes
+    ----------
+    name : str
+        Its name on the server, ending in ``.gz``.
+    md5_content : str or None
+        MD5 of what it holds once unpacked. Files that were unpacked, or packed anew, can be checked with it.
+    md5_file : str or None
+        MD5 of the packed file. Where only this is known, no file but the original one is accepted.
+    """
+
+    name: str
+    md5_content: str | None = None
+    md5_file: str | None = None
+
+
+@dataclass(frozen=True)
+class Record:
+    """A data set before it is loaded.
+
+    Attributes
+    ----------
+    name : str
+        What :func:`narrows.datasets.load` calls it; also the name of its folder.
+    summary : str
+        One line for people.
+    n_train, n_test : int
+        Rows.
+    shape : tuple of int
+        The shape of a row.
+    licence, citation : str
+        On what terms it may be used, and how to cite it.
+    megabytes : float
+        What a download takes, in units of 1,000,000 bytes; 0 for an embedded set.
+    addresses : tuple of str
+        Folders on the web that hold the files, in the order they are tried; empty for an embedded set.
+    files : tuple of RemoteFile
+        Training images, training labels, test images, test labels.
+    """
+
+    name: str
+    summary: str
+    n_train: int
+    n_test: int
+    shape: tuple[int, ...]
+    licence: str
+    citation: str
+    megabytes: float = 0.0
+    addresses: tuple[str, ...] = ()
+    files: tuple[RemoteFile, ...] = ()
+
+
+_DIGITS = Record(
+    name="digits",
+    summary="Handwritten digits, small and grey, that come with scikit-learn: no download.",
+    n_train=1437,
+    n_test=360,
+    shape=(8, 8),
+    licence="CC BY 4.0",
+    citation="E. Alpaydin and C. Kaynak (1998). Optical Recognition of Handwritten Digits. UCI Machine "
+    "Learning Repository. https://doi.org/10.24432/C50P49",
+)
+
+_MNIST = Record(
+    name="mnist",
+    summary="Handwritten digits, grey: the usual first test.",
+    n_train=60_000,
+    n_test=10_000,
+    shape=(28, 28),
+    licence="CC BY-SA 3.0",
+    citation="Y. LeCun, L. Bottou, Y. Bengio and P. Haffner (1998). Gradient-based learning applied to "
+    "document recognition. Proceedings of the IEEE 86(11), 2278-2324. https://doi.org/10.1109/5.726791",
+    megabytes=11.6,
+    addresses=(
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
+        "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    ),
+    files=(
+        RemoteFile("train-images-idx3-ubyte.gz", md5_content="6bbc9ace898e44ae57da46a324031adb"),
+        RemoteFile("train-labels-idx1-ubyte.gz", md5_content="a25bea736e30d166cdddb491f175f624"),
+        RemoteFile("t10k-images-idx3-ubyte.gz", md5_content="2646ac647ad5339dbf082846283269ea"),
+        RemoteFile("t10k-labels-idx1-ubyte.gz", md5_content="27ae3e4e09519cfbb04c329615203637"),
+    ),
+)
+
+_FASHION_MNIST = Record(
+    name="fashion-mnist",
+    summary="Photographs of clothes, grey, of the same size and number as MNIST, and harder.",
+    n_train=60_000,
+    n_test=10_000,
+    shape=(28, 28),
+    licence="MIT",
+    citation="H. Xiao, K. Rasul and R. Vollgraf (2017). Fashion-MNIST: a novel image dataset for "
+    "benchmarking machine learning algorithms. https://arxiv.org/abs/1708.07747",
+    megabytes=30.9,
+    addresses=("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
+    # Its authors publish the checksums of the packed files only.
+    files=(
+        RemoteFile("train-images-idx3-ubyte.gz", md5_file="8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
+        RemoteFile("train-labels-idx1-ubyte.gz", md5_file="25c81989df183df01b3e8a0aad5dffbe"),
+        RemoteFile("t10k-images-idx3-ubyte.gz", md5_file="bef4ecab320f06d8554ea6380940ec79"),
+        RemoteFile("t10k-labels-idx1-ubyte.gz", md5_file="bb300cfdad3c16e7a12a480ee83cd310"),
+    ),
+)
+
+RECORDS: dict[str, Record] = {record.name: record for record in (_DIGITS, _FASHION_MNIST, _MNIST)}

@@ -1,0 +1,36 @@
+"""The errors and warnings a user of narrows can meet, each one clear sentence."""
+
+from __future__ import annotations
+
+__all__ = [
+    "DataError",
+    "DownloadError",
+    "ModelFileError",
+    "NarrowsError",
+    "NotBetterThanBaselineWarning",
+    "TrainingDivergedError",
+]
+
+
+class NarrowsError(Exception):
+    """Anything narrows refuses to do, with the reason; the base of its other errors."""
+
+
+class DataError(NarrowsError, ValueError):
+    """Data that cannot be read or used as it is: the message says what and where."""
+
+
+class DownloadError(NarrowsError, OSError):
+    """A data set that could not be fetched, or whose content is not what it should be."""
+
+
+class ModelFileError(NarrowsError, ValueError):
+    """A file that is not a whole narrows model: foreign, damaged, newer, or of another kind."""
+
+
+class TrainingDivergedError(NarrowsError, RuntimeError):
+    """A loss that became infinite or not a number, also at the lower rate it was retried with."""
+
+
+class NotBetterThanBaselineWarning(UserWarning):
+    """The model is no better, on held-out rows, than a trivial answer: the message names the numbers."""

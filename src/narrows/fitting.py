@@ -1,0 +1,369 @@
+"""How an autoencoder is fitted: measure, hold out, start at PCA, train, choose, perhaps refit, compare.
+
+The estimators above hand in rows and settings; the loop below trains. With a network that starts at PCA, held-out
+rows decide whether it leaves PCA at all: it does so only for a gain they can tell from chance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from narrows.baselines import simple_errors, squared_error
+from narrows.likelihoods import GaussianHead, Likelihood
+from narrows.networks import Network, Standardise, Start
+from narrows.networks.model import EncoderDecoder
+from narrows.planning import Budget, Split, make_plan, make_split
+from narrows.training.loop import Hooks, Outcome, Plan, train
+from narrows.training.moments import Moments, measure, principal_components
+from narrows.training.objective import LossParts
+from narrows.training.optimisers import FlatParameters
+from narrows.training.streams import StreamRows
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+    from narrows.training.checkpoint import CheckpointFile
+    from narrows.training.rows import Rows
+
+__all__ = ["Fitted", "Monitor", "Settings", "build_model", "fit_model"]
+
+EVALUATION_ROWS = 1024
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All options of a fit, resolved."""
+
+    n_components: int
+    network: Network
+    likelihood: Likelihood
+    corrupt: Callable[[Tensor, Generator], Tensor] | None
+    missing: bool
+    scaling: str
+    budget: Budget
+    validation_fraction: float | None
+    early_stopping: bool
+    device: torch.device
+    seed: int
+    names: list[str] | None
+
+
+@dataclass
+class Monitor:
+    """Who watches a fit: told of each run, step and record."""
+
+    on_run: Callable[[str, Plan, int], None] = lambda name, plan, n_runs: None  # noqa: ARG005
+    on_step: Callable[[int], None] = lambda rows: None  # noqa: ARG005
+    on_record: Callable[[dict[str, Any]], bool | None] = lambda record: None  # noqa: ARG005
+
+
+@dataclass
+class Fitted:
+    """What a fit gives.
+
+    Attributes
+    ----------
+    model : EncoderDecoder
+        The fitted pipeline.
+    history : list of dict
+        One record an evaluation; losses per value, in the data's units.
+    baselines : dict
+        Squared error of the model, the mean row and PCA on the same rows.
+    stayed : bool
+        Whether the model is still the linear start.
+    stopped : str
+        Why the training ended.
+    plan : Plan
+        How it was trained.
+    steps : int
+        Steps behind the final weights.
+    """
+
+    model: EncoderDecoder
+    history: list[dict[str, Any]]
+    baselines: dict[str, Any]
+    stayed: bool
+    stopped: str
+    plan: Plan
+    steps: int
+
+
+class Reconstruction:
+    """The objective of an autoencoder: the cost of rebuilding clean rows from, perhaps, corrupted ones.
+
+    Parameters
+    ----------
+    model : EncoderDecoder
+        What is trained.
+    corrupt : callable, optional
+        From float rows in the data's units and a generator to corrupted rows.
+    """
+
+    def __init__(self, model: EncoderDecoder, corrupt: Callable[[Tensor, Generator], Tensor] | None = None) -> None:
+        self.model = model
+        self.corrupt = corrupt
+
+    def __call__(self, batch: Tensor, generator: Generator | None) -> LossParts:
+        """Return the cost of each row; without a generator the input is not corrupted."""
+        standardise = self.model.standardise
+        z = standardise(batch)
+        seen = z
+        if self.corrupt is not None and generator is not None:
+            floats = batch if batch.is_floating_point() else batch.float()
+            seen = standardise(self.corrupt(floats, generator))
+        return LossParts({"reconstruction": self.model.head.row_cost(self.model.output(seen), batch, z)})
+
+
+@dataclass
+class _Run:
+    """One training: its model, what it started from, and how it went."""
+
+    model: EncoderDecoder
+    start: Start
+    plan: Plan
+    outcome: Outcome
+    held_out: Rows | None = None
+    flat: FlatParameters = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.flat = FlatParameters(self.model)
+
+    def load(self, values: Tensor) -> None:
+        self.flat.assign(values)
+
+
+def fit_model(rows: Rows, settings: Settings, monitor: Monitor, file: CheckpointFile | None = None) -> Fitted:
+    """Fit an autoencoder to rows.
+
+    Parameters
+    ----------
+    rows : Rows
+        All rows.
+    settings : Settings
+        The options.
+    monitor : Monitor
+        Who is told.
+    file : CheckpointFile, optional
+        Where to save the state now and then.
+    """
+    split = make_split(rows.n_rows, settings.validation_fraction, starts_linear=settings.network.starts_linear)
+    parts = _split_rows(rows, split, settings.seed)
+    everything = [measure(part, allow_missing=settings.missing, names=settings.names) for pair in parts for part in pair]
+    if split.folds == 0:
+        return _fit_all(rows, everything[0], settings, monitor, file)
+    whole = everything[0].merge(everything[1])
+    n_runs = split.folds + split.refit
+    runs = []
+    for number, (train_rows, held_out) in enumerate(parts):
+        name = f"fold {number + 1}" if split.folds > 1 else "fit"
+        moments = everything[2 * number]
+        runs.append(_train(name, train_rows, held_out, moments, whole, settings, monitor, file, n_runs=n_runs))
+        if runs[-1].outcome.stopped in ("interrupted", "callback"):
+            break
+    best, stayed = _choose(runs, settings)
+    baselines = _compare(runs, best)
+    history = _joint_history(runs)
+    stopped = runs[-1].outcome.stopped
+    single = runs[0]
+    if stayed:
+        model, _ = build_model(rows, whole, whole, settings)
+    elif split.refit and stopped not in ("interrupted", "callback", "time"):
+        stop_at = single.outcome.evaluated[best]
+        again = _train("refit", rows, None, whole, whole, settings, monitor, file, n_runs=n_runs, repeat=(single.plan, stop_at))
+        model = again.model
+        if again.outcome.stopped == "interrupted":
+            stopped = "interrupted"
+            model, _ = build_model(rows, whole, whole, settings)
+    else:
+        single.load(single.outcome.values if not settings.early_stopping else single.outcome.best_values)
+        single.flat.release()
+        model = single.model
+    steps = 0 if stayed else single.outcome.evaluated[best]
+    return Fitted(model.eval(), _in_units(history, model), _in_units_squared(baselines, model), stayed, stopped, single.plan, steps)
+
+
+def _fit_all(rows: Rows, moments: Moments, settings: Settings, monitor: Monitor, file: CheckpointFile | None) -> Fitted:
+    """Fit without held-out rows: too few of them, or the user wants none."""
+    plan_only = settings.network.starts_linear and (rows.n_rows < 10 and settings.validation_fraction is None)
+    if plan_only or not bool((moments.variance > 0).any()):
+        model, start = build_model(rows, moments, moments, settings)
+        plan = replace(_plan(rows, model, settings, evaluated=False), steps=0)
+        run = _Run(model, start, plan, Outcome(stopped="budget"))
+    else:
+        run = _train("fit", rows, None, moments, moments, settings, monitor, file, n_runs=1)
+        run.flat.release()
+    error = squared_error(rows, run.model, run.model.standardise.scale64)
+    baselines = {"model": error, **simple_errors(rows, run.model.standardise, run.start)}
+    baselines |= {"held_out": False, "rows": rows.n_rows}
+    stayed = run.plan.steps == 0
+    history = _in_units(run.outcome.history, run.model)
+    measured = _in_units_squared(baselines, run.model)
+    return Fitted(run.model.eval(), history, measured, stayed, run.outcome.stopped, run.plan, run.outcome.step)
+
+
+def _split_rows(rows: Rows, split: Split, seed: int) -> list[tuple[Rows, ...]]:
+    if split.folds == 0:
+        return [(rows,)]
+    if isinstance(rows, StreamRows):
+        return [rows.split(split.held_out, seed)]
+    order = np.random.default_rng(seed).permutation(rows.n_rows)
+    if split.folds == 1:
+        cuts = [np.sort(order[: split.held_out])]
+    else:
+        cuts = [np.sort(part) for part in np.array_split(order, split.folds)]
+    everything = np.arange(rows.n_rows)
+    return [(rows.subset(np.setdiff1d(everything, cut)), rows.subset(cut)) for cut in cuts]  # type: ignore[attr-defined]
+
+
+def build_model(rows: Rows, moments: Moments, whole: Moments, settings: Settings) -> tuple[EncoderDecoder, Start]:
+    """Make the untrained pipeline.
+
+    Parameters
+    ----------
+    rows : Rows
+        Training rows.
+    moments : Moments
+        Of the training rows: they set the scale and the linear start.
+    whole : Moments
+        Of all rows: they show the values' bounds.
+    settings : Settings
+        The options.
+    """
+    variance = moments.variance
+    ones = torch.ones_like(variance)
+    if settings.scaling == "none":
+        shift, scale = torch.zeros_like(variance), ones
+    elif settings.scaling == "standard":
+        shift, scale = moments.mean, torch.where(variance > 0, variance.sqrt(), ones)
+    else:
+        common = float(variance.mean()) ** 0.5
+        shift, scale = moments.mean, ones * (common if common > 0 else 1.0)
+    components, deviations = principal_components(rows, moments, scale, settings.n_components, settings.seed)
+    start = Start(components, deviations, (moments.mean - shift) / scale, variance.sqrt() / scale)
+    standardise = Standardise(shift, scale, missing=settings.missing)
+    head = settings.likelihood.head(standardise, whole, rows.dtype)
+    generator = torch.Generator().manual_seed(settings.seed)
+    encoder, decoder = settings.network.build(start, head, generator)
+    return EncoderDecoder(standardise, encoder, decoder, head).to(settings.device), start
+
+
+def _plan(rows: Rows, model: EncoderDecoder, settings: Settings, *, evaluated: bool) -> Plan:
+    n_parameters = sum(p.numel() for p in model.parameters())
+    return make_plan(settings.budget, rows.n_rows, rows.n_features, n_parameters, evaluated=evaluated)
+
+
+def _train(
+    name: str,
+    rows: Rows,
+    held_out: Rows | None,
+    moments: Moments,
+    whole: Moments,
+    settings: Settings,
+    monitor: Monitor,
+    file: CheckpointFile | None,
+    *,
+    n_runs: int,
+    repeat: tuple[Plan, int] | None = None,
+) -> _Run:
+    model, start = build_model(rows, moments, whole, settings)
+    if repeat is None:
+        plan = _plan(rows, model, settings, evaluated=held_out is not None)
+        if not settings.early_stopping or n_runs > 2:
+            plan = replace(plan, patience=None)
+        if plan.max_seconds is not None:
+            plan = replace(plan, max_seconds=plan.max_seconds / n_runs)
+    else:
+        plan = replace(repeat[0], stop_at=repeat[1], patience=None)
+    monitor.on_run(name, plan, n_runs)
+    objective = Reconstruction(model, settings.corrupt)
+    device = settings.device
+
+    def evaluate() -> Tensor:
+        assert held_out is not None
+        blocks = held_out.blocks(EVALUATION_ROWS)
+        return torch.cat([objective(block.to(device), None).total.cpu() for block in blocks])
+
+    unit = model.head.unit / rows.n_features
+
+    def on_record(record: dict[str, Any]) -> bool | None:
+        return monitor.on_record({"run": name, **_scaled(record, unit)})
+
+    outcome = train(
+        model,
+        rows,
+        objective,
+        plan,
+        seed=settings.seed,
+        evaluate=evaluate if held_out is not None else None,
+        hooks=Hooks(monitor.on_step, on_record),
+        checkpoints=file.run(name) if file is not None else None,
+    )
+    return _Run(model, start, plan, outcome, held_out)
+
+
+def _choose(runs: list[_Run], settings: Settings) -> tuple[int, bool]:
+    """Find the evaluation at which to stop, and whether to keep to the linear start instead."""
+    losses = _joint_losses(runs)
+    means = losses.double().mean(1)
+    best = int(means.argmin()) if settings.early_stopping else len(means) - 1
+    if not settings.network.starts_linear or not settings.early_stopping:
+        return best, False
+    gain = (losses[0] - losses[best]).double()
+    error = float(gain.std()) / max(1, len(gain)) ** 0.5 if len(gain) > 1 else 0.0
+    stayed = best == 0 or float(gain.mean()) <= 2 * error
+    return (0, True) if stayed else (best, False)
+
+
+def _joint_losses(runs: list[_Run]) -> Tensor:
+    length = min(len(run.outcome.held_out) for run in runs)
+    return torch.stack([torch.cat([run.outcome.held_out[i] for run in runs]) for i in range(length)])
+
+
+def _joint_history(runs: list[_Run]) -> list[dict[str, Any]]:
+    """Average the records of several folds."""
+    if len(runs) == 1:
+        return runs[0].outcome.history
+    joint = []
+    for records in zip(*(run.outcome.history for run in runs), strict=False):
+        mean = {key: float(np.mean([record[key] for record in records])) for key in records[0]}
+        joint.append(mean | {"step": records[0]["step"]})
+    return joint
+
+
+def _compare(runs: list[_Run], best: int) -> dict[str, Any]:
+    """Hold the chosen model against the trivial answers, on the held-out rows of all runs."""
+    sums = {"model": 0.0, "mean": 0.0, "pca": 0.0}
+    n_rows = 0
+    joint = float(_joint_losses(runs)[best].double().mean()) / runs[0].start.n_features
+    for run in runs:
+        assert run.held_out is not None
+        errors = simple_errors(run.held_out, run.model.standardise, run.start)
+        if isinstance(run.model.head, GaussianHead) and not run.model.standardise.missing:
+            errors["model"] = joint
+        else:
+            run.load(run.outcome.best_values)
+            errors["model"] = squared_error(run.held_out, run.model.cpu(), run.model.standardise.scale64.cpu())
+        for name, value in errors.items():
+            sums[name] += value * run.held_out.n_rows
+        n_rows += run.held_out.n_rows
+    return {name: total / n_rows for name, total in sums.items()} | {"held_out": True, "rows": n_rows}
+
+
+def _scaled(record: dict[str, Any], factor: float) -> dict[str, Any]:
+    plain = ("step", "epoch", "seconds", "learning_rate")
+    return {key: value if key in plain else value * factor for key, value in record.items()}
+
+
+def _in_units(history: list[dict[str, Any]], model: EncoderDecoder) -> list[dict[str, Any]]:
+    unit = model.head.unit / len(model.standardise.shift64)
+    return [_scaled(record, unit) for record in history]
+
+
+def _in_units_squared(measured: dict[str, Any], model: EncoderDecoder) -> dict[str, Any]:
+    unit = model.standardise.squared_unit
+    return {key: value * unit if key in ("model", "mean", "pca") else value for key, value in measured.items()}

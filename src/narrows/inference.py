@@ -1,0 +1,60 @@
+"""Running a fitted module over rows: in fixed blocks, so that a row's result does not depend on the others.
+
+Blocks are padded to a multiple of a fixed number of rows, so that one row alone is computed as it would be among a
+million; and nothing is held beyond the input, the result and a block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from narrows.training.rows import Rows
+
+__all__ = ["run_rows"]
+
+PAD_ROWS = 64
+
+
+def run_rows(
+    module: nn.Module, rows: Rows, function: Callable[[Tensor], Tensor], shape: tuple[int, ...], dtype: np.dtype
+) -> np.ndarray:
+    """Apply a function to all rows, a block at a time.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Put in evaluation mode; tells the device.
+    rows : Rows
+        The input.
+    function : callable
+        From a block (m, n_features) to a result (m, ...).
+    shape : tuple of int
+        Shape of one row's result.
+    dtype : numpy.dtype
+        Of the result.
+
+    Returns
+    -------
+    ndarray of shape (n_rows, *shape)
+    """
+    result = np.empty((rows.n_rows, *shape), dtype)
+    device = next((t.device for t in [*module.parameters(), *module.buffers()]), torch.device("cpu"))
+    block_rows = int(np.clip(2**19 // max(1, rows.n_features) // PAD_ROWS * PAD_ROWS, PAD_ROWS, 1024))
+    module.eval()
+    start = 0
+    with torch.no_grad():
+        for block in rows.blocks(block_rows):
+            size = len(block)
+            if size % PAD_ROWS:
+                spare = torch.zeros((-size % PAD_ROWS, block.shape[1]), dtype=block.dtype)
+                block = torch.cat([block, spare])
+            result[start : start + size] = function(block.to(device))[:size].cpu().numpy()
+            start += size
+    return result

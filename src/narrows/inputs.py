@@ -1,0 +1,133 @@
+"""What people hand to an estimator becomes rows: arrays, frames, sparse matrices, and files read as streams."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from narrows.errors import DataError
+from narrows.training.rows import ArrayRows, SparseRows
+from narrows.training.streams import StreamRows
+
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
+
+    from narrows.training.rows import Rows
+
+__all__ = ["Given", "as_rows", "is_path"]
+
+
+@dataclass(frozen=True)
+class Given:
+    """Validated input.
+
+    Attributes
+    ----------
+    rows : Rows
+        The rows, in the data's own type.
+    float_dtype : numpy.dtype
+        Type of what is returned for them: float64 for float64 and wide integers, otherwise float32.
+    """
+
+    rows: Rows
+    float_dtype: np.dtype
+
+
+def is_path(X: Any) -> bool:
+    """Say whether ``X`` names a file."""
+    return isinstance(X, (str, os.PathLike))
+
+
+def as_rows(estimator: BaseEstimator, X: Any, *, reset: bool, allow_missing: bool, check_finite: bool = True) -> Given:
+    """Validate input as scikit-learn does, without copying it or changing its type.
+
+    Parameters
+    ----------
+    estimator : BaseEstimator
+        Whose number and names of features are set (``reset=True``) or compared.
+    X : array-like, sparse matrix, frame or path
+        Rows by columns.
+    reset : bool
+        Whether this is a fit.
+    allow_missing : bool
+        Whether NaN may stand for a missing value.
+    check_finite : bool, default True
+        Whether to look for NaN and infinite values now; a fit that measures the rows finds them itself.
+
+    Raises
+    ------
+    DataError, ValueError, TypeError
+        For anything that cannot be rows of numbers.
+    """
+    if is_path(X):
+        return _from_file(estimator, X, reset=reset)
+    from scipy.sparse import csr_array, issparse
+    from sklearn.utils.validation import validate_data
+
+    _refuse_text_columns(X)
+    finite: bool | str = "allow-nan" if allow_missing else True
+    checked = validate_data(
+        estimator,
+        X,
+        reset=reset,
+        accept_sparse="csr",
+        dtype="numeric",
+        ensure_all_finite=finite if check_finite else False,
+    )
+    if issparse(checked):
+        rows: Rows = SparseRows(csr_array(checked))
+    else:
+        rows = ArrayRows(checked)
+    return Given(rows, _float_dtype(checked.dtype))
+
+
+def _float_dtype(dtype: np.dtype) -> np.dtype:
+    narrow = dtype.kind == "f" and dtype.itemsize <= 4 or dtype.kind in "iub" and dtype.itemsize <= 2
+    return np.dtype(np.float32 if narrow else np.float64)
+
+
+def _from_file(estimator: BaseEstimator, path: str | os.PathLike[str], *, reset: bool) -> Given:
+
+    from sklearn.utils.validation import _check_n_features
+
+    from narrows.tables import open_segments
+
+    source = open_segments(path)
+    if reset:
+        estimator.n_features_in_ = source.n_features
+        if source.columns is not None:
+            estimator.feature_names_in_ = np.asarray(source.columns, dtype=object)
+        elif hasattr(estimator, "feature_names_in_"):
+            del estimator.feature_names_in_
+    else:
+        _check_n_features(estimator, np.empty((1, source.n_features)), reset=False)
+        known = getattr(estimator, "feature_names_in_", None)
+        if source.columns is not None and known is not None and list(known) != list(source.columns):
+            missing = [name for name in known if name not in source.columns]
+            raise DataError(
+                f"{path} does not have the columns of the fit, in their order"
+                + (f": {missing[0]!r} is missing" if missing else "")
+            )
+    return Given(StreamRows(source), _float_dtype(source.dtype))
+
+
+def _refuse_text_columns(X: Any) -> None:
+    """Name the column that is not numeric, where a frame has one."""
+    if hasattr(X, "dtypes") and hasattr(X, "columns") and not hasattr(X, "schema"):
+        from pandas.api.types import is_bool_dtype, is_numeric_dtype
+
+        # Columns of objects may hold numbers: scikit-learn's own check tries them and says what it could not convert.
+        bad = [
+            column
+            for column, dtype in zip(X.columns, X.dtypes, strict=True)
+            if not (is_numeric_dtype(dtype) or is_bool_dtype(dtype) or dtype == object)
+        ]
+    elif hasattr(X, "schema") and hasattr(X, "columns"):
+        bad = [c for c, t in X.schema.items() if not (t.is_numeric() or str(t) == "Boolean")]
+    else:
+        return
+    if bad:
+        raise DataError(f"column {bad[0]!r} is not numeric: leave it out, or turn it into numbers first")

@@ -1,0 +1,69 @@
+"""A network of the user's own: any two torch modules."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from narrows.networks.base import Network, Start
+
+if TYPE_CHECKING:
+    from torch import Generator
+
+    from narrows.likelihoods import Head
+
+__all__ = ["Modules"]
+
+
+@dataclass(frozen=True)
+class Modules(Network):
+    """The user's own encoder and decoder.
+
+    The modules are copied before they are trained, so that a refit starts where they are now. The encoder is given
+    standardised rows (``scaling="none"`` passes them as they are) of shape (rows, n_features) and returns
+    (rows, n_components); the decoder returns (rows, n_features), logits when the likelihood is Bernoulli.
+
+    Parameters
+    ----------
+    encoder, decoder : torch.nn.Module
+        With real parameters, in float32 or what float32 rows can pass through.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> from narrows.networks import Modules
+    >>> network = Modules(nn.Sequential(nn.Linear(64, 8)), nn.Sequential(nn.Linear(8, 64)))
+    """
+
+    encoder: Any = None
+    decoder: Any = None
+
+    def __post_init__(self) -> None:
+        for name in ("encoder", "decoder"):
+            if not isinstance(getattr(self, name), nn.Module):
+                raise TypeError(f"{name} must be a torch.nn.Module, got {getattr(self, name)!r}")
+
+    def build(self, start: Start, head: Head, generator: Generator) -> tuple[nn.Module, nn.Module]:  # noqa: ARG002
+        """Copy the modules and check their shapes with one row of zeros."""
+        encoder, decoder = copy.deepcopy(self.encoder).float(), copy.deepcopy(self.decoder).float()
+        with torch.no_grad():
+            encoder.eval()
+            decoder.eval()
+            code = encoder(torch.zeros(2, start.n_features))
+            if tuple(code.shape) != (2, start.n_components):
+                raise ValueError(
+                    f"the encoder turns (2, {start.n_features}) into {tuple(code.shape)}, "
+                    f"but n_components asks for (2, {start.n_components})"
+                )
+            output = decoder(code)
+        if tuple(output.shape) != (2, start.n_features):
+            raise ValueError(f"the decoder turns a code into {tuple(output.shape)}, not (2, {start.n_features})")
+        return encoder, decoder
+
+    def to_json(self) -> dict[str, Any]:
+        """Say that there are modules; their code cannot be written to a file."""
+        return {"option": "Modules"}

@@ -1,0 +1,208 @@
+"""Dense networks: fully connected layers, by default as a correction to a linear path that starts at PCA.
+
+With the linear path, both halves are the sum of a linear map and a stack of layers::
+
+    z ──┬── linear, starts at the principal components ──────────────┬─+──▶ code
+        └── scale to unit spread, clamp ── layers ── last starts at 0 ┘
+    code ──┬── linear, starts at the same components ────────────────┬─+──▶ output
+           └── scale to unit spread, clamp ── layers ── starts at 0 ──┘
+
+So the untrained network *is* PCA, and training has only what PCA leaves to learn. The layers see clamped values:
+far outside what was trained on they have nothing to say and the linear path carries on alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from narrows.networks.base import Network, Start
+from narrows.networks.layers import linear
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+    from narrows.likelihoods import Head
+
+__all__ = ["ACTIVATIONS", "Dense"]
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "elu": nn.ELU,
+    "gelu": nn.GELU,
+    "identity": nn.Identity,
+    "leaky_relu": nn.LeakyReLU,
+    "relu": nn.ReLU,
+    "sigmoid": nn.Sigmoid,
+    "silu": nn.SiLU,
+    "softplus": nn.Softplus,
+    "tanh": nn.Tanh,
+}
+
+CLAMP = 4.0
+
+
+@dataclass(frozen=True)
+class Dense(Network):
+    """Fully connected layers with a mirrored decoder.
+
+    Parameters
+    ----------
+    hidden : tuple of int or "auto", default "auto"
+        Widths of the encoder's hidden layers, outermost first; the decoder has them in reverse. ``()`` is a linear
+        autoencoder. ``"auto"`` is (256, 128) for 64 columns or more, and (128, 64) for fewer.
+    activation : str, default "silu"
+        Between the layers: one of elu, gelu, identity, leaky_relu, relu, sigmoid, silu, softplus, tanh.
+    code_activation : str, default "identity"
+        On the code. A ReLU code, as often taught, loses what its zeros swallow.
+    output_activation : str, default "identity"
+        On the decoder's output. The likelihood already knows the data's bounds, so this is for networks as taught.
+    linear_path : bool or "auto", default "auto"
+        Whether the layers correct a linear path that starts at PCA. ``"auto"``: where both the code and the output
+        have the identity as activation.
+    init : {"he", "glorot"}, default "he"
+        Start of the weights: normal with variance 2 / inputs (He et al. 2015), or uniform (Glorot and Bengio 2010),
+        the default in Keras. Biases start at zero.
+
+    Examples
+    --------
+    >>> from narrows.networks import Dense
+    >>> Dense(hidden=(128,))
+    Dense(hidden=(128,), activation='silu', code_activation='identity', output_activation='identity', linear_path='auto', init='he')
+    >>> as_taught = Dense((128,), activation="relu", code_activation="relu", output_activation="sigmoid", init="glorot")
+    >>> as_taught.starts_linear
+    False
+    """
+
+    hidden: tuple[int, ...] | str = "auto"
+    activation: str = "silu"
+    code_activation: str = "identity"
+    output_activation: str = "identity"
+    linear_path: bool | str = "auto"
+    init: str = "he"
+
+    def __post_init__(self) -> None:
+        if self.hidden != "auto":
+            widths = (self.hidden,) if isinstance(self.hidden, int) else tuple(self.hidden)
+            if isinstance(self.hidden, str) or not all(isinstance(w, int) and w > 0 for w in widths):
+                raise ValueError(f"hidden must be 'auto' or a tuple of widths such as (256, 128), got {self.hidden!r}")
+            object.__setattr__(self, "hidden", widths)
+        for name in ("activation", "code_activation", "output_activation"):
+            if getattr(self, name) not in ACTIVATIONS:
+                raise ValueError(f"{name} must be one of {', '.join(ACTIVATIONS)}, got {getattr(self, name)!r}")
+        if self.linear_path not in (True, False, "auto"):
+            raise ValueError(f"linear_path must be True, False or 'auto', got {self.linear_path!r}")
+        if self.linear_path is True and not self._plain_ends:
+            raise ValueError("linear_path needs the identity as activation of the code and of the output")
+        if self.init not in ("he", "glorot"):
+            raise ValueError(f"init must be 'he' or 'glorot', got {self.init!r}")
+
+    @property
+    def _plain_ends(self) -> bool:
+        return self.code_activation == "identity" and self.output_activation == "identity"
+
+    @property
+    def startslinear(self) -> bool:
+        """Whether the untrained network already is the linear start."""
+        return self._plain_ends and self.linear_path is not False
+
+    def widths(self, n_features: int) -> tuple[int, ...]:
+        """Return the widths of the encoder's hidden layers for data with this many columns."""
+        if isinstance(self.hidden, str):
+            return (256, 128) if n_features >= 64 else (128, 64)
+        return self.hidden
+
+    def build(self, start: Start, head: Head, generator: Generator) -> tuple[nn.Module, nn.Module]:
+        """Make the encoder and its mirror."""
+        widths = self.widths(start.n_features)
+        linear = self.starts_linear
+        encoder = self._layers((start.n_features, *widths, start.n_components), generator, zero_end=linear)
+        decoder = self._layers((start.n_components, *widths[::-1], start.n_features), generator, zero_end=linear)
+        if not linear:
+            encoder.append(ACTIVATIONS[self.code_activation]())
+            decoder.append(ACTIVATIONS[self.output_activation]())
+            return _without_identities(encoder), _without_identities(decoder)
+        clamp = None if self.activation == "identity" else CLAMP
+        weight, bias = head.linear_start(start.components, start.center)
+        spread = start.deviations.clamp_min(float(start.deviations.max()) * 0.01)
+        spread = torch.where(spread > 0, spread, torch.ones_like(spread))
+        inverse = torch.where(start.spread > 0, 1 / start.spread, torch.zeros_like(start.spread))
+        into = Corrected(
+            linear(start.components.T, -start.center @ start.components),
+            _without_identities(encoder),
+            center=start.center,
+            gain=inverse,
+            clamp=clamp,
+            end=spread,
+        )
+        outof = Corrected(
+            linear(weight, bias),
+            _without_identities(decoder),
+            gain=1 / spread,
+            clamp=clamp,
+        )
+        return into, outof
+
+    def _layers(self, widths: tuple[int, ...], generator: Generator, *, zero_end: bool) -> nn.Sequential:
+        layers = nn.Sequential()
+        for number, (inputs, outputs) in enumerate(pairwise(widths)):
+            last = number == len(widths) - 2
+            weight = torch.empty(outputs, inputs)
+            if last and zero_end:
+                weight.zero_()
+            elif self.init == "he":
+                weight.normal_(0.0, (2 / inputs) ** 0.5, generator=generator)
+            else:
+                limit = (6 / (inputs + outputs)) ** 0.5
+                weight.uniform_(-limit, limit, generator=generator)
+            layers.append(linear(weight, torch.zeros(outputs)))
+            if not last:
+                layers.append(ACTIVATIONS[self.activation]())
+        return layers
+
+
+def _without_identities(layers: nn.Sequential) -> nn.Sequential:
+    return nn.Sequential(*(layer for layer in layers if not isinstance(layer, nn.Identity)))
+
+
+class Corrected(nn.Module):
+    """A linear path plus a stack of layers that corrects it.
+
+    Parameters
+    ----------
+    linear : torch.nn.Linear
+        The path.
+    layers : torch.nn.Module
+        The correction; it sees ``clamp((x - center) * gain)`` and its result is multiplied by ``end``.
+    """
+
+    def __init__(
+        self,
+        linear: nn.Linear,
+        layers: nn.Module,
+        *,
+        center: Tensor | None = None,
+        gain: Tensor,
+        clamp: float | None,
+        end: Tensor | None = None,
+    ) -> None:
+        super().__init__()
+        self.linear = linear
+        self.layers = layers
+        self.clamp = clamp
+        self.register_buffer("center", center.float() if center is not None and bool(center.any()) else None)
+        self.register_buffer("gain", gain.float())
+        self.register_buffer("end", None if end is None else end.float())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return path plus correction."""
+        inner = (x if self.center is None else x - self.center) * self.gain
+        if self.clamp is not None:
+            inner = torch.clamp(inner, -self.clamp, self.clamp)
+        correction = self.layers(inner)
+        if self.end is None:
+            return self.linear(x) + correction
+        return torch.addcmul(self.linear(x), correction, self.end)

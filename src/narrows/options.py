@@ -1,0 +1,102 @@
+"""Options as small values: frozen dataclasses that go to JSON and back.
+
+A choice such as the network, the likelihood or the optimiser is a value with its own settings, for example
+``Dense(hidden=(128,))``, rather than a string to parse. Each kind of choice is a *family*: a base class that its
+members subclass. A member's lower-case name stands for its default value, so ``network="dense"`` is short for
+``network=Dense()``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Self
+
+__all__ = ["Option"]
+
+
+@dataclass(frozen=True)
+class Option:
+    """Base of all option values.
+
+    A direct subclass opens a family; the classes derived from it are the family's members, found by name.
+
+    Examples
+    --------
+    >>> from narrows.corruption import Corruption, Gaussian
+    >>> Corruption.resolve("gaussian") == Gaussian()
+    True
+    >>> Corruption.from_json(Gaussian(0.3).to_json())
+    Gaussian(sigma=0.3)
+    """
+
+    _members: ClassVar[dict[str, type[Option]]] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if Option in cls.__bases__:
+            cls._members = {}
+        else:
+            cls._members[cls.__name__.lower()] = cls
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """Return the names that stand for the default values of this family's members."""
+        return tuple(sorted(cls._members))
+
+    @classmethod
+    def resolve(cls, value: Any) -> Self:
+        """Turn a name or a value of this family into a value.
+
+        Parameters
+        ----------
+        value : str or Option
+            A member's name, in any case, or a value of the family.
+
+        Raises
+        ------
+        ValueError
+            For an unknown name.
+        TypeError
+            For anything that is neither a name nor a value of the family.
+        """
+        if isinstance(value, cls):
+            return value
+        kind = cls.__name__.lower()
+        if isinstance(value, str):
+            member = cls._members.get(value.lower().replace("-", "").replace("_", ""))
+            if member is None:
+                raise ValueError(f"{kind} {value!r} is unknown; known are {', '.join(cls.names())}")
+            return member()  # type: ignore[return-value]
+        raise TypeError(f"{kind} must be a name or a value such as {cls._example()}, got {value!r}")
+
+    @classmethod
+    def _example(cls) -> str:
+        return repr(next(iter(cls._members.values()))()) if cls._members else cls.__name__
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the value as a plain dictionary that JSON can hold."""
+        settings = {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
+        return {"option": type(self).__name__, **settings}
+
+    @classmethod
+    def from_json(cls, record: dict[str, Any]) -> Self:
+        """Build the value that :meth:`to_json` wrote.
+
+        Raises
+        ------
+        ValueError
+            If the record names no member of this family, or has settings that the member lacks.
+        """
+        settings = dict(record)
+        name = str(settings.pop("option", ""))
+        member = cls._members.get(name.lower())
+        if member is None:
+            raise ValueError(f"{name!r} is no {cls.__name__.lower()} known to this version of narrows")
+        known = {f.name for f in fields(member)}
+        if unknown := set(settings) - known:
+            raise ValueError(f"{name} has no setting {sorted(unknown)[0]!r}")
+        return member(**{k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()})  # type: ignore[return-value]
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value

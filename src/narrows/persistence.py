@@ -1,0 +1,105 @@
+"""The model file: a fitted estimator in one file that cannot bite.
+
+The file is a :mod:`narrows.container`: options and fitted values as JSON, weights as tensors. Loading rebuilds the
+network from its options and fills in the weights; nothing in the file is ever executed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from narrows.container import read_tensors, write_tensors
+from narrows.errors import ModelFileError
+
+if TYPE_CHECKING:
+    import os
+
+__all__ = ["describe", "load", "save"]
+
+KIND = "narrows model"
+
+
+def _classes() -> dict[str, Any]:
+    from narrows.autoencoder import Autoencoder
+
+    return {"Autoencoder": Autoencoder}
+
+
+def save(estimator: Any, path: str | os.PathLike[str]) -> None:
+    """Write a fitted estimator to a file, whole or not at all; see ``Autoencoder.save``."""
+    from narrows._version import __version__
+
+    metadata, tensors = estimator._to_file()
+    name = type(estimator).__name__
+    write_tensors(Path(path), KIND, {"class": name, "narrows": __version__, **metadata}, tensors)
+
+
+def load(path: str | os.PathLike[str], *, network: Any = None, device: str = "auto") -> Any:
+    """Load a model that ``save`` wrote.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+    network : Network or pair of torch modules, optional
+        For a model fitted with modules of your own: their code is not in the file, so hand them in again.
+    device : str, default "auto"
+        Where to compute: "auto", "cpu", "cuda", ...
+
+    Returns
+    -------
+    estimator
+        Fitted, of the class that was saved.
+
+    Raises
+    ------
+    DataError
+        If there is no such file.
+    ModelFileError
+        If it is damaged, truncated, foreign, newer than this version, or needs ``network``.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib, numpy as np, narrows
+    >>> X = narrows.datasets.make_manifold(300, 8, n_latent=2, random_state=0)
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "model.narrows"
+    >>> fitted = narrows.Autoencoder(2, random_state=0).fit(X)
+    >>> fitted.save(path)
+    >>> bool(np.array_equal(narrows.load(path).transform(X), fitted.transform(X)))
+    True
+    """
+    path = Path(path)
+    metadata, tensors = read_tensors(path, KIND)
+    known = _classes()
+    name = metadata.get("class")
+    if name not in known:
+        raise ModelFileError(f"{path} holds a {name!r}, which this version of narrows does not know: upgrade narrows")
+    try:
+        return known[name]._from_file(metadata, tensors, network=network, device=device)
+    except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
+        if isinstance(error, ModelFileError):
+            raise
+        raise ModelFileError(f"{path} cannot be made into a model: {error}") from error
+
+
+def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return what a model file says of itself, without building the model.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+
+    Returns
+    -------
+    dict
+        Class, version, options, fitted scalars, feature names, history and baselines.
+
+    Raises
+    ------
+    DataError, ModelFileError
+        As :func:`load`.
+    """
+    metadata, tensors = read_tensors(Path(path), KIND)
+    return metadata | {"n_parameters": sum(t.numel() for name, t in tensors.items() if "64" not in name)}

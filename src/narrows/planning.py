@@ -1,0 +1,145 @@
+"""Defaults that depend on the data: batch size, learning rate, budget, how to hold out.
+
+Chosen on validation splits of tables of 50 to 20,000 rows, and on MNIST; ``bench/`` has the scripts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from narrows.training.loop import Plan
+
+if TYPE_CHECKING:
+    from narrows.training.optimisers import Optimizer
+    from narrows.training.schedules import Schedule
+
+__all__ = ["Budget", "Split", "make_plan", "make_split"]
+
+FEW_ROWS = 500
+"""Below this many rows one held-out tenth says too little: five folds are used instead."""
+
+REFIT_ROWS = 5000
+"""Up to this many rows the held-out ones are worth a second fit on all rows."""
+
+MOST_HELD_OUT = 10_000
+
+EVALUATIONS = 25
+
+FLOP_BUDGET = 2.5e12
+"""Limit on the arithmetic of a default fit: well under a minute on two cores."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a user may set of the training; None leaves it to the defaults."""
+
+    optimizer: Optimizer
+    schedule: Schedule
+    learning_rate: float | None
+    batch_size: int | None
+    max_epochs: int | None
+    patience: int | None
+    max_seconds: float | None
+
+
+@dataclass(frozen=True)
+class Split:
+    """How rows are held out.
+
+    Attributes
+    ----------
+    folds : int
+        1 for a single split, more for cross-validation, 0 for none.
+    held_out : int
+        Rows held out in each.
+    refit : bool
+        Whether the fit is repeated on all rows.
+    """
+
+    folds: int
+    held_out: int
+    refit: bool
+
+
+def make_split(n_rows: int, fraction: float | None, *, starts_linear: bool) -> Split:
+    """Decide how many rows to hold out.
+
+    Parameters
+    ----------
+    n_rows : int
+        All rows.
+    fraction : float or None
+        Share to hold out; None decides by the number of rows, 0 holds none out.
+    starts_linear : bool
+        Whether the network starts at PCA, so that a refit cannot end far from the first fit.
+    """
+    if fraction is not None:
+        held_out = min(int(round(fraction * n_rows)), n_rows - 1)
+        if fraction > 0 and n_rows > 1:
+            held_out = max(1, held_out)
+        return Split(1 if held_out else 0, held_out, refit=False)
+    if n_rows < 10:
+        return Split(0, 0, refit=False)
+    if n_rows < FEW_ROWS and starts_linear:
+        return Split(5, n_rows // 5, refit=True)
+    held_out = min(max(1, n_rows // 10), MOST_HELD_OUT)
+    return Split(1, held_out, refit=starts_linear and n_rows <= REFIT_ROWS)
+
+
+def make_plan(budget: Budget, n_rows: int, n_features: int, n_parameters: int, *, evaluated: bool) -> Plan:
+    """Fill in what the user left open.
+
+    Parameters
+    ----------
+    budget : Budget
+        The user's settings.
+    n_rows, n_features : int
+        Shape of the training rows.
+    n_parameters : int
+        Of the model, for the cost of a step.
+    evaluated : bool
+        Whether there are held-out rows.
+    """
+    batch_size = budget.batch_size or _batch_size(n_rows)
+    batch_size = min(batch_size, n_rows)
+    per_epoch = -(-n_rows // batch_size)
+    if budget.max_epochs is not None:
+        steps = budget.max_epochs * per_epoch
+        evaluate_every = per_epoch * max(1, budget.max_epochs // 100)
+    else:
+        affordable = FLOP_BUDGET / (6.0 * n_parameters * batch_size)
+        steps = int(np.clip(100 * n_rows / batch_size, 300, 6000))
+        steps = int(max(300, min(steps, affordable)))
+        evaluate_every = max(1, steps // EVALUATIONS)
+    patience = budget.patience
+    if patience is None and evaluated and budget.max_epochs is None:
+        patience = EVALUATIONS // 3
+    return Plan(
+        optimizer=budget.optimizer,
+        schedule=budget.schedule,
+        learning_rate=budget.learning_rate or _learning_rate(budget.optimizer, n_rows, n_features),
+        batch_size=batch_size,
+        steps=steps,
+        evaluate_every=evaluate_every,
+        patience=patience if evaluated else None,
+        max_seconds=budget.max_seconds,
+    )
+
+
+def _batch_size(n_rows: int) -> int:
+    for limit, size in ((500, 32), (2000, 64), (20_000, 128), (200_000, 256)):
+        if n_rows < limit:
+            return size
+    return 512
+
+
+def _learning_rate(optimizer: Optimizer, n_rows: int, n_features: int) -> float:
+    """Return the peak rate: narrow and long tables bear a high one, wide and short ones do not."""
+    if type(optimizer).__name__ != "Adam":
+        return optimizer.typical_rate
+    if n_rows < FEW_ROWS:
+        return 3e-3
+    return 1e-2 if n_features < 200 else 5e-3

@@ -1,0 +1,272 @@
+"""From an estimator's parameters to settings, and from a fitted estimator to a file and back.
+
+Here every parameter is checked, once, with a sentence that says what it may be.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import numbers
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from narrows.corruption import Corruption
+from narrows.errors import ModelFileError
+from narrows.fitting import Settings
+from narrows.likelihoods import Gaussian, Likelihood
+from narrows.networks import Modules, Network, Standardise, Start
+from narrows.networks.model import EncoderDecoder
+from narrows.planning import Budget
+from narrows.training.checkpoint import CheckpointFile
+from narrows.training.optimisers import Adam, Optimizer
+from narrows.training.rows import ArrayRows
+from narrows.training.schedules import Schedule, Trapezoid
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from narrows.autoencoder import Autoencoder
+    from narrows.training.loop import Plan
+    from narrows.training.rows import Rows
+
+FAMILIES: dict[str, type] = {
+    "network": Network,
+    "likelihood": Likelihood,
+    "corruption": Corruption,
+    "optimizer": Optimizer,
+    "schedule": Schedule,
+}
+
+_COUNTS = {"n_components": 1, "batch_size": 1, "max_epochs": 1, "patience": 1}
+
+
+def check_options(estimator: Autoencoder) -> None:
+    """Refuse parameters that make no sense, each with one sentence."""
+    for name, least in _COUNTS.items():
+        _check_number(name, getattr(estimator, name), integer=True, low=least, auto=True)
+    _check_number("learning_rate", estimator.learning_rate, low=0, open_low=True, auto=True)
+    _check_number("validation_fraction", estimator.validation_fraction, low=0, high=1, auto=True)
+    _check_number("max_seconds", estimator.max_seconds, low=0, open_low=True, none=True)
+    _check_number("checkpoint_seconds", estimator.checkpoint_seconds, low=0)
+    for name, choices in (("missing", ("error", "mask")), ("scaling", ("common", "standard", "none"))):
+        value = getattr(estimator, name)
+        if value not in choices:
+            raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
+    if not all(callable(callback) for callback in estimator.callbacks):
+        raise TypeError(f"callbacks must be functions of one record, got {estimator.callbacks!r}")
+
+
+def _check_number(
+    name: str,
+    value: Any,
+    *,
+    integer: bool = False,
+    low: float = 0,
+    high: float = float("inf"),
+    open_low: bool = False,
+    auto: bool = False,
+    none: bool = False,
+) -> None:
+    if auto and isinstance(value, str) and value == "auto" or none and value is None:
+        return
+    kind = numbers.Integral if integer else numbers.Real
+    good = isinstance(value, kind) and not isinstance(value, (bool, np.bool_))
+    good = good and (value > low if open_low else value >= low) and (value < high or high == float("inf"))
+    if not good:
+        what = "a whole number" if integer else "a number"
+        span = f" {'above' if open_low else 'of at least'} {low:g}" + (f" and below {high:g}" if high < float("inf") else "")
+        other = " or 'auto'" if auto else " or None" if none else ""
+        raise ValueError(f"{name} must be {what}{span}{other}, got {value!r}")
+
+
+def network_option(value: Any) -> Network:
+    """Turn the ``network`` parameter into an option value; a pair of modules becomes :class:`Modules`."""
+    if isinstance(value, tuple) and len(value) == 2:
+        return Modules(*value)
+    return Network.resolve(value)
+
+
+def settings(estimator: Autoencoder, n_features: int) -> Settings:
+    """Resolve all parameters for data with this many columns."""
+    likelihood = estimator.likelihood
+    return Settings(
+        n_components=_number(estimator.n_components) or min(32, -(-n_features // 2)),
+        network=network_option(estimator.network),
+        likelihood=Gaussian() if likelihood == "auto" else Likelihood.resolve(likelihood),
+        corrupt=_corrupt(estimator.corruption),
+        missing=estimator.missing == "mask",
+        scaling=estimator.scaling,
+        budget=Budget(
+            optimizer=Adam() if estimator.optimizer == "auto" else Optimizer.resolve(estimator.optimizer),
+            schedule=Trapezoid() if estimator.schedule == "auto" else Schedule.resolve(estimator.schedule),
+            learning_rate=_number(estimator.learning_rate),
+            batch_size=_number(estimator.batch_size),
+            max_epochs=_number(estimator.max_epochs),
+            patience=_number(estimator.patience),
+            max_seconds=estimator.max_seconds,
+        ),
+        validation_fraction=_number(estimator.validation_fraction),
+        early_stopping=bool(estimator.early_stopping),
+        device=_device(estimator.device),
+        seed=_seed(estimator.random_state),
+        names=[str(name) for name in getattr(estimator, "feature_names_in_", [])] or None,
+    )
+
+
+def _number(value: Any) -> Any:
+    return None if isinstance(value, str) else value
+
+
+def _corrupt(value: Any) -> Any:
+    if value is None or callable(value):
+        return value
+    return Corruption.resolve(value).apply
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        raise ValueError(f"device {name!r} is not to be had here: {str(error).splitlines()[0]}") from None
+    return device
+
+
+def _seed(random_state: Any) -> int:
+    if random_state is None:
+        # Not numpy's global generator: a fit leaves it untouched.
+        return int(np.random.SeedSequence().generate_state(1)[0] >> 1)
+    if isinstance(random_state, numbers.Integral):
+        return int(random_state) % 2**31
+    from sklearn.utils import check_random_state
+
+    return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+def checkpoint_file(estimator: Autoencoder, rows: Rows, chosen: Settings) -> CheckpointFile | None:
+    """Open the checkpoint of this fit, if it has one."""
+    if estimator.checkpoint is None:
+        return None
+    skip = {"checkpoint", "checkpoint_seconds", "verbose", "callbacks", "random_state"}
+    options = {name: repr(value) for name, value in estimator.get_params(deep=False).items() if name not in skip}
+    first = next(iter(rows.blocks(64)))
+    digest = hashlib.sha256(json.dumps([options, chosen.seed, rows.n_rows, rows.n_features], sort_keys=True).encode())
+    digest.update(first.double().numpy().tobytes())
+    return CheckpointFile(estimator.checkpoint, estimator.checkpoint_seconds, digest.hexdigest())
+
+
+def plan_record(plan: Plan) -> dict[str, Any]:
+    """Return a plan as plain values."""
+    return {
+        "optimizer": plan.optimizer.to_json(),
+        "schedule": plan.schedule.to_json(),
+        "learning_rate": plan.learning_rate,
+        "batch_size": plan.batch_size,
+        "steps": plan.steps,
+    }
+
+
+def code_rows(estimator: Autoencoder, codes: Any) -> tuple[Rows, np.dtype]:
+    """Validate codes for decoding."""
+    from sklearn.utils import check_array
+
+    array = check_array(codes, dtype=[np.float64, np.float32])
+    if array.shape[1] != estimator.n_components_:
+        raise ValueError(f"codes must have {estimator.n_components_} columns, got {array.shape[1]}")
+    return ArrayRows(array), array.dtype
+
+
+def to_file(estimator: Autoencoder) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Return all of a fitted estimator as JSON values and tensors."""
+    options = {}
+    for name, value in estimator.get_params(deep=False).items():
+        options[name] = _option_to_json(name, value)
+    fitted = {
+        "n_components": estimator.n_components_,
+        "n_features_in": estimator.n_features_in_,
+        "history": estimator.history_,
+        "baselines": estimator.baselines_,
+        "stayed_linear": estimator.stayed_linear_,
+        "stopped": estimator.stopped_,
+        "n_steps": estimator.n_steps_,
+        "plan": estimator.plan_,
+        "missing": estimator._model.standardise.missing,
+        "likelihood": type(estimator._model.head).__name__.removesuffix("Head"),
+    }
+    if hasattr(estimator, "feature_names_in_"):
+        fitted["feature_names_in"] = [str(name) for name in estimator.feature_names_in_]
+    return {"options": options, "fitted": fitted}, dict(estimator._model.state_dict())
+
+
+def _option_to_json(name: str, value: Any) -> Any:
+    if name == "network" and isinstance(value, tuple):
+        return Modules(*value).to_json()
+    if name in FAMILIES and isinstance(value, FAMILIES[name]):
+        return value.to_json()  # type: ignore[attr-defined]
+    if name in ("callbacks", "checkpoint"):
+        return None
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
+        return int(value)
+    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+        return float(value)
+    # A function or a random state cannot be written as plain values; nothing after the fit needs it.
+    return value if isinstance(value, (str, bool, type(None))) else None
+
+
+def from_file(
+    cls: type[Autoencoder], metadata: dict[str, Any], tensors: dict[str, Tensor], *, network: Any, device: str
+) -> Autoencoder:
+    """Rebuild a fitted estimator from what :func:`to_file` gave."""
+    options, fitted = dict(metadata["options"]), metadata["fitted"]
+    for name, family in FAMILIES.items():
+        if isinstance(options[name], dict):
+            own = options[name]["option"] == "Modules"
+            options[name] = _own_network(network) if own else family.from_json(options[name])  # type: ignore[attr-defined]
+    known = cls._get_param_names()
+    if unknown := set(options) - set(known):
+        raise ModelFileError(f"the file has an option {sorted(unknown)[0]!r} that this version of narrows does not know")
+    options["callbacks"] = ()
+    estimator = cls(**(options | {"device": device}))
+    model = _empty_model(estimator, fitted, tensors)
+    model.load_state_dict(tensors)
+    estimator._set_model(model.to(_device(device)).eval(), fitted["n_components"])
+    estimator.n_features_in_ = fitted["n_features_in"]
+    if "feature_names_in" in fitted:
+        estimator.feature_names_in_ = np.asarray(fitted["feature_names_in"], dtype=object)
+    for name in ("history", "baselines", "stayed_linear", "stopped", "n_steps", "plan"):
+        setattr(estimator, f"{name}_", fitted[name])
+    return estimator
+
+
+def _own_network(network: Any) -> Network:
+    if network is None:
+        raise ModelFileError(
+            "the model was fitted with torch modules of your own, whose code is not in the file: "
+            "hand them in again as network=(encoder, decoder)"
+        )
+    return network_option(network)
+
+
+def _empty_model(estimator: Autoencoder, fitted: dict[str, Any], tensors: dict[str, Tensor]) -> EncoderDecoder:
+    """Build the pipeline in the right shape; its weights are still to be filled in."""
+    n_features, n_components = fitted["n_features_in"], fitted["n_components"]
+    prefix = "encoder.0."
+    shift, scale = tensors[prefix + "shift64"], tensors[prefix + "scale64"]
+    if len(shift) != n_features:
+        raise ModelFileError("the file contradicts itself about the number of features")
+    standardise = Standardise(shift, scale.expand(n_features), missing=fitted["missing"])
+    head = Likelihood.resolve(fitted["likelihood"]).empty_head(standardise)
+    # The linear path is built whole; where the fitted one lacks a part, the state that is loaded lacks it too.
+    center = torch.ones(n_features) if "encoder.1.center" in tensors else torch.zeros(n_features)
+    zeros = torch.zeros(n_features, n_components, dtype=torch.float64)
+    start = Start(zeros, torch.ones(n_components).double(), center.double(), torch.ones(n_features).double())
+    encoder, decoder = network_option(estimator.network).build(start, head, torch.Generator())
+    return EncoderDecoder(standardise, encoder, decoder, head)

@@ -1,0 +1,138 @@
+"""What reading gives: a table in memory, or a file to be read in pieces."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from narrows.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+__all__ = ["SegmentedFile", "Table", "numeric", "numeric_dtype"]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A file's numbers in memory.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n_rows, n_features)
+        The numbers, of the file's own type where all columns share one. Rows of more than one dimension
+        (images) are laid out flat. Of an ``.npy`` file this is a read-only memory map.
+    columns : list of str or None
+        Column names, None where the file has none.
+    shape : tuple of int
+        The shape of one row before it was laid out flat: ``(28, 28)`` for images, ``(n_features,)`` for a
+        table.
+    path : Path
+        Where it came from.
+    """
+
+    values: np.ndarray
+    columns: list[str] | None
+    shape: tuple[int, ...]
+    path: Path
+
+
+class SegmentedFile(ABC):
+    """A file read as segments, each in pieces of bounded size; it can be read again and again, in any order.
+
+    Attributes
+    ----------
+    n_features : int
+        Columns (values in a row, for images).
+    dtype : numpy.dtype
+        What every piece holds.
+    segment_rows : sequence of int
+        Rows in each segment, none of them zero; their sum is the number of rows.
+    columns : list of str or None
+        Column names, None where the file has none.
+    shape : tuple of int
+        The shape of one row before it is laid out flat.
+    path : Path
+        The file.
+    """
+
+    n_features: int
+    dtype: np.dtype
+    segment_rows: Sequence[int]
+    columns: list[str] | None
+    shape: tuple[int, ...]
+    path: Path
+
+    @abstractmethod
+    def read(self, segment: int, piece_rows: int) -> Iterator[np.ndarray]:
+        """Yield a segment's rows in file order.
+
+        Parameters
+        ----------
+        segment : int
+            Which one, from 0 to ``len(segment_rows) - 1``.
+        piece_rows : int
+            The most rows in one piece.
+
+        Yields
+        ------
+        ndarray of shape (rows, n_features)
+            C-contiguous, of ``dtype``. A piece may share memory with the pieces next to it, never with the
+            file.
+        """
+
+
+def numeric_dtype(dtype: np.dtype, what: str) -> np.dtype:
+    """Return the type to hold ``dtype`` in, in this machine's byte order; refuse what is not a real number.
+
+    Truth values become uint8, half floats float32 (half is too coarse to compute with), long doubles float64.
+
+    Raises
+    ------
+    DataError
+        If it is text, dates, objects, records or complex numbers; ``what`` names the thing in the message.
+    """
+    if dtype.kind == "b":
+        return np.dtype(np.uint8)
+    if dtype.kind == "f":
+        return np.dtype(np.float32) if dtype.itemsize <= 4 else np.dtype(np.float64)
+    if dtype.kind in "iu":
+        return dtype.newbyteorder("=")
+    raise DataError(f"{what} holds values of type {dtype}, which are not numbers narrows can use.")
+
+
+def numeric(array: np.ndarray, what: str) -> tuple[np.ndarray, tuple[int, ...]]:
+    """Lay an array out as rows of numbers.
+
+    Parameters
+    ----------
+    array : ndarray
+        Rows first. One dimension is taken as one column.
+    what : str
+        The array's name in messages.
+
+    Returns
+    -------
+    values : ndarray of shape (n_rows, n_features)
+        Not a copy where none is needed.
+    shape : tuple of int
+        The shape of one row.
+
+    Raises
+    ------
+    DataError
+        If it holds no row, no column, a lone number, or something that is not numbers.
+    """
+    dtype = numeric_dtype(array.dtype, what)
+    if array.ndim == 0:
+        raise DataError(f"{what} is a single number, not rows.")
+    if array.shape[0] == 0:
+        raise DataError(f"{what} has no rows.")
+    if array.size == 0:
+        raise DataError(f"{what} has no columns: its shape is {array.shape}.")
+    shape = array.shape[1:] or (1,)
+    return array.reshape(array.shape[0], -1).astype(dtype, copy=False), shape

@@ -1,0 +1,268 @@
+"""Optimisers over one flat vector of parameters.
+
+All parameters of a model are views of one vector, and so are their gradients. An optimiser step is then a few
+operations on long vectors rather than some on each of many small ones, the best weights so far are one copy, and a
+checkpoint is three vectors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from narrows.options import Option
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Adam", "FlatParameters", "Muon", "Optimizer", "RMSprop", "Stepper", "orthogonalise"]
+
+
+class FlatParameters:
+    """The trainable parameters of a module, made views of one vector.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Its floating-point parameters that require a gradient are moved into the vector.
+
+    Attributes
+    ----------
+    values, gradients : Tensor, shape (n_parameters,)
+        All parameters, and after :meth:`take` their gradients.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        self.parameters = [p for p in module.parameters() if p.requires_grad]
+        device = self.parameters[0].device if self.parameters else torch.device("cpu")
+        self._sizes = [p.numel() for p in self.parameters]
+        self.values = torch.empty(sum(self._sizes), device=device)
+        self.gradients = torch.zeros_like(self.values)
+        for parameter, view in zip(self.parameters, self.views(self.values), strict=True):
+            view.copy_(parameter.data)
+            parameter.data = view
+
+    def views(self, vector: Tensor) -> list[Tensor]:
+        """Cut a vector as long as the parameters into views of their shapes."""
+        return [
+            part.view(p.shape) for part, p in zip(vector.split(self._sizes), self.parameters, strict=True)
+        ]
+
+    def take(self, loss: Tensor) -> None:
+        """Put the gradient of ``loss`` into ``gradients``."""
+        found = torch.autograd.grad(loss, self.parameters, allow_unused=True)
+        parts = [
+            torch.zeros_like(p).view(-1) if g is None else g.reshape(-1)
+            for p, g in zip(self.parameters, found, strict=True)
+        ]
+        torch.cat(parts, out=self.gradients)
+
+    def assign(self, values: Tensor) -> None:
+        """Set all parameters from a vector."""
+        self.values.copy_(values)
+
+    def release(self) -> None:
+        """Give each parameter memory of its own again."""
+        for parameter in self.parameters:
+            parameter.data = parameter.data.clone()
+
+
+@dataclass(frozen=True)
+class Optimizer(Option):
+    """The family of optimisers; a value holds the settings, its :meth:`stepper` the state."""
+
+    def stepper(self, flat: FlatParameters) -> Stepper:
+        """Return the running optimiser for these parameters."""
+        raise TypeError(f"{type(self).__name__} is not an optimiser")
+
+    @property
+    def typical_rate(self) -> float:
+        """Learning rate to start from when nothing is known of the data."""
+        return 1e-3
+
+
+class Stepper:
+    """A running optimiser."""
+
+    def step(self, rate: float) -> None:
+        """Move the parameters by one step at this learning rate, from the gradients taken."""
+        raise NotImplementedError
+
+    def state(self) -> dict[str, Tensor]:
+        """Return all that the next step depends on."""
+        raise NotImplementedError
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Go back to a state."""
+        for name, value in self.state().items():
+            value.copy_(state[name])
+
+
+@dataclass(frozen=True)
+class Adam(Optimizer):
+    """Adam (Kingma and Ba 2015), fused; with ``weight_decay``, decoupled as in AdamW.
+
+    Parameters
+    ----------
+    beta1, beta2 : float, default 0.9 and 0.999
+        Decay of the running mean of gradients and of their squares.
+    eps : float, default 1e-8
+        Added to the root of the mean square. Keras has 1e-7.
+    weight_decay : float, default 0
+        Share of each weight that is lost in a step at learning rate 1.
+    """
+
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+
+    def stepper(self, flat: FlatParameters) -> Stepper:
+        """Return the running optimiser."""
+        return _AdamStepper(self, flat)
+
+
+class _AdamStepper(Stepper):
+    def __init__(self, settings: Adam, flat: FlatParameters) -> None:
+        self._flat = flat
+        self._parameter = nn.Parameter(flat.values)
+        self._parameter.grad = flat.gradients
+        self._adam = torch.optim.AdamW(
+            [self._parameter],
+            betas=(settings.beta1, settings.beta2),
+            eps=settings.eps,
+            weight_decay=settings.weight_decay,
+            fused=True,
+        )
+        # The state is made now rather than in the first step, so that it can be restored before there is one.
+        self._adam.state[self._parameter] = {
+            "step": torch.zeros((), device=flat.values.device),
+            "exp_avg": torch.zeros_like(flat.values),
+            "exp_avg_sq": torch.zeros_like(flat.values),
+        }
+
+    def step(self, rate: float) -> None:
+        self._adam.param_groups[0]["lr"] = rate
+        self._adam.step()
+
+    def state(self) -> dict[str, Tensor]:
+        return dict(self._adam.state[self._parameter])
+
+
+@dataclass(frozen=True)
+class RMSprop(Optimizer):
+    """RMSprop (Tieleman and Hinton 2012).
+
+    Parameters
+    ----------
+    rho : float, default 0.9
+        Decay of the running mean of squared gradients.
+    eps : float, default 1e-7
+        Added to the root of the mean square.
+    """
+
+    rho: float = 0.9
+    eps: float = 1e-7
+
+    def stepper(self, flat: FlatParameters) -> Stepper:
+        """Return the running optimiser."""
+        return _RMSpropStepper(self, flat)
+
+
+class _RMSpropStepper(Stepper):
+    def __init__(self, settings: RMSprop, flat: FlatParameters) -> None:
+        self._settings = settings
+        self._flat = flat
+        self._square = torch.zeros_like(flat.values)
+
+    def step(self, rate: float) -> None:
+        rho, gradients = self._settings.rho, self._flat.gradients
+        self._square.mul_(rho).addcmul_(gradients, gradients, value=1 - rho)
+        self._flat.values.addcdiv_(gradients, self._square.sqrt().add_(self._settings.eps), value=-rate)
+
+    def state(self) -> dict[str, Tensor]:
+        return {"square": self._square}
+
+
+@dataclass(frozen=True)
+class Muon(Optimizer):
+    """Momentum whose matrices are made orthogonal before each step (Jordan et al. 2024); Adam for all vectors.
+
+    Worth its products for convolutional and deep networks and for many steps; on small wide tables it does harm.
+    Runs in float32: in bfloat16, as elsewhere, it is slow on processors without that arithmetic.
+
+    Parameters
+    ----------
+    momentum : float, default 0.95
+        Decay of the running sum of gradients, used with a look ahead (Nesterov).
+    vector_rate : float, default 0.1
+        Learning rate of biases as a share of that of matrices.
+    """
+
+    momentum: float = 0.95
+    vector_rate: float = 0.1
+
+    def stepper(self, flat: FlatParameters) -> Stepper:
+        """Return the running optimiser."""
+        return _MuonStepper(self, flat)
+
+    @property
+    def typical_rate(self) -> float:
+        """Learning rate to start from when nothing is known of the data."""
+        return 0.02
+
+
+class _MuonStepper(Stepper):
+    def __init__(self, settings: Muon, flat: FlatParameters) -> None:
+        self._settings = settings
+        self._flat = flat
+        self._momentum = torch.zeros_like(flat.values)
+        self._adam = _AdamStepper(Adam(), flat)
+        self._matrices = [number for number, p in enumerate(flat.parameters) if p.ndim >= 2]
+
+    def step(self, rate: float) -> None:
+        momentum, flat = self._settings.momentum, self._flat
+        self._momentum.mul_(momentum).add_(flat.gradients)
+        ahead = torch.add(flat.gradients, self._momentum, alpha=momentum)
+        values, directions = flat.views(flat.values), flat.views(ahead)
+        before = [values[number].clone() for number in self._matrices]
+        self._adam.step(rate * self._settings.vector_rate)
+        for number, old in zip(self._matrices, before, strict=True):
+            matrix = directions[number].flatten(1)
+            size = max(1.0, matrix.shape[0] / matrix.shape[1]) ** 0.5
+            values[number].copy_(old.add_(orthogonalise(matrix).view_as(old), alpha=-rate * size))
+
+    def state(self) -> dict[str, Tensor]:
+        return {"momentum": self._momentum, **self._adam.state()}
+
+
+def orthogonalise(matrix: Tensor, steps: int = 5) -> Tensor:
+    """Bring all singular values of a matrix near one, keeping its singular vectors.
+
+    The quintic Newton-Schulz iteration of Muon, run on the small square ``matrix @ matrix.T`` and multiplied out
+    once at the end: all its factors are polynomials of that square, so they commute.
+
+    Parameters
+    ----------
+    matrix : Tensor, shape (rows, columns)
+        Of any size.
+    steps : int, default 5
+        Five bring singular values from 0.01 of the largest to between 0.7 and 1.2.
+    """
+    wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
+    wide = wide / (wide.norm() + 1e-7)
+    square = wide @ wide.T
+    a, b, c = 3.4445, -4.7750, 2.0315
+    product: Tensor | None = None
+    for step in range(steps):
+        factor = torch.addmm(square, square, square, beta=b, alpha=c)
+        factor.diagonal().add_(a)
+        product = factor if product is None else factor @ product
+        if step < steps - 1:
+            square = factor @ (square @ factor)
+    assert product is not None
+    result = product @ wide
+    return result if matrix.shape[0] <= matrix.shape[1] else result.T
