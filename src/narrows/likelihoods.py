@@ -104,9 +104,9 @@ class Gaussian(Likelihood):
     Parameters
     ----------
     bounds : "auto" or "none" or tuple of two floats, default "auto"
-        Values the data can not leave. ``"auto"`` takes a bound where the data shows one: 0 and 1 or 0 and 255 when
-        these are the extremes of all columns, otherwise a column's own extreme that at least two per cent of its
-        values equal, as the zeros of counts and the ends of dummy columns do. ``"none"`` is the plain squared error.
+        Values the data does not leave. ``"auto"`` takes a bound where the data shows one: 0 and 1 or 0 and 255 when
+        these are the extremes of all columns, otherwise a column's own extreme that at least a tenth of its values
+        equal, as the zeros of counts and the ends of dummy columns do. ``"none"`` is the plain squared error.
 
     Notes
     -----
@@ -116,6 +116,9 @@ class Gaussian(Likelihood):
     in the output, as cross-entropy is the matching loss of a sigmoid. So an output beyond a bound costs nothing when
     the value sits at the bound, still learns when it does not, and inside the bounds it is least squares, for which
     PCA is the linear answer.
+
+    A bound seen in the data is a guess. An output that lies more than three standard deviations of its column beyond
+    one is a sign that the guess is wrong for this row, and what lies further out than that passes.
     """
 
     bounds: str | tuple[float, float] = "auto"
@@ -127,20 +130,26 @@ class Gaussian(Likelihood):
         elif len(self.bounds) != 2 or not self.bounds[0] < self.bounds[1]:
             raise ValueError(f"bounds must be two rising numbers, got {self.bounds!r}")
 
-    def head(self, standardise: Standardise, moments: Moments, dtype: Any) -> Head:  # noqa: ARG002
+    def head(self, standardise: Standardise, moments: Moments, dtype: Any) -> Head:
         """Fit the bounds."""
         low = torch.full_like(moments.mean, -torch.inf)
         high = torch.full_like(moments.mean, torch.inf)
+        margin = None
         if self.bounds == "auto":
             low, high = hard_bounds(moments)
+            if str(dtype) != "uint8":
+                margin = MARGIN * moments.variance.sqrt()
         elif not isinstance(self.bounds, str):
             low, high = low.fill_(self.bounds[0]), high.fill_(self.bounds[1])
-        return GaussianHead(standardise, low, high)
+        return GaussianHead(standardise, low, high, margin)
 
     def empty_head(self, standardise: Standardise) -> Head:
         """Return a head without bounds."""
         nothing = torch.full_like(standardise.shift64, torch.inf)
-        return GaussianHead(standardise, -nothing, nothing)
+        return GaussianHead(standardise, -nothing, nothing, margin=nothing)
+
+
+MARGIN = 3.0
 
 
 def hard_bounds(moments: Moments) -> tuple[Tensor, Tensor]:
@@ -158,8 +167,8 @@ def hard_bounds(moments: Moments) -> tuple[Tensor, Tensor]:
     extremes = float(moments.minimum.min()), float(moments.maximum.max())
     if extremes in ((0.0, 1.0), (0.0, 255.0)):
         return torch.full_like(moments.mean, extremes[0]), torch.full_like(moments.mean, extremes[1])
-    # Two values at an extreme may be chance, and a constant column has no bound to speak of.
-    enough = (0.02 * moments.count).clamp_min(3)
+    # A few values at an extreme may be chance, and a constant column has no bound to speak of.
+    enough = (0.1 * moments.count).clamp_min(5)
     varies = moments.maximum > moments.minimum
     low = torch.where((moments.at_minimum >= enough) & varies, moments.minimum, -torch.inf)
     high = torch.where((moments.at_maximum >= enough) & varies, moments.maximum, torch.inf)
@@ -170,8 +179,8 @@ class _ClampedSquaredError(torch.autograd.Function):
     """Squared error of a clamped output, summed over features, its gradient passing straight through the clamp."""
 
     @staticmethod
-    def forward(ctx: Any, output: Tensor, z: Tensor, low: Tensor, high: Tensor, observed: Tensor | None) -> Tensor:
-        error = torch.clamp(output, low, high).sub_(z)
+    def forward(ctx: Any, output: Tensor, z: Tensor, head: GaussianHead, observed: Tensor | None) -> Tensor:
+        error = head.clamp(output).sub_(z)
         if observed is not None:
             error.mul_(observed)
         ctx.save_for_backward(error)
@@ -180,38 +189,71 @@ class _ClampedSquaredError(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (error,) = ctx.saved_tensors
-        return error * (2.0 * gradients[0]).unsqueeze(1), None, None, None, None
+        return error * (2.0 * gradients[0]).unsqueeze(1), None, None, None
 
 
 class GaussianHead(Head):
-    """Squared error in the model's scaled units, the mean clamped to bounds."""
+    """Squared error in the model's scaled units, the mean clamped to bounds.
+
+    Parameters
+    ----------
+    standardise : Standardise
+        The model's scaling.
+    low, high : Tensor of float64, shape (n_features,)
+        Bounds in the data's units; infinite where there are none.
+    margin : Tensor of float64, shape (n_features,), optional
+        How far beyond a bound an output may lie before the rest of it passes; without one nothing passes.
+    """
 
     low: Tensor
     high: Tensor
+    margin: Tensor
 
-    def __init__(self, standardise: Standardise, low: Tensor, high: Tensor) -> None:
+    def __init__(self, standardise: Standardise, low: Tensor, high: Tensor, margin: Tensor | None = None) -> None:
         super().__init__()
         self.standardise = standardise
+        width = torch.full_like(low, torch.inf) if margin is None else margin / standardise.scale64
         self.register_buffer("low", standardise(low.unsqueeze(0))[0])
         self.register_buffer("high", standardise(high.unsqueeze(0))[0])
+        self.register_buffer("margin", width.float())
+        self._set_flags()
+
+    def _set_flags(self) -> None:
+        self._bounded = bool(torch.isfinite(self.low).any() or torch.isfinite(self.high).any())
+        self._passes = self._bounded and bool(torch.isfinite(self.margin).any())
+
+    def _load_from_state_dict(self, state: dict[str, Tensor], prefix: str, *args: Any) -> None:
+        super()._load_from_state_dict(state, prefix, *args)
+        self._set_flags()
 
     @property
     def unit(self) -> float:
         """Return the square of the scaled unit."""
         return self.standardise.squared_unit
 
+    def clamp(self, output: Tensor) -> Tensor:
+        """Return a copy of the output, kept within the bounds."""
+        if not self._bounded:
+            return output.clone()
+        low, high = self.low.to(output.dtype), self.high.to(output.dtype)
+        kept = torch.clamp(output, low, high)
+        if self._passes:
+            beyond = output - kept
+            kept += beyond - torch.clamp(beyond, -self.margin, self.margin)
+        return kept
+
     def mean(self, output: Tensor) -> Tensor:
         """Return the clamped output in the data's units."""
-        return self.standardise.inverse(torch.clamp(output, self.low.to(output.dtype), self.high.to(output.dtype)))
+        return self.standardise.inverse(self.clamp(output))
 
     def cost(self, output: Tensor, x: Tensor, z: Tensor) -> Tensor:  # noqa: ARG002
         """Return the squared error of each value, in scaled units."""
-        return (torch.clamp(output, self.low, self.high) - z).square()
+        return (self.clamp(output) - z).square()
 
     def row_cost(self, output: Tensor, x: Tensor, z: Tensor) -> Tensor:
         """Return the squared error of each row."""
         observed = (~torch.isnan(x)).to(output.dtype) if self.standardise.missing else None
-        cost: Tensor = _ClampedSquaredError.apply(output, z, self.low, self.high, observed)
+        cost: Tensor = _ClampedSquaredError.apply(output, z, self, observed)
         return cost
 
 

@@ -105,7 +105,7 @@ class Dense(Network):
         return self.code_activation == "identity" and self.output_activation == "identity"
 
     @property
-    def startslinear(self) -> bool:
+    def starts_linear(self) -> bool:
         """Whether the untrained network already is the linear start."""
         return self._plain_ends and self.linear_path is not False
 
@@ -118,10 +118,10 @@ class Dense(Network):
     def build(self, start: Start, head: Head, generator: Generator) -> tuple[nn.Module, nn.Module]:
         """Make the encoder and its mirror."""
         widths = self.widths(start.n_features)
-        linear = self.starts_linear
-        encoder = self._layers((start.n_features, *widths, start.n_components), generator, zero_end=linear)
-        decoder = self._layers((start.n_components, *widths[::-1], start.n_features), generator, zero_end=linear)
-        if not linear:
+        corrects = self.starts_linear
+        encoder = self._layers((start.n_features, *widths, start.n_components), generator, zero_end=corrects)
+        decoder = self._layers((start.n_components, *widths[::-1], start.n_features), generator, zero_end=corrects)
+        if not corrects:
             encoder.append(ACTIVATIONS[self.code_activation]())
             decoder.append(ACTIVATIONS[self.output_activation]())
             return _without_identities(encoder), _without_identities(decoder)

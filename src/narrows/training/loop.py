@@ -326,8 +326,9 @@ class _Run:
         state.evaluated.append(state.step)
         state.held_out.append(losses)
         means = [float(values.double().mean()) for values in state.held_out]
-        now, start = means[-1], means[0]
-        if not now < float("inf") or now > DIVERGED_FACTOR * max(start, 1e-30) and now > means[0] + 1e-6:
+        now = means[-1]
+        # The first steps may well leave a good start; what counts is growth after them.
+        if not now < float("inf") or len(means) > 2 and now > DIVERGED_FACTOR * max(means[:2]):
             raise _Diverged(state.step, float(record.get("learning_rate", 0.0)), now)
         if len(means) == 1 or now < means[state.best]:
             state.best = len(means) - 1
