@@ -92,18 +92,25 @@ def main() -> None:
                 continue
             tasks += [(name, X, k, options.seed, few) for k in SIZES if k < min(X.shape[1], n_train)]
     results = Parallel(options.jobs)(delayed(compare)(*task, raw=options.raw) for task in tasks)
-    lines = ["| data | rows | columns | size | PCA | narrows / PCA | held out said | stayed | steps | s |", "|---|---|---|---|---|---|---|---|---|---|"]
+    lines = [
+        "| data | rows | columns | size | PCA | narrows / PCA | held out said | stayed | steps | s |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
     lines += [
-        f"| {r['name']} | {r['rows']} | {r['columns']} | {r['size']} | {r['pca']:.4g} | {r['ratio']:.3f}{' **' if r['ratio'] > LIMIT else ''} "
+        f"| {r['name']} | {r['rows']} | {r['columns']} | {r['size']} | {r['pca']:.4g} "
+        f"| {r['ratio']:.3f}{' **' if r['ratio'] > LIMIT else ''} "
         f"| {r['held_out']:.3f} | {'yes' if r['stayed'] else ''} | {r['steps']} | {r['seconds']:.1f} |"
         for r in results
     ]
-    for label, chosen in (("whole", [r for r in results if r["rows"] != 100]), ("100 rows", [r for r in results if r["rows"] == 100])):
+    for label, chosen in (
+        ("whole", [r for r in results if r["rows"] != 100]),
+        ("100 rows", [r for r in results if r["rows"] == 100]),
+    ):
         if chosen:
             ratios = np.array([r["ratio"] for r in chosen])
             lines.append(
-                f"\n{label}: geometric mean {np.exp(np.log(np.maximum(ratios, 1e-6)).mean()):.3f}, worst {ratios.max():.3f}, "
-                f"{int((ratios > LIMIT).sum())} of {len(ratios)} above {LIMIT}"
+                f"\n{label}: geometric mean {np.exp(np.log(np.maximum(ratios, 1e-6)).mean()):.3f}, "
+                f"worst {ratios.max():.3f}, {int((ratios > LIMIT).sum())} of {len(ratios)} above {LIMIT}"
             )
     text = "\n".join(lines)
     print(text)

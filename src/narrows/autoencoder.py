@@ -191,7 +191,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self.verbose = verbose
         self.callbacks = callbacks
 
-    def fit(self, X: Any, y: Any = None) -> Autoencoder:  # noqa: ARG002
+    def fit(self, X: Any, y: Any = None) -> Autoencoder:
         """Fit to rows.
 
         Parameters
@@ -224,7 +224,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         return self
 
     def _take(self, fitted: Fitted, n_components: int) -> None:
-        self._set_model(fitted.model, n_components)
+        self._set_model(fitted.model, n_components, few_rows=fitted.few_rows)
         self.history_ = fitted.history
         self.baselines_ = fitted.baselines
         self.stayed_linear_ = fitted.stayed
@@ -233,13 +233,14 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self.plan_ = resolution.plan_record(fitted.plan)
         self.__dict__.pop("_partial", None)
 
-    def _set_model(self, model: EncoderDecoder, n_components: int) -> None:
+    def _set_model(self, model: EncoderDecoder, n_components: int, *, few_rows: bool) -> None:
         self._model = model
+        self._few_rows = few_rows
         self.encoder_, self.decoder_ = model.encoder, model.decoder
         self.n_components_ = n_components
         self._n_features_out = n_components
 
-    def partial_fit(self, X: Any, y: Any = None) -> Autoencoder:  # noqa: ARG002
+    def partial_fit(self, X: Any, y: Any = None) -> Autoencoder:
         """Take one pass over more rows.
 
         The first call sets the scale and the linear start from its rows, so give it a fair sample; later calls go on
@@ -263,7 +264,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             self.history_: list[dict[str, Any]] = []
             self.stayed_linear_, self.stopped_ = False, "budget"
             self.plan_ = resolution.plan_record(self._partial.plan)
-            self._set_model(self._partial.model, settings.n_components)
+            self._set_model(self._partial.model, settings.n_components, few_rows=self._partial.few_rows)
         self.history_.append(self._partial.update(given.rows))
         self.n_steps_ = self._partial.n_steps
         self.baselines_ = self._partial.compare(given.rows)
@@ -383,7 +384,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
         return run_rows(model, given.rows, score, (), np.dtype(np.float64))
 
-    def score(self, X: Any, y: Any = None) -> float:  # noqa: ARG002
+    def score(self, X: Any, y: Any = None) -> float:
         """Return the mean of :meth:`score_samples`, for model selection.
 
         Parameters

@@ -10,13 +10,15 @@ import torch
 from narrows.errors import NotBetterThanBaselineWarning
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
     from narrows.networks.base import Start
     from narrows.networks.scaling import Standardise
     from narrows.training.rows import Rows
 
-__all__ = ["simple_errors", "warn_if_not_better"]
+__all__ = ["compare", "simple_errors", "squared_errors", "surely_better", "warn_if_not_better"]
 
 BLOCK_ROWS = 1024
 
@@ -24,8 +26,8 @@ CLEARLY = 0.99
 """A model must be at least one per cent better to be worth its complexity."""
 
 
-def simple_errors(rows: Rows, standardise: Standardise, start: Start) -> dict[str, float]:
-    """Measure what the mean row and PCA leave unexplained.
+def simple_errors(rows: Rows, standardise: Standardise, start: Start) -> dict[str, Tensor]:
+    """Measure what the mean row and PCA leave unexplained of each row.
 
     Parameters
     ----------
@@ -38,28 +40,23 @@ def simple_errors(rows: Rows, standardise: Standardise, start: Start) -> dict[st
 
     Returns
     -------
-    dict with "mean" and "pca"
-        Mean squared error per value, in scaled units; missing values do not count.
+    dict of str to Tensor of float64, shape (n_rows,)
+        "mean" and "pca": squared errors summed over the observed values, in scaled units; "values": how many.
     """
     components, center = start.components.float(), start.center.float()
-    totals = {"mean": 0.0, "pca": 0.0}
-    values = 0.0
-    for block in _blocks(rows):
+    found: dict[str, list[Tensor]] = {"mean": [], "pca": [], "values": []}
+    for block in rows.blocks(BLOCK_ROWS):
         z = standardise(block) - center
         observed = ~torch.isnan(block) if block.is_floating_point() else torch.ones_like(z, dtype=torch.bool)
         rebuilt = (z @ components) @ components.T
-        values += float(observed.sum())
-        totals["mean"] += float((z.square() * observed).sum(dtype=torch.float64))
-        totals["pca"] += float(((z - rebuilt).square() * observed).sum(dtype=torch.float64))
-    return {name: total / max(values, 1.0) for name, total in totals.items()}
+        found["values"].append(observed.sum(1, dtype=torch.float64))
+        found["mean"].append((z.square() * observed).sum(1, dtype=torch.float64))
+        found["pca"].append(((z - rebuilt).square() * observed).sum(1, dtype=torch.float64))
+    return {name: torch.cat(parts) for name, parts in found.items()}
 
 
-def _blocks(rows: Rows) -> Any:
-    return rows.blocks(BLOCK_ROWS)
-
-
-def squared_error(rows: Rows, rebuild: Any, unit: Tensor) -> float:
-    """Measure a model's mean squared error per observed value, in scaled units.
+def squared_errors(rows: Rows, rebuild: Callable[[Tensor], Tensor], unit: Tensor) -> Tensor:
+    """Measure a model's squared error on each row, summed over the observed values, in scaled units.
 
     Parameters
     ----------
@@ -70,14 +67,37 @@ def squared_error(rows: Rows, rebuild: Any, unit: Tensor) -> float:
     unit : Tensor
         What errors are divided by.
     """
-    total = values = 0.0
+    found = []
     with torch.no_grad():
-        for block in _blocks(rows):
+        for block in rows.blocks(BLOCK_ROWS):
             error = (rebuild(block).double() - block.double()) / unit
-            observed = ~torch.isnan(error)
-            total += float(error[observed].square().sum())
-            values += float(observed.sum())
-    return total / max(values, 1.0)
+            found.append(torch.nan_to_num(error).square().sum(1))
+    return torch.cat(found)
+
+
+def compare(errors: dict[str, Tensor], factor: float, *, held_out: bool) -> dict[str, Any]:
+    """Put row errors together into what an estimator keeps as ``baselines_``.
+
+    Parameters
+    ----------
+    errors : dict of str to Tensor
+        Of "model", "mean" and "pca", and "values", as above.
+    factor : float
+        From scaled units to the unit that is told.
+    held_out : bool
+        Whether the rows were held out.
+    """
+    values = max(1.0, float(errors["values"].sum()))
+    means = {name: float(errors[name].sum()) / values * factor for name in ("model", "mean", "pca")}
+    return {**means, "held_out": held_out, "rows": len(errors["values"])}
+
+
+def surely_better(first: Tensor, second: Tensor) -> bool:
+    """Say whether the first row losses are lower than the second by more than two standard errors of the mean."""
+    gain = (second - first).double()
+    if len(gain) < 2:
+        return False
+    return float(gain.mean()) > 2 * float(gain.std()) / len(gain) ** 0.5
 
 
 def warn_if_not_better(measured: dict[str, Any], n_components: int, *, stayed: bool) -> None:

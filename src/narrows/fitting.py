@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from narrows.baselines import simple_errors, squared_error
-from narrows.likelihoods import GaussianHead, Likelihood
+from narrows.baselines import compare, simple_errors, squared_errors, surely_better
+from narrows.likelihoods import Gaussian, GaussianHead, Likelihood
 from narrows.networks import Network, Standardise, Start
 from narrows.networks.model import EncoderDecoder
-from narrows.planning import Budget, Split, make_plan, make_split
+from narrows.planning import FEW_ROWS, Budget, Split, make_plan, make_split
 from narrows.training.loop import Hooks, Outcome, Plan, train
 from narrows.training.moments import Moments, measure, principal_components
 from narrows.training.objective import LossParts
@@ -82,6 +82,8 @@ class Fitted:
         How it was trained.
     steps : int
         Steps behind the final weights.
+    few_rows : bool
+        Whether there were so few rows that the linear path was held.
     """
 
     model: EncoderDecoder
@@ -91,6 +93,7 @@ class Fitted:
     stopped: str
     plan: Plan
     steps: int
+    few_rows: bool
 
 
 class Reconstruction:
@@ -166,44 +169,57 @@ def fit_model(rows: Rows, settings: Settings, monitor: Monitor, file: Checkpoint
         if runs[-1].outcome.stopped in ("interrupted", "callback"):
             break
     best, stayed = _choose(runs, settings)
-    baselines = _compare(runs, best)
-    history = _joint_history(runs)
+    errors = _errors(runs, best)
     stopped = runs[-1].outcome.stopped
-    single = runs[0]
+    first = runs[0]
     if stayed:
-        model, _ = build_model(rows, whole, whole, settings)
+        final = _plain_if_no_worse(settings, errors)
+        model, _ = build_model(rows, whole, whole, final)
     elif split.refit and stopped not in ("interrupted", "callback", "time"):
-        stop_at = single.outcome.evaluated[best]
-        again = _train("refit", rows, None, whole, whole, settings, monitor, file, n_runs=n_runs, repeat=(single.plan, stop_at))
+        repeat = (first.plan, first.outcome.evaluated[best])
+        again = _train("refit", rows, None, whole, whole, settings, monitor, file, n_runs=n_runs, repeat=repeat)
+        stopped = "interrupted" if again.outcome.stopped == "interrupted" else stopped
         model = again.model
-        if again.outcome.stopped == "interrupted":
-            stopped = "interrupted"
-            model, _ = build_model(rows, whole, whole, settings)
     else:
-        single.load(single.outcome.values if not settings.early_stopping else single.outcome.best_values)
-        single.flat.release()
-        model = single.model
-    steps = 0 if stayed else single.outcome.evaluated[best]
-    return Fitted(model.eval(), _in_units(history, model), _in_units_squared(baselines, model), stayed, stopped, single.plan, steps)
+        first.load(first.outcome.best_values if settings.early_stopping else first.outcome.values)
+        model = first.model
+    return _fitted(model, runs, errors, stayed=stayed, stopped=stopped, steps=first.outcome.evaluated[best])
 
 
 def _fit_all(rows: Rows, moments: Moments, settings: Settings, monitor: Monitor, file: CheckpointFile | None) -> Fitted:
     """Fit without held-out rows: too few of them, or the user wants none."""
-    plan_only = settings.network.starts_linear and (rows.n_rows < 10 and settings.validation_fraction is None)
-    if plan_only or not bool((moments.variance > 0).any()):
+    too_few = settings.network.starts_linear and rows.n_rows < 10 and settings.validation_fraction is None
+    stayed = too_few or not bool((moments.variance > 0).any())
+    if stayed:
         model, start = build_model(rows, moments, moments, settings)
         plan = replace(_plan(rows, model, settings, evaluated=False), steps=0)
         run = _Run(model, start, plan, Outcome(stopped="budget"))
     else:
         run = _train("fit", rows, None, moments, moments, settings, monitor, file, n_runs=1)
+    run.model.cpu()
+    errors = simple_errors(rows, run.model.standardise, run.start)
+    errors["model"] = squared_errors(rows, run.model.eval(), run.model.standardise.scale64)
+    run.model.to(settings.device)
+    outcome = run.outcome
+    return _fitted(run.model, [run], errors, stayed=stayed, stopped=outcome.stopped, steps=outcome.step, held_out=False)
+
+
+def _fitted(
+    model: EncoderDecoder,
+    runs: list[_Run],
+    errors: dict[str, Tensor],
+    *,
+    stayed: bool,
+    stopped: str,
+    steps: int,
+    held_out: bool = True,
+) -> Fitted:
+    for run in runs:
         run.flat.release()
-    error = squared_error(rows, run.model, run.model.standardise.scale64)
-    baselines = {"model": error, **simple_errors(rows, run.model.standardise, run.start)}
-    baselines |= {"held_out": False, "rows": rows.n_rows}
-    stayed = run.plan.steps == 0
-    history = _in_units(run.outcome.history, run.model)
-    measured = _in_units_squared(baselines, run.model)
-    return Fitted(run.model.eval(), history, measured, stayed, run.outcome.stopped, run.plan, run.outcome.step)
+    unit = model.head.unit / len(model.standardise.shift64)
+    history = [_scaled(record, unit) for record in _joint_history(runs)]
+    baselines = compare(errors, model.standardise.squared_unit, held_out=held_out)
+    return Fitted(model.eval(), history, baselines, stayed, stopped, runs[0].plan, steps, runs[0].start.hold)
 
 
 def _split_rows(rows: Rows, split: Split, seed: int) -> list[tuple[Rows, ...]]:
@@ -244,7 +260,8 @@ def build_model(rows: Rows, moments: Moments, whole: Moments, settings: Settings
         common = float(variance.mean()) ** 0.5
         shift, scale = moments.mean, ones * (common if common > 0 else 1.0)
     components, deviations = principal_components(rows, moments, scale, settings.n_components, settings.seed)
-    start = Start(components, deviations, (moments.mean - shift) / scale, variance.sqrt() / scale)
+    hold = whole.n_rows < FEW_ROWS
+    start = Start(components, deviations, (moments.mean - shift) / scale, variance.sqrt() / scale, hold=hold)
     standardise = Standardise(shift, scale, missing=settings.missing)
     head = settings.likelihood.head(standardise, whole, rows.dtype)
     generator = torch.Generator().manual_seed(settings.seed)
@@ -279,6 +296,8 @@ def _train(
             plan = replace(plan, max_seconds=plan.max_seconds / n_runs)
     else:
         plan = replace(repeat[0], stop_at=repeat[1], patience=None)
+    # Ten times the loss of a model that says nothing: no fit gets there but one that runs away.
+    plan = replace(plan, hopeless=10 * (float(start.spread.square().sum()) + rows.n_features))
     monitor.on_run(name, plan, n_runs)
     objective = Reconstruction(model, settings.corrupt)
     device = settings.device
@@ -313,10 +332,16 @@ def _choose(runs: list[_Run], settings: Settings) -> tuple[int, bool]:
     best = int(means.argmin()) if settings.early_stopping else len(means) - 1
     if not settings.network.starts_linear or not settings.early_stopping:
         return best, False
-    gain = (losses[0] - losses[best]).double()
-    error = float(gain.std()) / max(1, len(gain)) ** 0.5 if len(gain) > 1 else 0.0
-    stayed = best == 0 or float(gain.mean()) <= 2 * error
+    stayed = best == 0 or not surely_better(losses[best], losses[0])
     return (0, True) if stayed else (best, False)
+
+
+def _plain_if_no_worse(settings: Settings, errors: dict[str, Tensor]) -> Settings:
+    """Leave out guessed bounds where held-out rows cannot tell that they help: then the start is exactly PCA."""
+    guessed = settings.likelihood == Gaussian()
+    if guessed and not surely_better(errors["model"], errors["pca"]):
+        return replace(settings, likelihood=Gaussian(bounds="none"))
+    return settings
 
 
 def _joint_losses(runs: list[_Run]) -> Tensor:
@@ -335,35 +360,24 @@ def _joint_history(runs: list[_Run]) -> list[dict[str, Any]]:
     return joint
 
 
-def _compare(runs: list[_Run], best: int) -> dict[str, Any]:
-    """Hold the chosen model against the trivial answers, on the held-out rows of all runs."""
-    sums = {"model": 0.0, "mean": 0.0, "pca": 0.0}
-    n_rows = 0
-    joint = float(_joint_losses(runs)[best].double().mean()) / runs[0].start.n_features
+def _errors(runs: list[_Run], best: int) -> dict[str, Tensor]:
+    """Measure the chosen model and the trivial answers on the held-out rows of all runs."""
+    found = []
     for run in runs:
         assert run.held_out is not None
+        run.model.cpu()
         errors = simple_errors(run.held_out, run.model.standardise, run.start)
-        if isinstance(run.model.head, GaussianHead) and not run.model.standardise.missing:
-            errors["model"] = joint
+        if isinstance(run.model.head, GaussianHead):
+            # For squared error the loss of the evaluation chosen is the error itself.
+            errors["model"] = run.outcome.held_out[best].double()
         else:
             run.load(run.outcome.best_values)
-            errors["model"] = squared_error(run.held_out, run.model.cpu(), run.model.standardise.scale64.cpu())
-        for name, value in errors.items():
-            sums[name] += value * run.held_out.n_rows
-        n_rows += run.held_out.n_rows
-    return {name: total / n_rows for name, total in sums.items()} | {"held_out": True, "rows": n_rows}
+            errors["model"] = squared_errors(run.held_out, run.model.eval(), run.model.standardise.scale64)
+        run.model.to(run.flat.values.device)
+        found.append(errors)
+    return {name: torch.cat([errors[name] for errors in found]) for name in found[0]}
 
 
 def _scaled(record: dict[str, Any], factor: float) -> dict[str, Any]:
     plain = ("step", "epoch", "seconds", "learning_rate")
     return {key: value if key in plain else value * factor for key, value in record.items()}
-
-
-def _in_units(history: list[dict[str, Any]], model: EncoderDecoder) -> list[dict[str, Any]]:
-    unit = model.head.unit / len(model.standardise.shift64)
-    return [_scaled(record, unit) for record in history]
-
-
-def _in_units_squared(measured: dict[str, Any], model: EncoderDecoder) -> dict[str, Any]:
-    unit = model.standardise.squared_unit
-    return {key: value * unit if key in ("model", "mean", "pca") else value for key, value in measured.items()}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from narrows.baselines import simple_errors, squared_error
+from narrows.baselines import compare, simple_errors, squared_errors
 from narrows.errors import TrainingDivergedError
 from narrows.fitting import Reconstruction, build_model
 from narrows.planning import make_plan
@@ -45,16 +45,24 @@ class Incremental:
         self._objective = Reconstruction(self.model, settings.corrupt)
         self._settings = settings
         self._generator = torch.Generator(settings.device).manual_seed(settings.seed)
+        self.few_rows = self._start.hold
         self.n_steps = 0
         self._portions = 0
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
+        del state["_flat"], state["_objective"]
+        state["_stepper"] = {name: value.clone() for name, value in self._stepper.state().items()}
         state["_generator"] = self._generator.get_state()
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        # Pickling parts the parameters from the one vector that they were views of.
+        self._flat = FlatParameters(self.model)
+        self._stepper = self.plan.optimizer.stepper(self._flat)
+        self._stepper.restore(state["_stepper"])
+        self._objective = Reconstruction(self.model, self._settings.corrupt)
         self._generator = torch.Generator(self._settings.device)
         self._generator.set_state(state["_generator"])
 
@@ -89,9 +97,6 @@ class Incremental:
     def compare(self, rows: Rows) -> dict[str, Any]:
         """Hold the model against the mean row and PCA, on the portion it has just seen."""
         standardise = self.model.standardise
-        errors = {"model": squared_error(rows, self.model, standardise.scale64)}
-        errors |= simple_errors(rows, standardise, self._start)
-        return {name: value * standardise.squared_unit for name, value in errors.items()} | {
-            "held_out": False,
-            "rows": rows.n_rows,
-        }
+        errors = simple_errors(rows, standardise, self._start)
+        errors["model"] = squared_errors(rows, self.model, standardise.scale64)
+        return compare(errors, standardise.squared_unit, held_out=False)

@@ -138,7 +138,7 @@ class Gaussian(Likelihood):
         if self.bounds == "auto":
             low, high = hard_bounds(moments)
             if str(dtype) != "uint8":
-                margin = MARGIN * moments.variance.sqrt()
+                margin = torch.where(low < high, MARGIN * moments.variance.sqrt(), torch.inf)
         elif not isinstance(self.bounds, str):
             low, high = low.fill_(self.bounds[0]), high.fill_(self.bounds[1])
         return GaussianHead(standardise, low, high, margin)
@@ -150,6 +150,7 @@ class Gaussian(Likelihood):
 
 
 MARGIN = 3.0
+FEW_ROWS = 500
 
 
 def hard_bounds(moments: Moments) -> tuple[Tensor, Tensor]:
@@ -167,11 +168,16 @@ def hard_bounds(moments: Moments) -> tuple[Tensor, Tensor]:
     extremes = float(moments.minimum.min()), float(moments.maximum.max())
     if extremes in ((0.0, 1.0), (0.0, 255.0)):
         return torch.full_like(moments.mean, extremes[0]), torch.full_like(moments.mean, extremes[1])
-    # A few values at an extreme may be chance, and a constant column has no bound to speak of.
+    # A few values at an extreme may be chance. A constant column is what it is.
     enough = (0.1 * moments.count).clamp_min(5)
-    varies = moments.maximum > moments.minimum
-    low = torch.where((moments.at_minimum >= enough) & varies, moments.minimum, -torch.inf)
-    high = torch.where((moments.at_maximum >= enough) & varies, moments.maximum, torch.inf)
+    constant = (moments.maximum == moments.minimum) & (moments.count > 1)
+    varies = ~constant
+    if moments.n_rows < FEW_ROWS:
+        # So few rows show the bounds of a column of two values, and no others: a tail may not have come up yet.
+        at_ends = moments.at_minimum + moments.at_maximum
+        varies &= (at_ends >= 0.95 * moments.count) & (torch.minimum(moments.at_minimum, moments.at_maximum) >= enough)
+    low = torch.where((moments.at_minimum >= enough) & varies | constant, moments.minimum, -torch.inf)
+    high = torch.where((moments.at_maximum >= enough) & varies | constant, moments.maximum, torch.inf)
     return low, high
 
 
@@ -246,7 +252,7 @@ class GaussianHead(Head):
         """Return the clamped output in the data's units."""
         return self.standardise.inverse(self.clamp(output))
 
-    def cost(self, output: Tensor, x: Tensor, z: Tensor) -> Tensor:  # noqa: ARG002
+    def cost(self, output: Tensor, x: Tensor, z: Tensor) -> Tensor:
         """Return the squared error of each value, in scaled units."""
         return (self.clamp(output) - z).square()
 
@@ -296,13 +302,13 @@ class BernoulliHead(Head):
         """Return probabilities, times the top of the data's range."""
         return torch.sigmoid(output) * self.top
 
-    def cost(self, output: Tensor, x: Tensor, z: Tensor) -> Tensor:  # noqa: ARG002
+    def cost(self, output: Tensor, x: Tensor, z: Tensor) -> Tensor:
         """Return the cross-entropy of each value, in nats."""
         target = torch.nan_to_num(x) if self.standardise.missing else x
         target = target.to(output.dtype) / self.top
         return functional.binary_cross_entropy_with_logits(output, target, reduction="none")
 
-    def linear_start(self, components: Tensor, center: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG002
+    def linear_start(self, components: Tensor, center: Tensor) -> tuple[Tensor, Tensor]:
         """Return the first-order expansion of the logits about the mean, its slope held within reason."""
         slope = (1 / (self.start * (1 - self.start))).clamp_max(12.0) / self.top
         scale = self.standardise.scale64.expand(len(components))

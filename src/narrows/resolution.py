@@ -198,6 +198,7 @@ def to_file(estimator: Autoencoder) -> tuple[dict[str, Any], dict[str, Tensor]]:
         "plan": estimator.plan_,
         "missing": estimator._model.standardise.missing,
         "likelihood": type(estimator._model.head).__name__.removesuffix("Head"),
+        "few_rows": estimator._few_rows,
     }
     if hasattr(estimator, "feature_names_in_"):
         fitted["feature_names_in"] = [str(name) for name in estimator.feature_names_in_]
@@ -237,7 +238,7 @@ def from_file(
     estimator = cls(**(options | {"device": device}))
     model = _empty_model(estimator, fitted, tensors)
     model.load_state_dict(tensors)
-    estimator._set_model(model.to(_device(device)).eval(), fitted["n_components"])
+    estimator._set_model(model.to(_device(device)).eval(), fitted["n_components"], few_rows=fitted["few_rows"])
     estimator.n_features_in_ = fitted["n_features_in"]
     if "feature_names_in" in fitted:
         estimator.feature_names_in_ = np.asarray(fitted["feature_names_in"], dtype=object)
@@ -267,6 +268,7 @@ def _empty_model(estimator: Autoencoder, fitted: dict[str, Any], tensors: dict[s
     # The linear path is built whole; where the fitted one lacks a part, the state that is loaded lacks it too.
     center = torch.ones(n_features) if "encoder.1.center" in tensors else torch.zeros(n_features)
     zeros = torch.zeros(n_features, n_components, dtype=torch.float64)
-    start = Start(zeros, torch.ones(n_components).double(), center.double(), torch.ones(n_features).double())
+    ones = torch.ones(n_features, dtype=torch.float64)
+    start = Start(zeros, ones.new_ones(n_components), center.double(), ones, hold=fitted["few_rows"])
     encoder, decoder = network_option(estimator.network).build(start, head, torch.Generator())
     return EncoderDecoder(standardise, encoder, decoder, head)

@@ -1,0 +1,32 @@
+"""The command line: ``narrows VERB ...``, one file per family of verbs.
+
+Nothing heavy is imported before a verb has work to do, so that ``--help`` is at once there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        What follows ``narrows`` on the command line; by default that of this process.
+
+    Returns
+    -------
+    int
+        The exit code: 0 done, 2 a mistake in what was asked for (one line on the standard error), 130 cut off by
+        Ctrl-C with nothing kept.
+    """
+    from narrows.cli.app import run
+
+    return run(arguments)

@@ -27,12 +27,15 @@ class Start:
         Standard deviation of the rows along each.
     center, spread : Tensor of float64, shape (n_features,)
         Mean and standard deviation of each standardised column.
+    hold : bool
+        Whether the linear path should stay what it is, since there are too few rows to better it.
     """
 
     components: Tensor
     deviations: Tensor
     center: Tensor
     spread: Tensor
+    hold: bool = False
 
     @property
     def n_features(self) -> int:

@@ -47,7 +47,7 @@ class Modules(Network):
             if not isinstance(getattr(self, name), nn.Module):
                 raise TypeError(f"{name} must be a torch.nn.Module, got {getattr(self, name)!r}")
 
-    def build(self, start: Start, head: Head, generator: Generator) -> tuple[nn.Module, nn.Module]:  # noqa: ARG002
+    def build(self, start: Start, head: Head, generator: Generator) -> tuple[nn.Module, nn.Module]:
         """Copy the modules and check their shapes with one row of zeros."""
         encoder, decoder = copy.deepcopy(self.encoder).float(), copy.deepcopy(self.decoder).float()
         with torch.no_grad():

@@ -136,6 +136,7 @@ class Dense(Network):
             center=start.center,
             gain=inverse,
             clamp=clamp,
+            fade=start.hold,
             end=spread,
         )
         outof = Corrected(
@@ -143,7 +144,11 @@ class Dense(Network):
             _without_identities(decoder),
             gain=1 / spread,
             clamp=clamp,
+            fade=start.hold,
         )
+        if start.hold:
+            into.linear.requires_grad_(requires_grad=False)
+            outof.linear.requires_grad_(requires_grad=False)
         return into, outof
 
     def _layers(self, widths: tuple[int, ...], generator: Generator, *, zero_end: bool) -> nn.Sequential:
@@ -177,6 +182,9 @@ class Corrected(nn.Module):
         The path.
     layers : torch.nn.Module
         The correction; it sees ``clamp((x - center) * gain)`` and its result is multiplied by ``end``.
+    fade : bool
+        Whether the correction also fades for rows that the clamp has changed: with few rows to learn from, what it
+        says of rows far from them is worth nothing.
     """
 
     def __init__(
@@ -187,22 +195,25 @@ class Corrected(nn.Module):
         center: Tensor | None = None,
         gain: Tensor,
         clamp: float | None,
+        fade: bool = False,
         end: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.linear = linear
         self.layers = layers
         self.clamp = clamp
+        self.fade = fade and clamp is not None
         self.register_buffer("center", center.float() if center is not None and bool(center.any()) else None)
         self.register_buffer("gain", gain.float())
         self.register_buffer("end", None if end is None else end.float())
 
     def forward(self, x: Tensor) -> Tensor:
         """Return path plus correction."""
-        inner = (x if self.center is None else x - self.center) * self.gain
-        if self.clamp is not None:
-            inner = torch.clamp(inner, -self.clamp, self.clamp)
+        scaled = (x if self.center is None else x - self.center) * self.gain
+        inner = scaled if self.clamp is None else torch.clamp(scaled, -self.clamp, self.clamp)
         correction = self.layers(inner)
+        if self.fade:
+            correction = correction / (1 + (scaled - inner).abs().amax(1, keepdim=True))
         if self.end is None:
             return self.linear(x) + correction
         return torch.addcmul(self.linear(x), correction, self.end)

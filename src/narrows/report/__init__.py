@@ -1,0 +1,27 @@
+"""Plots and the HTML report: pictures of what a model does, and one file to hand on.
+
+The plot functions take plain arrays or a fitted estimator and return a :class:`matplotlib.figure.Figure`. They need
+matplotlib (``pip install "narrows[plots]"``) but neither pyplot nor a display, and change no global setting.
+"""
+
+from __future__ import annotations
+
+from narrows.report.html import Section, Table, render_report, write_report
+from narrows.report.images import plot_reconstructions
+from narrows.report.lab import lab_report
+from narrows.report.maps import plot_code_map
+from narrows.report.plots import plot_errors, plot_history
+from narrows.report.theme import require_matplotlib
+
+__all__ = [
+    "Section",
+    "Table",
+    "lab_report",
+    "plot_code_map",
+    "plot_errors",
+    "plot_history",
+    "plot_reconstructions",
+    "render_report",
+    "require_matplotlib",
+    "write_report",
+]

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Hooks", "Outcome", "Plan", "train"]
 
-DIVERGED_FACTOR = 10.0
 RETRY_FACTOR = 0.1
 
 
@@ -53,6 +52,8 @@ class Plan:
         Last step, when earlier than the budget: a refit ends where the run it repeats was best.
     max_seconds : float or None
         Limit on the time of this run; the schedule then follows the clock when that is ahead.
+    hopeless : float or None
+        A held-out loss this far above the first one means that the training diverges.
     """
 
     optimizer: Optimizer
@@ -64,6 +65,7 @@ class Plan:
     patience: int | None = None
     stop_at: int | None = None
     max_seconds: float | None = None
+    hopeless: float | None = None
 
 
 @dataclass
@@ -166,7 +168,7 @@ def train(
     Raises
     ------
     TrainingDivergedError
-        If the loss becomes infinite, not a number or ten times what it was, and again at a tenth of the rate.
+        If the loss becomes infinite, not a number or hopeless, and again at a tenth of the rate.
     """
     with torch.random.fork_rng(devices=[]):
         run = _Run(module, rows, objective, plan, seed, evaluate, hooks or Hooks(), checkpoints)
@@ -327,8 +329,7 @@ class _Run:
         state.held_out.append(losses)
         means = [float(values.double().mean()) for values in state.held_out]
         now = means[-1]
-        # The first steps may well leave a good start; what counts is growth after them.
-        if not now < float("inf") or len(means) > 2 and now > DIVERGED_FACTOR * max(means[:2]):
+        if not now < float("inf") or (self.plan.hopeless is not None and now > self.plan.hopeless + means[0]):
             raise _Diverged(state.step, float(record.get("learning_rate", 0.0)), now)
         if len(means) == 1 or now < means[state.best]:
             state.best = len(means) - 1

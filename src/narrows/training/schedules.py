@@ -26,7 +26,7 @@ class Schedule(Option):
 class Constant(Schedule):
     """The same rate throughout, as in a first course."""
 
-    def factor(self, progress: float) -> float:  # noqa: ARG002
+    def factor(self, progress: float) -> float:
         """Return 1."""
         return 1.0
 

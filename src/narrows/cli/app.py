@@ -1,0 +1,91 @@
+"""The app: its verbs, and what happens when something goes wrong."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from narrows.cli import apply, data, fit, info, lab
+from narrows.cli.show import note, one_line
+from narrows.errors import NarrowsError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["app", "run"]
+
+# What typer raises for a command line that does not parse. Its home differs between versions of typer.
+_ClickException: Any = typer.BadParameter.__mro__[2]
+
+app = typer.Typer(
+    name="narrows",
+    help="Autoencoders for people with data, each held against the simple answer.",
+    epilog="DATA is a file (csv, tsv, parquet, npy, npz, idx) or a named data set: digits, digits:test, ...",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    # Plain help: rich would take as long to import as all the rest, and cuts long flags short.
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from narrows._version import __version__
+
+        print(f"narrows {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _everything(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+app.command("fit")(fit.command())
+app.command("encode")(apply.encode)
+app.command("decode")(apply.decode)
+app.command("reconstruct")(apply.reconstruct)
+app.command("score")(apply.score)
+app.command("info")(info.info)
+app.command("datasets")(data.datasets)
+app.command("lab")(lab.lab)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line and return the exit code; see :func:`narrows.cli.main`."""
+    given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    command = typer.main.get_command(app)
+    try:
+        result = command.main(given, prog_name="narrows", standalone_mode=False)
+        sys.stdout.flush()
+    except NarrowsError as error:
+        return _refuse(error)
+    except _ClickException as error:
+        verb = next((word for word in given if not word.startswith("-")), "")
+        known = verb in {command.name for command in app.registered_commands}
+        text = one_line(error.format_message()).rstrip(".")
+        return _refuse(f"{text}. See narrows {verb + ' ' if known else ''}--help.")
+    except (typer.Abort, KeyboardInterrupt):
+        result = 130
+    except BrokenPipeError:
+        # The reader has gone, as in `narrows score ... | head`. What is still buffered must not raise again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    # Versions of typer differ in whether Ctrl-C is raised or returned.
+    if result == 130:
+        note("narrows: interrupted; nothing was written.")
+    return result if isinstance(result, int) else 0
+
+
+def _refuse(error: object) -> int:
+    # The sentence of the library, in the words of the command line.
+    note(f"narrows: {error}".replace("columns=[...]", "--columns A,B"))
+    return 2

@@ -1,0 +1,162 @@
+"""Verbs that put a fitted model to use: ``encode``, ``decode``, ``reconstruct``, ``score``."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 - typer reads it at runtime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from narrows.cli.arguments import AsJson, DataArgument, Device, ModelFile, Out  # noqa: TC001 - typer reads them
+from narrows.cli.show import print_json, print_rows, print_table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+
+__all__ = ["decode", "encode", "reconstruct", "score"]
+
+_WORST = 5
+_QUANTILES = (0.0, 0.25, 0.5, 0.75, 0.95, 1.0)
+
+
+def encode(data: DataArgument, model: ModelFile, out: Out, device: Device = "auto", as_json: AsJson = False) -> None:
+    """Write the codes of the rows of DATA.
+
+    A file with column names may have its columns in any order, and more of them than the model needs.
+    """
+    from narrows.cli import files
+
+    files.check_table_place(out, files.file_of(data), model)
+    fitted = files.load_model(model, device)
+    codes = _use(fitted.transform, files.read_for(fitted, data).rows)
+    _write(out, codes, list(fitted.get_feature_names_out()), as_json=as_json)
+
+
+def decode(
+    codes: Annotated[Path, typer.Argument(metavar="CODES", help="A file of codes, as encode writes.")],
+    model: ModelFile,
+    out: Out,
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Write the rows that CODES stand for."""
+    from narrows.cli import files
+
+    files.check_table_place(out, codes, model)
+    fitted = files.load_model(model, device)
+    rows = _use(fitted.inverse_transform, files.read_codes(fitted, codes))
+    _write(out, rows, _columns_of(fitted), as_json=as_json)
+
+
+def reconstruct(
+    data: DataArgument, model: ModelFile, out: Out, device: Device = "auto", as_json: AsJson = False
+) -> None:
+    """Write the rows of DATA as the model rebuilds them.
+
+    Missing values are filled in, where the model was fitted with --missing mask.
+    """
+    from narrows.cli import files
+
+    files.check_table_place(out, files.file_of(data), model)
+    fitted = files.load_model(model, device)
+    rows = _use(fitted.reconstruct, files.read_for(fitted, data).rows)
+    _write(out, rows, _columns_of(fitted), as_json=as_json)
+
+
+def score(
+    data: DataArgument,
+    model: ModelFile,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="OUT", help="The file to write; without it a summary is printed."),
+    ] = None,
+    per_feature: Annotated[bool, typer.Option("--per-feature", help="The error of each value.")] = False,
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Measure how badly each row of DATA is rebuilt.
+
+    The error of a row is the mean of its squared errors, in the data's units (in standard deviations of each column
+    for a model with --scaling standard).
+    """
+    from narrows.cli import files
+
+    if out is not None:
+        files.check_table_place(out, files.file_of(data), model)
+    fitted = files.load_model(model, device)
+    rows = files.read_for(fitted, data).rows
+    errors = _use(lambda X: fitted.reconstruction_error(X, per_feature=per_feature), rows)
+    names = _columns_of(fitted) or [f"x{k}" for k in range(fitted.n_features_in_)]
+    if out is not None:
+        _write(out, errors, names if per_feature else ["reconstruction_error"], as_json=as_json)
+        return
+    summary = _summary(errors.mean(1) if per_feature and errors.ndim > 1 else errors)
+    if per_feature:
+        import numpy as np
+
+        summary = _summary(_mean_seen(errors, 1))
+        means = _mean_seen(errors, 0)
+        order = np.argsort(-np.nan_to_num(means, nan=-1.0), kind="stable")
+        summary["features"] = [{"feature": names[k], "error": float(means[k])} for k in order]
+    if as_json:
+        print_json(summary)
+    else:
+        _show(summary)
+
+
+def _use(function: Any, rows: Any) -> np.ndarray:
+    from narrows.cli.mistakes import mistakes_of, warnings_as_lines
+
+    with mistakes_of(), warnings_as_lines():
+        return function(rows)
+
+
+def _columns_of(fitted: Any) -> list[str] | None:
+    names = getattr(fitted, "feature_names_in_", None)
+    return None if names is None else [str(name) for name in names]
+
+
+def _write(out: Path, values: np.ndarray, columns: Sequence[str] | None, *, as_json: bool) -> None:
+    from narrows import tables
+
+    tables.write(out, values, columns=columns)
+    n_columns = values.shape[1] if values.ndim > 1 else 1
+    if as_json:
+        print_json({"file": out, "rows": len(values), "columns": n_columns, "names": columns})
+    else:
+        print_rows([("rows", f"{len(values):,}"), ("columns", f"{n_columns:,}"), ("file", out)])
+
+
+def _mean_seen(errors: np.ndarray, axis: int) -> np.ndarray:
+    """Return means over what was observed, NaN where nothing was."""
+    import numpy as np
+
+    seen = (~np.isnan(errors)).sum(axis)
+    total = np.nansum(errors, axis)
+    return np.divide(total, seen, out=np.full(total.shape, np.nan), where=seen > 0)
+
+
+def _summary(errors: np.ndarray) -> dict[str, Any]:
+    import numpy as np
+
+    seen = errors[~np.isnan(errors)]
+    worst = np.argsort(-np.nan_to_num(errors, nan=-1.0), kind="stable")[:_WORST]
+    quantiles = np.quantile(seen, _QUANTILES) if len(seen) else [float("nan")] * len(_QUANTILES)
+    return {
+        "rows": len(errors),
+        "mean": float(seen.mean()) if len(seen) else float("nan"),
+        "quantiles": {f"{q:g}": float(value) for q, value in zip(_QUANTILES, quantiles, strict=True)},
+        "worst": [{"row": int(row), "error": float(errors[row])} for row in worst],
+    }
+
+
+def _show(summary: dict[str, Any]) -> None:
+    quantiles = "   ".join(f"{float(q):.0%} {value:.5g}" for q, value in summary["quantiles"].items())
+    print_rows([("rows", f"{summary['rows']:,}"), ("mean error", f"{summary['mean']:.5g}"), ("quantiles", quantiles)])
+    title = "worst rows (the first is 0)"
+    print_table(["row", "error"], [(str(w["row"]), w["error"]) for w in summary["worst"]], title=title)
+    if "features" in summary:
+        shown = summary["features"][: 2 * _WORST]
+        print_table(["feature", "mean error"], [(f["feature"], f["error"]) for f in shown], title="worst features")

@@ -1,0 +1,119 @@
+"""``narrows lab``: the exercise of a first course on this machine, held against the simple answers."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from rich.console import Console
+
+    from narrows.labs import LabResult
+
+__all__ = ["lab"]
+
+
+def lab(
+    name: Annotated[str, typer.Argument(help="digits (comes with narrows, seconds) or mnist (a download, minutes).")],
+    out: Annotated[Path, typer.Option("--out", help="Where the report goes.")] = Path("report.html"),
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Fixes everything random.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
+    no_report: Annotated[bool, typer.Option("--no-report", help="Write no report.")] = False,
+) -> None:
+    """Run Lab 1: an autoencoder for handwritten digits as courses teach it, against PCA and narrows' own fit."""
+    import json
+
+    from narrows.errors import DataError
+    from narrows.report.theme import require_matplotlib
+
+    skipped = "No report was asked for." if no_report else ""
+    if not no_report:
+        try:
+            require_matplotlib()
+        except DataError as error:
+            skipped = f"No report was written. {error}"
+        else:
+            _check_target(out)
+    result = _run(name, seed)
+    if not skipped:
+        from narrows.report import lab_report
+
+        lab_report(result, out)
+    if as_json:
+        typer.echo(json.dumps(result.to_dict() | {"report": None if skipped else str(out)}, indent=2))
+        if skipped and not no_report:
+            typer.echo(skipped, err=True)
+        return
+    _show(result)
+    if not no_report:
+        typer.echo(skipped or f"Report: {out}")
+
+
+def _check_target(out: Path) -> None:
+    """Refuse a report that could not be written before the work is done rather than after."""
+    from narrows.errors import DataError
+
+    if out.is_dir():
+        raise DataError(f"{out} is a folder, so no report can be written there.")
+    if not out.absolute().parent.is_dir():
+        raise DataError(f"{out} cannot be written: the folder {out.absolute().parent} does not exist.")
+
+
+def _run(name: str, seed: int) -> "LabResult":
+    from narrows.labs import run_lab
+
+    with _progress() as tell:
+        return run_lab(name, seed=seed, progress=tell)
+
+
+def _progress() -> Any:
+    """Show on the standard error what is being done: a line that changes on a terminal, else a line for each stage."""
+    from contextlib import contextmanager
+
+    from rich.console import Console
+
+    console = Console(stderr=True, highlight=False, markup=False)
+
+    @contextmanager
+    def watching() -> "Iterator[Callable[[str, str], None]]":
+        if not console.is_terminal:
+            yield lambda stage, detail: None if detail else console.print(stage)
+            return
+        with console.status("") as status:
+            yield lambda stage, detail: status.update(stage + (f": {detail}" if detail else ""))
+
+    return watching()
+
+
+def _show(result: "LabResult") -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from narrows.report.lab import lab_table
+
+    console = Console(highlight=False)
+    found = lab_table(result)
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1), collapse_padding=True, pad_edge=False)
+    for number, column in enumerate(found.columns):
+        table.add_column(column, justify="right" if number else "left", no_wrap=not number)
+    for number, row in enumerate(found.rows):
+        cells = zip(row, found.best, strict=True)
+        table.add_row(*(Text(cell, style="bold" if winner == number else "") for cell, winner in cells))
+    console.print(Text(f"\nLab 1 on {result.name}: a code of {result.n_components} numbers", style="bold"))
+    console.print(table)
+    _list(console, "What this says", result.lessons)
+    _list(console, "How it was done", result.notes)
+
+
+def _list(console: "Console", title: str, sentences: tuple[str, ...]) -> None:
+    from rich.text import Text
+
+    console.print(Text(title, style="bold"))
+    for sentence in sentences:
+        for position, line in enumerate(Text(sentence).wrap(console, max(20, console.width - 4))):
+            console.print(Text("    " if position else "  - ") + line)
+    console.print()

@@ -1,0 +1,45 @@
+"""Shared data and the list of every public estimator."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import narrows
+
+QUICK = {"max_epochs": 3, "random_state": 0}
+
+
+def estimators() -> list:
+    """Every public estimator, set up to fit fast; test_laws.py checks that none is missing."""
+    return [
+        narrows.Autoencoder(2, **QUICK),
+        narrows.Autoencoder(2, scaling="standard", missing="mask", **QUICK),
+        narrows.Autoencoder(2, network=narrows.networks.Dense((8,), activation="relu", linear_path=False), **QUICK),
+        narrows.Autoencoder(2, corruption="gaussian", optimizer="muon", early_stopping=False, **QUICK),
+    ]
+
+
+@pytest.fixture(scope="session")
+def curved() -> np.ndarray:
+    """Rows on a curved surface of two dimensions in ten, with a little noise."""
+    return narrows.datasets.make_manifold(700, 10, n_latent=2, noise=0.02, random_state=0)
+
+
+@pytest.fixture(scope="session")
+def plain() -> np.ndarray:
+    """Normal rows with a decaying spectrum: nothing beats PCA here."""
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(400, 8)) * 0.6 ** np.arange(8) + rng.normal(size=8)
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """The folder of public data sets, where there is one."""
+    folder = os.environ.get("NARROWS_DATA")
+    if not folder:
+        pytest.skip("NARROWS_DATA is not set")
+    return Path(folder)

@@ -1,0 +1,334 @@
+"""The command line, end to end: `main` runs in this process, as the installed command would run it."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from dataclasses import fields
+from importlib import import_module
+
+import numpy as np
+import pytest
+
+import narrows
+from narrows import tables
+from narrows.cli import main
+from narrows.cli.fit import MODELS, flag_parameters
+from narrows.cli.signature import members, parameters
+from narrows.cli.values import build, from_text, option_to_text
+
+HEAVY = ("torch", "sklearn", "numpy", "scipy", "pandas", "polars", "pyarrow", "safetensors")
+QUICK = ["--max-epochs", "4", "--random-state", "0"]
+NAMES = ["age", "height", "weight", "pulse", "speed", "depth"]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A folder with one table in each format and a model fitted to it through the command line."""
+    folder = tmp_path_factory.mktemp("cli")
+    X = narrows.datasets.make_manifold(300, 6, n_latent=2, random_state=0).astype(np.float32)
+    for ending in ("csv", "tsv", "parquet", "npy", "npz"):
+        tables.write(folder / f"people.{ending}", X, columns=None if ending == "npy" else NAMES)
+    arguments = [
+        "fit",
+        folder / "people.csv",
+        "-o",
+        folder / "people.narrows",
+        "--n-components",
+        "2",
+        "--quiet",
+        *QUICK,
+    ]
+    assert main([str(a) for a in arguments]) == 0
+    return folder
+
+
+@pytest.fixture
+def run(capsys):
+    """Run a command line that must succeed; gives what it printed."""
+
+    def call(*arguments):
+        capsys.readouterr()
+        code = main([str(argument) for argument in arguments])
+        printed = capsys.readouterr()
+        assert code == 0, printed.err
+        return printed
+
+    return call
+
+
+# Start
+
+
+@pytest.mark.parametrize("verb", ["", "fit", "encode", "decode", "reconstruct", "score", "info", "datasets", "lab"])
+def test_help_imports_nothing_heavy(verb):
+    script = (
+        "import sys; from narrows.cli import main\n"
+        f"code = main([*{verb.split()!r}, '--help'])\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules], code, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[] 0"
+    assert done.stdout.startswith(f"Usage: narrows {verb}")
+
+
+def test_help_takes_no_longer_than_a_few_bare_starts():
+    def seconds(*arguments):
+        best = np.inf
+        for _ in range(4):
+            start = time.perf_counter()
+            subprocess.run([sys.executable, *arguments], capture_output=True, check=True)
+            best = min(best, time.perf_counter() - start)
+        return best
+
+    # typer and argparse alike need inspect, re and so on; torch alone would be thirty bare starts.
+    assert seconds("-m", "narrows", "--help") < 4 * seconds("-c", "import inspect, typing, dataclasses, json") + 0.15
+
+
+def test_version_and_no_arguments(run):
+    assert run("--version").out == f"narrows {narrows.__version__}\n"
+    assert run().out == run("--help").out
+
+
+# The flags are the signature
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_parsed_signature_is_the_real_one(model):
+    module, name = MODELS[model]
+    real = inspect.signature(getattr(import_module(module), name)).parameters
+    parsed = parameters(module, name)
+    assert [p.name for p in parsed] == list(real)
+    assert [p.default for p in parsed] == [p.default for p in real.values()]
+    assert [" | ".join(p.atoms) for p in parsed] == [p.annotation for p in real.values()]
+    assert all(p.help for p in parsed)
+
+
+@pytest.mark.parametrize("name", ["network", "likelihood", "corruption", "optimizer", "schedule"])
+def test_the_parsed_options_are_the_real_ones(name):
+    parameter = flag_parameters()[name]
+    family = getattr(import_module(parameter.home[0]), parameter.home[1])
+    found = {member.name: member.fields for member in members(*parameter.home)}
+    real = {key: {f.name: f.default for f in fields(cls)} for key, cls in family._members.items()}
+    assert found == {key: value for key, value in real.items() if key != "modules"}
+    for member, defaults in found.items():
+        assert family.resolve(build(parameter, from_text(parameter, member))) == family.resolve(member)
+        # What --help and info show can be typed.
+        assert build(parameter, from_text(parameter, option_to_text({"option": member, **defaults})))
+
+
+def test_every_parameter_has_a_flag(run):
+    shown = run("fit", "--help").out
+    for parameter in parameters(*MODELS["autoencoder"]):
+        assert (parameter.flag in shown) == (parameter.name != "callbacks")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("n_components", "3", 3),
+        ("n_components", "auto", "auto"),
+        ("learning_rate", "1e-3", 1e-3),
+        ("max_seconds", "none", None),
+        ("random_state", "7", 7),
+        ("network", "Dense(hidden=(128,), activation='relu')", narrows.networks.Dense((128,), activation="relu")),
+        ("network", "dense([64, 32], activation=relu)", narrows.networks.Dense((64, 32), activation="relu")),
+        ("network", "dense(hidden=())", narrows.networks.Dense(())),
+        ("network", "dense(linear_path=False)", narrows.networks.Dense(linear_path=False)),
+        ("corruption", "salt-and-pepper(high=16)", narrows.corruption.SaltAndPepper(high=16)),
+        ("corruption", "none", None),
+        ("likelihood", "gaussian(bounds=(-1, 1))", narrows.likelihoods.Gaussian((-1, 1))),
+        ("optimizer", "auto", "auto"),
+    ],
+)
+def test_text_becomes_a_value(name, text, value):
+    parameter = flag_parameters()[name]
+    got = build(parameter, from_text(parameter, text))
+    assert got == value
+    assert type(got) is type(value)
+
+
+def test_flags_reach_the_model(run, home, tmp_path):
+    network = "dense(hidden=(16,), activation=relu)"
+    flags = ["--network", network, "--corruption", "gaussian(0.05)", "--no-early-stopping", "--scaling", "standard"]
+    run("fit", home / "people.csv", "-o", tmp_path / "m.narrows", *flags, *QUICK)
+    fitted = narrows.load(tmp_path / "m.narrows")
+    assert fitted.network == narrows.networks.Dense((16,), activation="relu")
+    assert fitted.corruption == narrows.corruption.Gaussian(0.05)
+    assert fitted.early_stopping is False
+    assert (fitted.scaling, fitted.max_epochs, fitted.random_state) == ("standard", 4, 0)
+    changed = json.loads(run("info", tmp_path / "m.narrows", "--json").out)["changed_options"]
+    assert changed["corruption"] == "gaussian(sigma=0.05)"
+    assert changed["network"] == "dense(hidden=(16,), activation=relu)"
+    assert "learning_rate" not in changed
+
+
+# The verbs
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "parquet", "npy", "npz"])
+def test_every_format_fits_and_encodes(run, home, tmp_path, ending):
+    model, codes = tmp_path / "m.narrows", tmp_path / f"codes.{ending}"
+    summary = json.loads(run("fit", home / f"people.{ending}", "-o", model, "--json", *QUICK).out)
+    assert (summary["rows"], summary["columns"], summary["n_components"]) == (300, 6, 3)
+    assert set(summary["baselines"]) >= {"model", "pca", "mean"}
+    fitted = narrows.load(model)
+    if ending != "npy":
+        assert list(fitted.feature_names_in_) == NAMES
+    run("encode", home / f"people.{ending}", "-m", model, "-o", codes)
+    written = tables.read(codes)
+    X = tables.read(home / f"people.{ending}").values
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="X does not have valid feature names")
+        expected = fitted.transform(X)
+    np.testing.assert_array_equal(written.values.astype(expected.dtype), expected)
+    assert written.columns == (None if ending == "npy" else list(fitted.get_feature_names_out()))
+
+
+def test_decode_undoes_encode_as_reconstruct_does(run, home, tmp_path):
+    model = ["-m", home / "people.narrows"]
+    run("encode", home / "people.csv", *model, "-o", tmp_path / "codes.parquet")
+    run("decode", tmp_path / "codes.parquet", *model, "-o", tmp_path / "back.csv")
+    run("reconstruct", home / "people.csv", *model, "-o", tmp_path / "again.csv")
+    back, again = tables.read(tmp_path / "back.csv"), tables.read(tmp_path / "again.csv")
+    assert back.columns == again.columns == NAMES
+    np.testing.assert_allclose(back.values, again.values, rtol=1e-5, atol=1e-5)
+
+
+def test_score_to_a_file_and_as_a_summary(run, home, tmp_path):
+    base = ["score", home / "people.csv", "-m", home / "people.narrows"]
+    run(*base, "-o", tmp_path / "rows.csv")
+    run(*base, "--per-feature", "-o", tmp_path / "values.parquet")
+    rows, values = tables.read(tmp_path / "rows.csv"), tables.read(tmp_path / "values.parquet")
+    assert rows.columns == ["reconstruction_error"]
+    assert values.columns == NAMES
+    np.testing.assert_allclose(rows.values[:, 0], values.values.mean(1))
+    summary = json.loads(run(*base, "--per-feature", "--json").out)
+    assert summary["mean"] == pytest.approx(rows.values.mean())
+    assert summary["worst"][0] == {"row": int(rows.values.argmax()), "error": pytest.approx(rows.values.max())}
+    worst = int(values.values.mean(0).argmax())
+    assert summary["features"][0]["feature"] == NAMES[worst]
+    shown = run(*base, "--per-feature").out
+    assert "worst rows" in shown
+    assert NAMES[worst] in shown
+
+
+def test_columns_are_found_by_name_in_any_order_among_others(run, home, tmp_path):
+    X = tables.read(home / "people.csv").values
+    text = ["note,depth,speed,pulse,weight,height,age"]
+    text += ["hello," + ",".join(map(repr, row[::-1].tolist())) for row in X[:20]]
+    (tmp_path / "mixed.csv").write_text("\n".join(text))
+    tables.write(tmp_path / "plain.csv", X[:20], columns=NAMES)
+    for name in ("mixed", "plain"):
+        run("encode", tmp_path / f"{name}.csv", "-m", home / "people.narrows", "-o", tmp_path / f"{name}.npy")
+    np.testing.assert_array_equal(np.load(tmp_path / "mixed.npy"), np.load(tmp_path / "plain.npy"))
+
+
+def test_columns_chooses(run, home, tmp_path):
+    run("fit", home / "people.parquet", "-o", tmp_path / "m.narrows", "--columns", "weight, age,pulse", *QUICK)
+    assert list(narrows.load(tmp_path / "m.narrows").feature_names_in_) == ["weight", "age", "pulse"]
+    run("fit", home / "people.npy", "-o", tmp_path / "m.narrows", "--columns", "4,0", *QUICK)
+    assert narrows.load(tmp_path / "m.narrows").n_features_in_ == 2
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet", "npy"])
+def test_a_stream_keeps_the_names(run, home, tmp_path, ending):
+    summary = run("fit", home / f"people.{ending}", "-o", tmp_path / "m.narrows", "--stream", "--json", *QUICK).out
+    assert json.loads(summary)["rows"] == 300
+    assert narrows.describe(tmp_path / "m.narrows")["fitted"].get("feature_names_in") == (
+        None if ending == "npy" else NAMES
+    )
+
+
+def test_big_files_are_streamed_by_themselves(home, monkeypatch):
+    from narrows.cli import files
+
+    assert isinstance(files.read_data(str(home / "people.csv")).rows, np.ndarray)
+    monkeypatch.setattr(files, "STREAM_BYTES", 100)
+    assert files.read_data(str(home / "people.csv")).rows == home / "people.csv"
+    assert isinstance(files.read_data(str(home / "people.npz")).rows, np.ndarray)
+    assert isinstance(files.read_data(str(home / "people.csv"), ["age"]).rows, np.ndarray)
+
+
+def test_a_named_data_set_and_its_test_part(run, tmp_path):
+    model = tmp_path / "digits.narrows"
+    shown = run("fit", "digits", "-o", model, "--n-components", "4", "--max-epochs", "2").out
+    assert "1,437 rows of 64 columns" in shown
+    assert "held-out rows" in shown
+    assert json.loads(run("score", "digits:test", "-m", model, "--json").out)["rows"] == 360
+    shown = run("info", model).out
+    assert "n_components=4" in shown
+    assert "the mean row" in shown
+    assert "val_loss" in shown
+
+
+def test_a_model_no_better_than_pca_is_said_in_one_line(run, tmp_path):
+    tables.write(tmp_path / "noise.npy", np.random.default_rng(0).normal(size=(200, 5)))
+    printed = run("fit", tmp_path / "noise.npy", "-o", tmp_path / "m.narrows", "--n-components", "1", *QUICK)
+    [line] = printed.err.splitlines()
+    assert line.startswith("Note: ")
+    assert "as well as the model does" in line
+
+
+def test_missing_values(run, tmp_path):
+    X = np.random.default_rng(0).normal(size=(100, 4))
+    X[3, 1] = np.nan
+    tables.write(tmp_path / "gaps.csv", X, columns=list("abcd"))
+    model = tmp_path / "m.narrows"
+    run("fit", tmp_path / "gaps.csv", "-o", model, "--missing", "mask", *QUICK)
+    run("reconstruct", tmp_path / "gaps.csv", "-m", model, "-o", tmp_path / "whole.npy")
+    assert np.isfinite(np.load(tmp_path / "whole.npy")).all()
+    summary = json.loads(run("score", tmp_path / "gaps.csv", "-m", model, "--per-feature", "--json").out)
+    assert all(feature["error"] > 0 for feature in summary["features"])
+
+
+def test_quiet_says_nothing(run, home, tmp_path):
+    printed = run("fit", home / "people.csv", "-o", tmp_path / "m.narrows", "-q", "--n-components", "2", *QUICK)
+    assert printed.out == ""
+
+
+def test_datasets(run, monkeypatch, tmp_path):
+    monkeypatch.setenv("NARROWS_DATA", str(tmp_path))
+    monkeypatch.setenv("NARROWS_CACHE", str(tmp_path / "cache"))
+    found = {record["name"]: record for record in json.loads(run("datasets", "--json").out)}
+    assert set(found) == set(narrows.datasets.names())
+    assert found["digits"]["present"] is True
+    assert found["mnist"]["present"] is False
+    (tmp_path / "mnist").mkdir()
+    for file in narrows.datasets.describe("mnist").files:
+        (tmp_path / "mnist" / file.name).touch()
+    found = {record["name"]: record for record in json.loads(run("datasets", "--json").out)}
+    assert found["mnist"]["folder"] == str(tmp_path / "mnist")
+    shown = run("datasets").out
+    assert all(name in shown for name in found)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends a signal")
+def test_ctrl_c_saves_the_best_model_so_far(tmp_path):
+    tables.write(tmp_path / "X.npy", np.random.default_rng(0).normal(size=(6000, 20)))
+    marker = tmp_path / "state"
+    command = ["fit", "X.npy", "-o", "m.narrows", "--max-epochs", "100000", "--checkpoint", marker]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "narrows", *map(str, command), "--checkpoint-seconds", "0.1", "--no-early-stopping"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    # The checkpoint says that the training has begun.
+    while not marker.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert "interrupted; the best model so far is in m.narrows" in err
+    assert "Traceback" not in err
+    assert "interrupted" in out
+    assert narrows.load(tmp_path / "m.narrows").stopped_ == "interrupted"
