@@ -262,9 +262,7 @@ def test_a_server_that_never_finishes(server, monkeypatch):
     assert len(server.requests) == download._RESUMPTIONS
 
 
-@pytest.mark.parametrize(
-    "left", [b"something else", PACKED["train-images.gz"], PACKED["train-images.gz"] + b"more"]
-)
+@pytest.mark.parametrize("left", [b"something else", PACKED["train-images.gz"], PACKED["train-images.gz"] + b"more"])
 def test_what_an_old_transfer_left(left, server, tmp_path):
     folder = tmp_path / "cache" / "toy"
     folder.mkdir(parents=True)
@@ -274,9 +272,7 @@ def test_what_an_old_transfer_left(left, server, tmp_path):
 
 def test_wrong_content(server, tmp_path):
     server.files["train-labels.gz"] = gzip.compress(b"not what it should be")
-    with pytest.raises(
-        DownloadError, match=r"train-labels\.gz could not be downloaded .*MD5 of its content is"
-    ):
+    with pytest.raises(DownloadError, match=r"train-labels\.gz could not be downloaded .*MD5 of its content is"):
         datasets.load("toy")
     assert not (tmp_path / "cache" / "toy" / "train-labels.gz").exists()
     assert not (tmp_path / "cache" / "toy" / "train-labels.gz.part").exists()
@@ -380,9 +376,7 @@ def test_own_folder_comes_first(packed, monkeypatch, tmp_path):
         if packed == "not":
             (folder / name.removesuffix(".gz")).write_bytes(idx(array))
         else:
-            (folder / name).write_bytes(
-                PACKED[name] if packed != "anew" else gzip.compress(idx(array), 1, mtime=7)
-            )
+            (folder / name).write_bytes(PACKED[name] if packed != "anew" else gzip.compress(idx(array), 1, mtime=7))
     found = datasets.load("toy")
     assert_is_toy(found)
     assert found.source == str(folder)
@@ -415,9 +409,7 @@ def test_checksums_of_packed_files(monkeypatch, tmp_path):
         datasets.load("toy")
     first.unlink()
     (folder / "train-images").write_bytes(idx(TOY[first.name]))
-    with pytest.raises(
-        DownloadError, match=r"only the packed file can be checked: put train-images\.gz there"
-    ):
+    with pytest.raises(DownloadError, match=r"only the packed file can be checked: put train-images\.gz there"):
         datasets.load("toy")
 
 

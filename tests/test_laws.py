@@ -10,11 +10,11 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from conftest import estimators
 from scipy.sparse import csr_matrix
 from sklearn.base import BaseEstimator, clone
 
 import narrows
+from conftest import estimators
 from narrows import NotBetterThanBaselineWarning
 
 pytestmark = pytest.mark.filterwarnings("ignore::narrows.NotBetterThanBaselineWarning")

@@ -296,9 +296,7 @@ def test_npz_in_doubt(array, message, tmp_path):
         tables.read(tmp_path / "a.npz", array=array)
 
 
-@pytest.mark.parametrize(
-    "kind", [(0x08, "u1"), (0x09, "i1"), (0x0B, "i2"), (0x0C, "i4"), (0x0D, "f4"), (0x0E, "f8")]
-)
+@pytest.mark.parametrize("kind", [(0x08, "u1"), (0x09, "i1"), (0x0B, "i2"), (0x0C, "i4"), (0x0D, "f4"), (0x0E, "f8")])
 def test_idx_types(kind, tmp_path):
     code, dtype = kind
     values = np.array([[1, 2, 3], [4, 5, 100]], dtype)
@@ -554,9 +552,7 @@ def test_what_cannot_be_written(name, values, columns, message, tmp_path):
 # ---------------------------------------------------------------- whole or not at all
 
 
-@pytest.mark.parametrize(
-    "error", [RuntimeError("no"), KeyboardInterrupt(), OSError(2, "a source is missing")]
-)
+@pytest.mark.parametrize("error", [RuntimeError("no"), KeyboardInterrupt(), OSError(2, "a source is missing")])
 def test_an_error_leaves_the_old_file_and_nothing_else(error, tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("old")

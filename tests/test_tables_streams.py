@@ -241,9 +241,7 @@ def test_memory_is_bounded_by_the_piece(name, tmp_path):
         np.save(path, np.broadcast_to(column[:, None], (n_rows, n_columns)))
     else:
         columns = {f"c{k}": column for k in range(n_columns)}
-        pq.write_table(
-            pa.table(columns), path, row_group_size=n_rows, compression="none", use_dictionary=False
-        )
+        pq.write_table(pa.table(columns), path, row_group_size=n_rows, compression="none", use_dictionary=False)
     done = subprocess.run([sys.executable, "-c", MEASURE, path], capture_output=True, text=True, check=True)
     grown, rows = map(int, done.stdout.split())
     assert rows == n_rows

@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from narrows import resolution
 from narrows.inference import run_rows
-from narrows.inputs import as_rows, is_path
+from narrows.inputs import as_rows
 
 if TYPE_CHECKING:
     import os
@@ -211,8 +211,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         from narrows.reporting import watch
 
         resolution.check_options(self)
-        # Missing and infinite values are found while the rows are measured, in the same pass.
-        given = as_rows(self, X, reset=True, allow_missing=self.missing == "mask", check_finite=not is_path(X))
+        given = as_rows(self, X, reset=True, allow_missing=self.missing == "mask")
         settings = resolution.settings(self, given.rows.n_features)
         file = resolution.checkpoint_file(self, given.rows, settings)
         with watch(self, given.rows.n_rows) as monitor:
@@ -307,7 +306,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         return run_rows(self._model, rows, self._decode, (self.n_features_in_,), dtype)
 
     def _decode(self, codes: Tensor) -> Tensor:
-        output = self.decoder_[0](codes.float())
+        output = self._model.decode(codes.float())
         return self._model.head.mean(output.double() if codes.element_size() == 8 else output)
 
     def reconstruct(self, X: Any) -> np.ndarray:
@@ -413,7 +412,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         return resolution.to_file(self)
 
     @classmethod
-    def _from_file(cls, metadata: dict[str, Any], tensors: dict[str, Tensor], *, network: Any, device: str) -> Autoencoder:
+    def _from_file(
+        cls, metadata: dict[str, Any], tensors: dict[str, Tensor], *, network: Any, device: str
+    ) -> Autoencoder:
         return resolution.from_file(cls, metadata, tensors, network=network, device=device)
 
     def __sklearn_is_fitted__(self) -> bool:

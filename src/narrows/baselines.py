@@ -119,13 +119,12 @@ def warn_if_not_better(measured: dict[str, Any], n_components: int, *, stayed: b
         return
     where = "held-out rows" if measured["held_out"] else "the training rows themselves"
     if model > CLEARLY * mean:
-        text = f"the mean row rebuilds {where} as well as the model does: squared error {mean:.4g} against {model:.4g}"
+        simple, error = "the mean row", mean
     elif model > CLEARLY * pca:
-        text = (
-            f"PCA with {n_components} component{'s' * (n_components != 1)} rebuilds {where} as well as the model does: "
-            f"squared error {pca:.4g} against {model:.4g}"
-        )
+        simple, error = f"PCA with {n_components} component{'s' * (n_components != 1)}", pca
     else:
         return
+    how = "as well as" if error > CLEARLY * model else "better than"
+    text = f"{simple} rebuilds {where} {how} the model does: squared error {error:.4g} against {model:.4g}"
     advice = "the model has kept to PCA" if stayed else "more rows, another network or a longer fit might change that"
     warnings.warn(f"{text}; {advice}", NotBetterThanBaselineWarning, stacklevel=4)

@@ -156,7 +156,9 @@ def fit_model(rows: Rows, settings: Settings, monitor: Monitor, file: Checkpoint
     """
     split = make_split(rows.n_rows, settings.validation_fraction, starts_linear=settings.network.starts_linear)
     parts = _split_rows(rows, split, settings.seed)
-    everything = [measure(part, allow_missing=settings.missing, names=settings.names) for pair in parts for part in pair]
+    everything = [
+        measure(part, allow_missing=settings.missing, names=settings.names) for pair in parts for part in pair
+    ]
     if split.folds == 0:
         return _fit_all(rows, everything[0], settings, monitor, file)
     whole = everything[0].merge(everything[1])
@@ -261,7 +263,8 @@ def build_model(rows: Rows, moments: Moments, whole: Moments, settings: Settings
         shift, scale = moments.mean, ones * (common if common > 0 else 1.0)
     components, deviations = principal_components(rows, moments, scale, settings.n_components, settings.seed)
     hold = whole.n_rows < FEW_ROWS
-    start = Start(components, deviations, (moments.mean - shift) / scale, variance.sqrt() / scale, hold=hold)
+    center, spread = (moments.mean - shift) / scale, variance.sqrt() / scale
+    start = Start(components, deviations, center, spread, hold=hold)
     standardise = Standardise(shift, scale, missing=settings.missing)
     head = settings.likelihood.head(standardise, whole, rows.dtype)
     generator = torch.Generator().manual_seed(settings.seed)

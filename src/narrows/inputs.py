@@ -41,7 +41,7 @@ def is_path(X: Any) -> bool:
     return isinstance(X, (str, os.PathLike))
 
 
-def as_rows(estimator: BaseEstimator, X: Any, *, reset: bool, allow_missing: bool, check_finite: bool = True) -> Given:
+def as_rows(estimator: BaseEstimator, X: Any, *, reset: bool, allow_missing: bool) -> Given:
     """Validate input as scikit-learn does, without copying it or changing its type.
 
     Parameters
@@ -54,8 +54,6 @@ def as_rows(estimator: BaseEstimator, X: Any, *, reset: bool, allow_missing: boo
         Whether this is a fit.
     allow_missing : bool
         Whether NaN may stand for a missing value.
-    check_finite : bool, default True
-        Whether to look for NaN and infinite values now; a fit that measures the rows finds them itself.
 
     Raises
     ------
@@ -75,7 +73,7 @@ def as_rows(estimator: BaseEstimator, X: Any, *, reset: bool, allow_missing: boo
         reset=reset,
         accept_sparse="csr",
         dtype="numeric",
-        ensure_all_finite=finite if check_finite else False,
+        ensure_all_finite=finite,
     )
     if issparse(checked):
         rows: Rows = SparseRows(csr_array(checked))
@@ -85,7 +83,7 @@ def as_rows(estimator: BaseEstimator, X: Any, *, reset: bool, allow_missing: boo
 
 
 def _float_dtype(dtype: np.dtype) -> np.dtype:
-    narrow = dtype.kind == "f" and dtype.itemsize <= 4 or dtype.kind in "iub" and dtype.itemsize <= 2
+    narrow = (dtype.kind == "f" and dtype.itemsize <= 4) or (dtype.kind in "iub" and dtype.itemsize <= 2)
     return np.dtype(np.float32 if narrow else np.float64)
 
 

@@ -116,9 +116,6 @@ class Gaussian(Likelihood):
     in the output, as cross-entropy is the matching loss of a sigmoid. So an output beyond a bound costs nothing when
     the value sits at the bound, still learns when it does not, and inside the bounds it is least squares, for which
     PCA is the linear answer.
-
-    A bound seen in the data is a guess. An output that lies more than three standard deviations of its column beyond
-    one is a sign that the guess is wrong for this row, and what lies further out than that passes.
     """
 
     bounds: str | tuple[float, float] = "auto"
@@ -134,22 +131,18 @@ class Gaussian(Likelihood):
         """Fit the bounds."""
         low = torch.full_like(moments.mean, -torch.inf)
         high = torch.full_like(moments.mean, torch.inf)
-        margin = None
         if self.bounds == "auto":
             low, high = hard_bounds(moments)
-            if str(dtype) != "uint8":
-                margin = torch.where(low < high, MARGIN * moments.variance.sqrt(), torch.inf)
         elif not isinstance(self.bounds, str):
             low, high = low.fill_(self.bounds[0]), high.fill_(self.bounds[1])
-        return GaussianHead(standardise, low, high, margin)
+        return GaussianHead(standardise, low, high)
 
     def empty_head(self, standardise: Standardise) -> Head:
         """Return a head without bounds."""
         nothing = torch.full_like(standardise.shift64, torch.inf)
-        return GaussianHead(standardise, -nothing, nothing, margin=nothing)
+        return GaussianHead(standardise, -nothing, nothing)
 
 
-MARGIN = 3.0
 FEW_ROWS = 500
 
 
@@ -207,30 +200,24 @@ class GaussianHead(Head):
         The model's scaling.
     low, high : Tensor of float64, shape (n_features,)
         Bounds in the data's units; infinite where there are none.
-    margin : Tensor of float64, shape (n_features,), optional
-        How far beyond a bound an output may lie before the rest of it passes; without one nothing passes.
     """
 
     low: Tensor
     high: Tensor
-    margin: Tensor
 
-    def __init__(self, standardise: Standardise, low: Tensor, high: Tensor, margin: Tensor | None = None) -> None:
+    def __init__(self, standardise: Standardise, low: Tensor, high: Tensor) -> None:
         super().__init__()
         self.standardise = standardise
-        width = torch.full_like(low, torch.inf) if margin is None else margin / standardise.scale64
         self.register_buffer("low", standardise(low.unsqueeze(0))[0])
         self.register_buffer("high", standardise(high.unsqueeze(0))[0])
-        self.register_buffer("margin", width.float())
-        self._set_flags()
+        self._set_flag()
 
-    def _set_flags(self) -> None:
+    def _set_flag(self) -> None:
         self._bounded = bool(torch.isfinite(self.low).any() or torch.isfinite(self.high).any())
-        self._passes = self._bounded and bool(torch.isfinite(self.margin).any())
 
     def _load_from_state_dict(self, state: dict[str, Tensor], prefix: str, *args: Any) -> None:
         super()._load_from_state_dict(state, prefix, *args)
-        self._set_flags()
+        self._set_flag()
 
     @property
     def unit(self) -> float:
@@ -241,12 +228,7 @@ class GaussianHead(Head):
         """Return a copy of the output, kept within the bounds."""
         if not self._bounded:
             return output.clone()
-        low, high = self.low.to(output.dtype), self.high.to(output.dtype)
-        kept = torch.clamp(output, low, high)
-        if self._passes:
-            beyond = output - kept
-            kept += beyond - torch.clamp(beyond, -self.margin, self.margin)
-        return kept
+        return torch.clamp(output, self.low.to(output.dtype), self.high.to(output.dtype))
 
     def mean(self, output: Tensor) -> Tensor:
         """Return the clamped output in the data's units."""

@@ -71,16 +71,19 @@ class _Bar:
     def _on_step(self, rows: int) -> None:
         self._rows += rows
         self._waiting += rows
+        if time.monotonic() - self._drawn >= REFRESH_SECONDS:
+            self._draw()
+
+    def _draw(self, **fields: str) -> None:
         now = time.monotonic()
-        if now - self._drawn >= REFRESH_SECONDS:
-            rate = f"{self._rows / max(now - self._began, 1e-9):,.0f} rows/s"
-            self._progress.update(self._task, advance=self._waiting, rate=rate)
-            self._waiting, self._drawn = 0, now
+        rate = f"{self._rows / max(now - self._began, 1e-9):,.0f} rows/s"
+        self._progress.update(self._task, advance=self._waiting, rate=rate, **fields)
+        self._waiting, self._drawn = 0, now
 
     def _on_record(self, record: dict[str, Any]) -> bool:
         named = (("loss", "loss"), ("val_loss", "held out"))
         losses = "  ".join(f"{label} {record[key]:.5g}" for key, label in named if key in record)
-        self._progress.update(self._task, losses=losses)
+        self._draw(losses=losses)
         if self._chatty:
             self._progress.console.print(f"epoch {record['epoch']:.4g}, step {record['step']}: {losses}")
         return bool(self._tell(record))

@@ -71,14 +71,16 @@ def _check_number(
     auto: bool = False,
     none: bool = False,
 ) -> None:
-    if auto and isinstance(value, str) and value == "auto" or none and value is None:
+    if (auto and isinstance(value, str) and value == "auto") or (none and value is None):
         return
     kind = numbers.Integral if integer else numbers.Real
     good = isinstance(value, kind) and not isinstance(value, (bool, np.bool_))
     good = good and (value > low if open_low else value >= low) and (value < high or high == float("inf"))
     if not good:
         what = "a whole number" if integer else "a number"
-        span = f" {'above' if open_low else 'of at least'} {low:g}" + (f" and below {high:g}" if high < float("inf") else "")
+        span = f" {'above' if open_low else 'of at least'} {low:g}" + (
+            f" and below {high:g}" if high < float("inf") else ""
+        )
         other = " or 'auto'" if auto else " or None" if none else ""
         raise ValueError(f"{name} must be {what}{span}{other}, got {value!r}")
 
@@ -142,8 +144,8 @@ def _seed(random_state: Any) -> int:
     if random_state is None:
         # Not numpy's global generator: a fit leaves it untouched.
         return int(np.random.SeedSequence().generate_state(1)[0] >> 1)
-    if isinstance(random_state, numbers.Integral):
-        return int(random_state) % 2**31
+    if isinstance(random_state, numbers.Integral) and 0 <= random_state < 2**32:
+        return int(random_state)
     from sklearn.utils import check_random_state
 
     return int(check_random_state(random_state).randint(2**31 - 1))
@@ -233,7 +235,9 @@ def from_file(
             options[name] = _own_network(network) if own else family.from_json(options[name])  # type: ignore[attr-defined]
     known = cls._get_param_names()
     if unknown := set(options) - set(known):
-        raise ModelFileError(f"the file has an option {sorted(unknown)[0]!r} that this version of narrows does not know")
+        raise ModelFileError(
+            f"the file has an option {sorted(unknown)[0]!r} that this version of narrows does not know"
+        )
     options["callbacks"] = ()
     estimator = cls(**(options | {"device": device}))
     model = _empty_model(estimator, fitted, tensors)

@@ -62,10 +62,19 @@ def _check_target(out: Path) -> None:
 
 
 def _run(name: str, seed: int) -> "LabResult":
+    import torch
+
     from narrows.labs import run_lab
 
-    with _progress() as tell:
-        return run_lab(name, seed=seed, progress=tell)
+    threads = torch.get_num_threads()
+    try:
+        if name == "digits":
+            # Its layers are too small to share out: threads would mostly wait for each other.
+            torch.set_num_threads(1)
+        with _progress() as tell:
+            return run_lab(name, seed=seed, progress=tell)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _progress() -> Any:

@@ -184,9 +184,7 @@ def _starts_at(response: http.client.HTTPResponse, offset: int) -> bool:
     """
     stated = response.headers.get("Content-Range", "")
     if not stated.startswith(f"bytes {offset}-"):
-        raise _BrokenTransferError(
-            f"the server sent {stated or 'an unnamed part'} when asked for bytes {offset}-"
-        )
+        raise _BrokenTransferError(f"the server sent {stated or 'an unnamed part'} when asked for bytes {offset}-")
     return True
 
 

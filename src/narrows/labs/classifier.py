@@ -12,7 +12,6 @@ from torch import nn
 from torch.nn import functional
 
 from narrows.labs.results import Accuracy
-from narrows.networks.layers import linear
 from narrows.training.loop import Plan, train
 from narrows.training.objective import LossParts
 from narrows.training.optimisers import RMSprop
@@ -154,5 +153,9 @@ def _accuracy(layers: nn.Module, codes: np.ndarray, labels: np.ndarray) -> float
 
 def _glorot(inputs: int, outputs: int, generator: Generator) -> nn.Module:
     limit = (6 / (inputs + outputs)) ** 0.5
-    weight = torch.empty(outputs, inputs).uniform_(-limit, limit, generator=generator)
-    return linear(weight, torch.zeros(outputs))
+    # Without its own start, which would draw from the global generator.
+    layer = nn.utils.skip_init(nn.Linear, inputs, outputs)
+    with torch.no_grad():
+        layer.weight.uniform_(-limit, limit, generator=generator)
+        layer.bias.zero_()
+    return layer

@@ -33,6 +33,7 @@ def lessons(result: LabResult) -> tuple[str, ...]:
         _taught_lesson(result),
         _still_falling_lesson(result),
         _narrows_lesson(result),
+        _worst_lesson(result),
         _code_lesson(result),
         _dead_lesson(result),
         _narrows_code_lesson(result),
@@ -96,6 +97,17 @@ def _narrows_lesson(result: LabResult) -> str:
         f"{_against(narrows.test_mse, pca.test_mse)} PCA; that took {_seconds(narrows)} and {narrows.passes or 0:.0f} "
         f"passes over the training images, against {_seconds(taught)} and {taught.passes or 0:.0f}."
     )
+
+
+def _worst_lesson(result: LabResult) -> str:
+    errors = result.exhibits.errors
+    worse = int((errors["narrows"] > errors["pca"]).sum())
+    worst, pca_worst = float(errors["narrows"].max()), float(errors["pca"].max())
+    count = f"{worse:,} of the {result.n_test:,} test images" if worse else "none of the test images"
+    text = f"narrows rebuilds {count} worse than PCA does"
+    joint = "and" if (worst > pca_worst) == (worse > 0) else "but"
+    against = _against(worst, pca_worst)
+    return f"{text}, {joint} its worst has an error of {_error(worst)}, {against} PCA's worst, {_error(pca_worst)}."
 
 
 def _code_lesson(result: LabResult) -> str:

@@ -21,7 +21,7 @@ import torch
 from torch import nn
 
 from narrows.networks.base import Network, Start
-from narrows.networks.layers import linear
+from narrows.networks.layers import Linear
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -131,7 +131,7 @@ class Dense(Network):
         spread = torch.where(spread > 0, spread, torch.ones_like(spread))
         inverse = torch.where(start.spread > 0, 1 / start.spread, torch.zeros_like(start.spread))
         into = Corrected(
-            linear(start.components.T, -start.center @ start.components),
+            Linear(start.components.T, -start.center @ start.components),
             _without_identities(encoder),
             center=start.center,
             gain=inverse,
@@ -140,7 +140,7 @@ class Dense(Network):
             end=spread,
         )
         outof = Corrected(
-            linear(weight, bias),
+            Linear(weight, bias),
             _without_identities(decoder),
             gain=1 / spread,
             clamp=clamp,
@@ -163,7 +163,7 @@ class Dense(Network):
             else:
                 limit = (6 / (inputs + outputs)) ** 0.5
                 weight.uniform_(-limit, limit, generator=generator)
-            layers.append(linear(weight, torch.zeros(outputs)))
+            layers.append(Linear(weight, torch.zeros(outputs)))
             if not last:
                 layers.append(ACTIVATIONS[self.activation]())
         return layers

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
 from torch import nn
 from torch.nn import functional
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Linear", "linear"]
+__all__ = ["Linear"]
 
 STEADY_WIDTH = 16
 
@@ -21,7 +20,20 @@ class Linear(nn.Linear):
 
     Matrix libraries take other paths for results of few columns, and sum in an order that depends on where a row
     lies in memory. When not training, a narrow layer is therefore computed as one of sixteen columns.
+
+    Parameters
+    ----------
+    weight : Tensor, shape (out_features, in_features)
+        Copied; no random numbers are drawn.
+    bias : Tensor, shape (out_features,)
+        Copied.
     """
+
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+        nn.Module.__init__(self)
+        self.out_features, self.in_features = weight.shape
+        self.weight = nn.Parameter(weight.detach().float().clone())
+        self.bias = nn.Parameter(bias.detach().float().clone())
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``x @ weight.T + bias``."""
@@ -30,12 +42,3 @@ class Linear(nn.Linear):
             return functional.linear(x, self.weight, self.bias)
         weight = functional.pad(self.weight, (0, 0, 0, spare))
         return functional.linear(x, weight, functional.pad(self.bias, (0, spare)))[:, : self.out_features]
-
-
-def linear(weight: Tensor, bias: Tensor) -> Linear:
-    """Make a layer of these values, without drawing random numbers."""
-    layer = nn.utils.skip_init(Linear, weight.shape[1], weight.shape[0])
-    with torch.no_grad():
-        layer.weight.copy_(weight)
-        layer.bias.copy_(bias)
-    return layer

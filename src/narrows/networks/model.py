@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
+from narrows.networks.scaling import Times
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -42,8 +44,10 @@ class EncoderDecoder(nn.Module):
 
     def __init__(self, standardise: Standardise, encoder: nn.Module, decoder: nn.Module, head: Head) -> None:
         super().__init__()
-        self.encoder = nn.Sequential(standardise, encoder)
-        self.decoder = nn.Sequential(decoder, Mean(head))
+        # Where all columns share a scale, codes are told in the data's units.
+        unit = float(standardise.scale64) if standardise.scale64.numel() == 1 else 1.0
+        self.encoder = nn.Sequential(standardise, encoder, Times(unit))
+        self.decoder = nn.Sequential(Times(1 / unit), decoder, Mean(head))
 
     @property
     def standardise(self) -> Standardise:
@@ -53,11 +57,15 @@ class EncoderDecoder(nn.Module):
     @property
     def head(self) -> Head:
         """The likelihood's end."""
-        return self.decoder[1].head  # type: ignore[return-value, union-attr]
+        return self.decoder[2].head  # type: ignore[return-value, union-attr]
 
     def output(self, z: Tensor) -> Tensor:
         """Return the decoder's raw output for standardised rows."""
-        return self.decoder[0](self.encoder[1](z))
+        return self.decoder[1](self.encoder[1](z))
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Return the decoder's raw output for codes."""
+        return self.decoder[1](self.decoder[0](codes))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the reconstruction of rows in the data's units."""

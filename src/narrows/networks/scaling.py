@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Standardise"]
+__all__ = ["Standardise", "Times"]
 
 
 class Standardise(nn.Module):
@@ -61,3 +61,23 @@ class Standardise(nn.Module):
         super()._load_from_state_dict(state, prefix, *args)  # type: ignore[arg-type]
         self.shift = self.shift64.float()
         self.factor = (1 / self.scale64).float()
+
+
+class Times(nn.Module):
+    """Multiply by a number: codes leave in the data's units, as PCA's do, and come back.
+
+    Parameters
+    ----------
+    factor : float
+        The number.
+    """
+
+    factor: Tensor
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.register_buffer("factor", torch.tensor(factor))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the product."""
+        return x * self.factor

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from narrows.errors import DataError
-from narrows.report.theme import new_figure, style_axes, theme_of
+from narrows.report.theme import DARK, new_figure, style_axes, theme_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -63,7 +63,7 @@ def plot_code_map(
     >>> X, y = load_digits(return_X_y=True)
     >>> figure = plot_code_map(X, y, model=PCA(8).fit(X))
     >>> figure.axes[0].get_xlabel()
-    'PC 1 of the codes (20% of their variance)'
+    'PC 1 of the codes (22% of their variance)'
     """
     colours = theme_of(theme)
     named = dict(codes) if isinstance(codes, dict) else {"": codes}
@@ -129,7 +129,7 @@ def _draw(axes: Any, points: np.ndarray, classes: np.ndarray | None, colours: Th
     if len(values) > MAX_NAMED:
         if classes.dtype.kind not in "fiub":
             raise DataError(f"There are {len(values)} classes, too many to label on a map.")
-        drawn = axes.scatter(x, y, c=classes[order], cmap="cividis", **style)
+        drawn = axes.scatter(x, y, c=classes[order], cmap=_shades(colours), **style)
         bar = axes.figure.colorbar(drawn, ax=axes, shrink=0.8)
         bar.ax.tick_params(colors=colours.faint, labelsize=9)
         bar.outline.set_visible(False)
@@ -143,6 +143,15 @@ def _draw(axes: Any, points: np.ndarray, classes: np.ndarray | None, colours: Th
         bottom, top = axes.get_ylim()
         middles[:, 1] += 0.06 * (top - bottom) * np.where(middles[:, 1] > (bottom + top) / 2, -1, 1)
     _label(axes, middles, [str(value) for value in values], palette, colours)
+
+
+def _shades(colours: Theme) -> Any:
+    """Return the colours for numbers, without those too close to the paper's."""
+    from matplotlib import colormaps
+    from matplotlib.colors import ListedColormap
+
+    low, high = (0.3, 1.0) if colours is DARK else (0.0, 0.85)
+    return ListedColormap(colormaps["cividis"](np.linspace(low, high, 256)))
 
 
 def _label(axes: Any, middles: np.ndarray, texts: list[str], palette: np.ndarray, colours: Theme) -> None:

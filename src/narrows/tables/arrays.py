@@ -35,9 +35,7 @@ def _load_npy(path: Path) -> np.ndarray:
         array: np.ndarray = np.load(path, mmap_mode=None if small else "r", allow_pickle=False)
     except (ValueError, OSError, EOFError, SyntaxError) as error:
         if "Object arrays" in str(error) or "Python objects" in str(error):
-            raise DataError(
-                f"{path} holds Python objects, which are not read because they can run code."
-            ) from error
+            raise DataError(f"{path} holds Python objects, which are not read because they can run code.") from error
         raise DataError(f"{path} is not a whole npy file: {error}") from error
     if not isinstance(array, np.ndarray):
         # np.load goes by content; a zip named .npy comes back as an archive.
@@ -78,9 +76,7 @@ def read_npz(path: Path, columns: Sequence[str | int] | None, array: str | None)
         raise
     except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, SyntaxError) as error:
         if "Object arrays" in str(error):
-            raise DataError(
-                f"{path} holds Python objects, which are not read because they can run code."
-            ) from error
+            raise DataError(f"{path} holds Python objects, which are not read because they can run code.") from error
         raise DataError(f"{path} is not a whole npz file: {error}") from error
     texts = names.tolist() if names is not None and names.dtype.kind == "U" and names.ndim == 1 else None
     return _table(values, columns, texts, path, f"array {name!r} of {path}")

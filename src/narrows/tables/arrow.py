@@ -44,18 +44,14 @@ def matrix(batch: Any, dtype: np.dtype) -> np.ndarray:
     import pyarrow as pa
 
     target = pa.from_numpy_dtype(dtype)
-    columns = [
-        column if column.type == target else column.cast(target, safe=False) for column in batch.columns
-    ]
+    columns = [column if column.type == target else column.cast(target, safe=False) for column in batch.columns]
     same = pa.RecordBatch.from_arrays(columns, names=[str(k) for k in range(len(columns))])
     # Arrow's own transposition is about three times as fast as copying column after column with numpy.
     rows: np.ndarray = same.to_tensor(null_to_nan=dtype.kind == "f", row_major=True).to_numpy()
     return rows
 
 
-def _read_csv(
-    source: Any, head: Head, positions: Sequence[int], *, skip: int, types: Any, newlines: bool
-) -> Any:
+def _read_csv(source: Any, head: Head, positions: Sequence[int], *, skip: int, types: Any, newlines: bool) -> Any:
     """Read columns of text with pyarrow, named by position because names in a file may repeat."""
     from pyarrow import csv
 
@@ -105,9 +101,7 @@ def parse_chunk(content: bytes, head: Head, positions: Sequence[int]) -> np.ndar
     import pyarrow as pa
 
     try:
-        table = _read_csv(
-            pa.BufferReader(content), head, positions, skip=0, types=_as_floats(head), newlines=False
-        )
+        table = _read_csv(pa.BufferReader(content), head, positions, skip=0, types=_as_floats(head), newlines=False)
     except (pa.ArrowException, OSError):
         return None
     values = np.empty((table.num_rows, table.num_columns), np.float64)

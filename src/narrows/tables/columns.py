@@ -14,9 +14,7 @@ __all__ = ["choose", "named"]
 _MOST_SHOWN = 12
 
 
-def choose(
-    wanted: Sequence[str | int] | None, names: Sequence[str] | None, n_columns: int, what: str
-) -> list[int]:
+def choose(wanted: Sequence[str | int] | None, names: Sequence[str] | None, n_columns: int, what: str) -> list[int]:
     """Return the positions of the wanted columns, in the order they were asked for.
 
     Parameters
@@ -61,9 +59,7 @@ def _position(column: str | int, names: Sequence[str] | None, n_columns: int, wh
         more = f" and {len(names) - _MOST_SHOWN} more" if len(names) > _MOST_SHOWN else ""
         raise DataError(f"{what} has no column named {column!r}; it has {shown}{more}.")
     if isinstance(column, str) and not (column.isascii() and column.isdigit()):
-        raise DataError(
-            f"{what} has no column names, so {column!r} cannot be found; choose by position, from 0."
-        )
+        raise DataError(f"{what} has no column names, so {column!r} cannot be found; choose by position, from 0.")
     position = int(column)
     if not 0 <= position < n_columns:
         raise DataError(f"{what} has no column {position}: it has {n_columns}, counted from 0.")

@@ -29,9 +29,7 @@ def required_pyarrow(path: Path) -> Any:
     """Return pyarrow, or say how to get it."""
     pyarrow = pyarrow_or_none()
     if pyarrow is None:
-        raise DataError(
-            f'{path}: Parquet files need pyarrow, which is not installed: pip install "narrows[files]"'
-        )
+        raise DataError(f'{path}: Parquet files need pyarrow, which is not installed: pip install "narrows[files]"')
     return pyarrow
 
 
@@ -88,9 +86,7 @@ class ParquetSegments(SegmentedFile):
         batch_rows -= batch_rows % piece_rows  # so that only the last piece is short
         try:
             with self._open() as file:
-                batches = file.iter_batches(
-                    batch_rows, row_groups=[self._groups[segment]], columns=self.columns
-                )
+                batches = file.iter_batches(batch_rows, row_groups=[self._groups[segment]], columns=self.columns)
                 for batch in batches:
                     # The order asked for is a promise, whatever order Arrow reads in.
                     rows = matrix(batch.select(self.columns), self.dtype)

@@ -198,9 +198,7 @@ def parse_rows(
                 continue
             if len(row) != head.n_columns:
                 line = lines_before + reader.line_num
-                raise DataError(
-                    f"{path}, line {line}: {_fields(len(row))}, where the first row has {head.n_columns}."
-                )
+                raise DataError(f"{path}, line {line}: {_fields(len(row))}, where the first row has {head.n_columns}.")
             rows.append(row)
             numbers.append(lines_before + reader.line_num)
             if len(rows) == _BLOCK_ROWS:

@@ -67,9 +67,7 @@ def write(path: str | os.PathLike[str], values: ArrayLike, *, columns: Sequence[
     array = _as_numbers(values)
     if kind in ("csv", "tsv", "parquet") and array.ndim != 2:
         if array.ndim != 1:
-            raise DataError(
-                f"{file} takes rows of numbers; an array of shape {array.shape} fits .npy or .npz."
-            )
+            raise DataError(f"{file} takes rows of numbers; an array of shape {array.shape} fits .npy or .npz.")
         array = array[:, np.newaxis]
     names = _checked_names(columns, array, kind)
     with atomic_write(file) as temporary:
@@ -111,9 +109,7 @@ def _checked_names(columns: Sequence[str] | None, array: np.ndarray, kind: str |
         from narrows.tables.text import names_taken_for_numbers
 
         if names_taken_for_numbers(names):
-            raise DataError(
-                "In text, column names that are all numbers would be read back as a row: rename one."
-            )
+            raise DataError("In text, column names that are all numbers would be read back as a row: rename one.")
     elif kind == "parquet" and len(set(names)) != len(names):
         raise DataError("Column names must differ from each other in a Parquet file.")
     return names

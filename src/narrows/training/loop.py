@@ -200,6 +200,7 @@ class _Run:
         torch.manual_seed(seed)
         self.state = Outcome(start_values=self.flat.values.clone())
         self.last = min(plan.steps, plan.stop_at if plan.stop_at is not None else plan.steps)
+        self.rate = 0.0
         self.began = time.perf_counter()
         if checkpoints is not None:
             checkpoints.restore(self)
@@ -271,11 +272,11 @@ class _Run:
         loss = self.objective(batch, self.generator)
         total = loss.total
         self.flat.take(total.mean())
-        rate = plan.learning_rate * state.rate_factor * plan.schedule.factor(self._progress())
-        self.stepper.step(rate)
+        self.rate = plan.learning_rate * state.rate_factor * plan.schedule.factor(self._progress())
+        self.stepper.step(self.rate)
         state.step += 1
         state.batch += 1
-        self._add(loss, len(batch), rate)
+        self._add(loss, len(batch))
         self.hooks.on_step(len(batch))
 
     def _progress(self) -> float:
@@ -287,13 +288,13 @@ class _Run:
     def _seconds(self) -> float:
         return self.state.seconds + time.perf_counter() - self.began
 
-    def _add(self, loss: LossParts, rows: int, rate: float) -> None:
+    def _add(self, loss: LossParts, rows: int) -> None:
         state = self.state
         for name, part in loss.parts.items():
             value = float(part.detach().sum())
             state.sums[name] = state.sums.get(name, 0.0) + value
             if not abs(value) < float("inf"):
-                raise _Diverged(state.step, rate, value / rows)
+                raise _Diverged(state.step, self.rate, value / rows)
         state.rows += rows
         if self.plan.max_seconds is not None and self._seconds() > self.plan.max_seconds:
             state.stopped = "time"
@@ -301,15 +302,17 @@ class _Run:
 
     def _record(self, *, first: bool = False) -> None:
         state = self.state
-        if state.evaluated and state.evaluated[-1] == state.step or (state.history and state.history[-1]["step"] == state.step):
+        if (state.evaluated and state.evaluated[-1] == state.step) or (
+            state.history and state.history[-1]["step"] == state.step
+        ):
             return
         record: dict[str, Any] = {"step": state.step, "epoch": self._passes(), "seconds": self._seconds()}
         if not first:
             parts = {name: value / state.rows for name, value in state.sums.items()}
             record |= {"loss": sum(parts.values()), **(parts if len(parts) > 1 else {})}
-            record["learning_rate"] = self.plan.learning_rate * state.rate_factor
+            record["learning_rate"] = self.rate
         if self.evaluate is not None:
-            record["val_loss"] = self._evaluate(record)
+            record["val_loss"] = self._evaluate()
         if not first or self.evaluate is not None:
             state.history.append(record)
             if self.hooks.on_record(record):
@@ -317,9 +320,10 @@ class _Run:
         state.sums, state.rows = {}, 0
 
     def _passes(self) -> float:
-        return round(self.state.step * self.plan.batch_size / max(1, self.rows.n_rows), 4)
+        part = min(1.0, self.state.batch * self.plan.batch_size / max(1, self.rows.n_rows))
+        return round(self.state.epoch + part, 4)
 
-    def _evaluate(self, record: dict[str, Any]) -> float:
+    def _evaluate(self) -> float:
         assert self.evaluate is not None
         state = self.state
         self.module.eval()
@@ -330,7 +334,7 @@ class _Run:
         means = [float(values.double().mean()) for values in state.held_out]
         now = means[-1]
         if not now < float("inf") or (self.plan.hopeless is not None and now > self.plan.hopeless + means[0]):
-            raise _Diverged(state.step, float(record.get("learning_rate", 0.0)), now)
+            raise _Diverged(state.step, self.rate, now)
         if len(means) == 1 or now < means[state.best]:
             state.best = len(means) - 1
             state.best_values = self.flat.values.clone()

@@ -47,9 +47,7 @@ class FlatParameters:
 
     def views(self, vector: Tensor) -> list[Tensor]:
         """Cut a vector as long as the parameters into views of their shapes."""
-        return [
-            part.view(p.shape) for part, p in zip(vector.split(self._sizes), self.parameters, strict=True)
-        ]
+        return [part.view(p.shape) for part, p in zip(vector.split(self._sizes), self.parameters, strict=True)]
 
     def take(self, loss: Tensor) -> None:
         """Put the gradient of ``loss`` into ``gradients``."""
@@ -101,6 +99,18 @@ class Stepper:
             value.copy_(state[name])
 
 
+def _check_shares(value: Optimizer, *names: str) -> None:
+    for name in names:
+        if not 0 <= getattr(value, name) < 1:
+            raise ValueError(f"{name} must be at least 0 and below 1, got {getattr(value, name)!r}")
+
+
+def _check_not_negative(value: Optimizer, *names: str) -> None:
+    for name in names:
+        if not getattr(value, name) >= 0:
+            raise ValueError(f"{name} must be 0 or more, got {getattr(value, name)!r}")
+
+
 @dataclass(frozen=True)
 class Adam(Optimizer):
     """Adam (Kingma and Ba 2015), fused; with ``weight_decay``, decoupled as in AdamW.
@@ -120,36 +130,59 @@ class Adam(Optimizer):
     eps: float = 1e-8
     weight_decay: float = 0.0
 
+    def __post_init__(self) -> None:
+        _check_shares(self, "beta1", "beta2")
+        _check_not_negative(self, "eps", "weight_decay")
+
     def stepper(self, flat: FlatParameters) -> Stepper:
         """Return the running optimiser."""
         return _AdamStepper(self, flat)
 
 
 class _AdamStepper(Stepper):
+    """Calls torch's fused kernel itself: ``torch.optim`` would import the compiler, a second for every process."""
+
     def __init__(self, settings: Adam, flat: FlatParameters) -> None:
+        self._settings = settings
         self._flat = flat
-        self._parameter = nn.Parameter(flat.values)
-        self._parameter.grad = flat.gradients
-        self._adam = torch.optim.AdamW(
-            [self._parameter],
-            betas=(settings.beta1, settings.beta2),
-            eps=settings.eps,
-            weight_decay=settings.weight_decay,
-            fused=True,
-        )
-        # The state is made now rather than in the first step, so that it can be restored before there is one.
-        self._adam.state[self._parameter] = {
-            "step": torch.zeros((), device=flat.values.device),
-            "exp_avg": torch.zeros_like(flat.values),
-            "exp_avg_sq": torch.zeros_like(flat.values),
-        }
+        self._mean = torch.zeros_like(flat.values)
+        self._square = torch.zeros_like(flat.values)
+        self._step = torch.zeros((), device=flat.values.device)
 
     def step(self, rate: float) -> None:
-        self._adam.param_groups[0]["lr"] = rate
-        self._adam.step()
+        settings = self._settings
+        self._step += 1
+        kernel = getattr(torch, "_fused_adamw_", None)
+        if kernel is None:
+            self._plain_step(rate)
+            return
+        kernel(
+            [self._flat.values],
+            [self._flat.gradients],
+            [self._mean],
+            [self._square],
+            [],
+            [self._step],
+            lr=rate,
+            beta1=settings.beta1,
+            beta2=settings.beta2,
+            weight_decay=settings.weight_decay,
+            eps=settings.eps,
+            amsgrad=False,
+            maximize=False,
+        )
+
+    def _plain_step(self, rate: float) -> None:
+        """Do what the kernel does, for a torch that lacks it."""
+        settings, gradients, step = self._settings, self._flat.gradients, float(self._step)
+        self._flat.values.mul_(1 - rate * settings.weight_decay)
+        self._mean.lerp_(gradients, 1 - settings.beta1)
+        self._square.mul_(settings.beta2).addcmul_(gradients, gradients, value=1 - settings.beta2)
+        spread = self._square.sqrt().div_((1 - settings.beta2**step) ** 0.5).add_(settings.eps)
+        self._flat.values.addcdiv_(self._mean, spread, value=-rate / (1 - settings.beta1**step))
 
     def state(self) -> dict[str, Tensor]:
-        return dict(self._adam.state[self._parameter])
+        return {"mean": self._mean, "square": self._square, "step": self._step}
 
 
 @dataclass(frozen=True)
@@ -166,6 +199,10 @@ class RMSprop(Optimizer):
 
     rho: float = 0.9
     eps: float = 1e-7
+
+    def __post_init__(self) -> None:
+        _check_shares(self, "rho")
+        _check_not_negative(self, "eps")
 
     def stepper(self, flat: FlatParameters) -> Stepper:
         """Return the running optimiser."""
@@ -204,6 +241,10 @@ class Muon(Optimizer):
 
     momentum: float = 0.95
     vector_rate: float = 0.1
+
+    def __post_init__(self) -> None:
+        _check_shares(self, "momentum")
+        _check_not_negative(self, "vector_rate")
 
     def stepper(self, flat: FlatParameters) -> Stepper:
         """Return the running optimiser."""

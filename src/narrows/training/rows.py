@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["ArrayRows", "Rows", "Segmented", "SparseRows", "as_tensor"]
 
 # Types torch can index and convert itself; the others go through numpy, a batch at a time.
-_TORCH_TYPES = frozenset("uint8 int8 int16 int32 int64 float32 float64 bool".split())
+_TORCH_TYPES = frozenset(["uint8", "int8", "int16", "int32", "int64", "float32", "float64", "bool"])
 
 
 class Segmented(Protocol):
