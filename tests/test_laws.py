@@ -79,9 +79,8 @@ def test_random_state_matters_and_globals_do_not(estimator, curved: np.ndarray) 
     random.seed(3)
     torch.manual_seed(3)
     before = np.random.get_state()[1].copy(), random.getstate(), torch.get_rng_state()  # noqa: NPY002
-    codes = []
-    for state in (0, 1, None, np.random.RandomState(0)):
-        codes.append(clone(estimator).set_params(random_state=state).fit(curved).transform(curved))
+    states = (0, 1, None, np.random.RandomState(0))
+    codes = [clone(estimator).set_params(random_state=state).fit(curved).transform(curved) for state in states]
     assert (before[0] == np.random.get_state()[1]).all()  # noqa: NPY002
     assert before[1] == random.getstate()
     assert torch.equal(before[2], torch.get_rng_state())

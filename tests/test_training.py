@@ -9,7 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -20,6 +20,9 @@ from narrows import Autoencoder
 from narrows.networks import Dense
 from narrows.training.optimisers import Adam, FlatParameters, Muon, RMSprop, orthogonalise
 from narrows.training.schedules import Constant, Cosine, OneCycle, Trapezoid
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.filterwarnings("ignore::narrows.NotBetterThanBaselineWarning")
 

@@ -260,7 +260,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         if first:
             settings = resolution.settings(self, given.rows.n_features)
             self._partial = Incremental(given.rows, settings)
-            self.history_: list[dict[str, Any]] = []
+            self.history_ = []
             self.stayed_linear_, self.stopped_ = False, "budget"
             self.plan_ = resolution.plan_record(self._partial.plan)
             self._set_model(self._partial.model, settings.n_components, few_rows=self._partial.few_rows)

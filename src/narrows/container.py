@@ -92,7 +92,7 @@ def read_tensors(path: str | Path, kind: str) -> tuple[dict[str, Any], dict[str,
     metadata = _metadata(path, stamp["narrows"])
     if metadata["format"] > FORMAT:
         raise ModelFileError(
-            f"{path} has format {metadata['format']}, newer than the {FORMAT} this version of narrows reads: upgrade narrows"
+            f"{path} has format {metadata['format']}, newer than {FORMAT}, which this narrows reads: upgrade it"
         )
     if metadata["kind"] != kind:
         raise ModelFileError(f"{path} is a {metadata['kind']}, not a {kind}")
@@ -157,5 +157,5 @@ def _digest(text: str, tensors: dict[str, Tensor]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name].contiguous()
         digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)};".encode())
-        digest.update(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()))
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

@@ -6,7 +6,6 @@ rows decide whether it leaves PCA at all: it does so only for a gain they can te
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ from narrows.baselines import compare, simple_errors, squared_errors, surely_bet
 from narrows.likelihoods import Gaussian, GaussianHead, Likelihood
 from narrows.networks import Network, Standardise, Start
 from narrows.networks.model import EncoderDecoder
-from narrows.planning import FEW_ROWS, Budget, Split, make_plan, make_split
+from narrows.planning import FEW_ROWS, MOST_HELD_OUT, Budget, Split, make_plan, make_split
 from narrows.training.loop import Hooks, Outcome, Plan, train
 from narrows.training.moments import Moments, measure, principal_components
 from narrows.training.objective import LossParts
@@ -25,6 +24,8 @@ from narrows.training.optimisers import FlatParameters
 from narrows.training.streams import StreamRows
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Generator, Tensor
 
     from narrows.training.checkpoint import CheckpointFile
@@ -199,8 +200,12 @@ def _fit_all(rows: Rows, moments: Moments, settings: Settings, monitor: Monitor,
     else:
         run = _train("fit", rows, None, moments, moments, settings, monitor, file, n_runs=1)
     run.model.cpu()
-    errors = simple_errors(rows, run.model.standardise, run.start)
-    errors["model"] = squared_errors(rows, run.model.eval(), run.model.standardise.scale64)
+    sample = rows
+    if rows.n_rows > MOST_HELD_OUT and not isinstance(rows, StreamRows):
+        chosen = np.random.default_rng(settings.seed).choice(rows.n_rows, MOST_HELD_OUT, replace=False)
+        sample = rows.subset(np.sort(chosen))  # type: ignore[attr-defined]
+    errors = simple_errors(sample, run.model.standardise, run.start)
+    errors["model"] = squared_errors(sample, run.model.eval(), run.model.standardise.scale64)
     run.model.to(settings.device)
     outcome = run.outcome
     return _fitted(run.model, [run], errors, stayed=stayed, stopped=outcome.stopped, steps=outcome.step, held_out=False)

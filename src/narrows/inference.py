@@ -6,13 +6,14 @@ million; and nothing is held beyond the input, the result and a block.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor, nn
 
     from narrows.training.rows import Rows

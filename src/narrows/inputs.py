@@ -121,7 +121,7 @@ def _refuse_text_columns(X: Any) -> None:
         bad = [
             column
             for column, dtype in zip(X.columns, X.dtypes, strict=True)
-            if not (is_numeric_dtype(dtype) or is_bool_dtype(dtype) or dtype == object)
+            if not (is_numeric_dtype(dtype) or is_bool_dtype(dtype) or str(dtype) == "object")
         ]
     elif hasattr(X, "schema") and hasattr(X, "columns"):
         bad = [c for c, t in X.schema.items() if not (t.is_numeric() or str(t) == "Boolean")]

@@ -94,7 +94,7 @@ class Option:
             raise ValueError(f"{name!r} is no {cls.__name__.lower()} known to this version of narrows")
         known = {f.name for f in fields(member)}
         if unknown := set(settings) - known:
-            raise ValueError(f"{name} has no setting {sorted(unknown)[0]!r}")
+            raise ValueError(f"{name} has no setting {min(unknown)!r}")
         return member(**{k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()})  # type: ignore[return-value]
 
 

@@ -77,7 +77,7 @@ def make_split(n_rows: int, fraction: float | None, *, starts_linear: bool) -> S
         Whether the network starts at PCA, so that a refit cannot end far from the first fit.
     """
     if fraction is not None:
-        held_out = min(int(round(fraction * n_rows)), n_rows - 1)
+        held_out = min(round(fraction * n_rows), n_rows - 1)
         if fraction > 0 and n_rows > 1:
             held_out = max(1, held_out)
         return Split(1 if held_out else 0, held_out, refit=False)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from narrows.fitting import Monitor
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from narrows.autoencoder import Autoencoder
     from narrows.training.loop import Plan
 

@@ -144,7 +144,7 @@ def _seed(random_state: Any) -> int:
     if random_state is None:
         # Not numpy's global generator: a fit leaves it untouched.
         return int(np.random.SeedSequence().generate_state(1)[0] >> 1)
-    if isinstance(random_state, numbers.Integral) and 0 <= random_state < 2**32:
+    if isinstance(random_state, (int, np.integer)) and 0 <= random_state < 2**32:
         return int(random_state)
     from sklearn.utils import check_random_state
 
@@ -160,7 +160,7 @@ def checkpoint_file(estimator: Autoencoder, rows: Rows, chosen: Settings) -> Che
     first = next(iter(rows.blocks(64)))
     digest = hashlib.sha256(json.dumps([options, chosen.seed, rows.n_rows, rows.n_features], sort_keys=True).encode())
     digest.update(first.double().numpy().tobytes())
-    return CheckpointFile(estimator.checkpoint, estimator.checkpoint_seconds, digest.hexdigest())
+    return CheckpointFile(os.fspath(estimator.checkpoint), estimator.checkpoint_seconds, digest.hexdigest())
 
 
 def plan_record(plan: Plan) -> dict[str, Any]:
@@ -235,9 +235,7 @@ def from_file(
             options[name] = _own_network(network) if own else family.from_json(options[name])  # type: ignore[attr-defined]
     known = cls._get_param_names()
     if unknown := set(options) - set(known):
-        raise ModelFileError(
-            f"the file has an option {sorted(unknown)[0]!r} that this version of narrows does not know"
-        )
+        raise ModelFileError(f"the file has an option {min(unknown)!r} that this version of narrows does not know")
     options["callbacks"] = ()
     estimator = cls(**(options | {"device": device}))
     model = _empty_model(estimator, fitted, tensors)

@@ -70,8 +70,8 @@ class Dense(Network):
     Examples
     --------
     >>> from narrows.networks import Dense
-    >>> Dense(hidden=(128,))
-    Dense(hidden=(128,), activation='silu', code_activation='identity', output_activation='identity', linear_path='auto', init='he')
+    >>> Dense(hidden=(128,))  # doctest: +ELLIPSIS
+    Dense(hidden=(128,), activation='silu', ...)
     >>> as_taught = Dense((128,), activation="relu", code_activation="relu", output_activation="sigmoid", init="glorot")
     >>> as_taught.starts_linear
     False
@@ -199,6 +199,9 @@ class Corrected(nn.Module):
         end: Tensor | None = None,
     ) -> None:
         super().__init__()
+        self.center: Tensor | None
+        self.gain: Tensor
+        self.end: Tensor | None
         self.linear = linear
         self.layers = layers
         self.clamp = clamp

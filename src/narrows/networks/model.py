@@ -57,7 +57,7 @@ class EncoderDecoder(nn.Module):
     @property
     def head(self) -> Head:
         """The likelihood's end."""
-        return self.decoder[2].head  # type: ignore[return-value, union-attr]
+        return self.decoder[2].head  # type: ignore[return-value]
 
     def output(self, z: Tensor) -> Tensor:
         """Return the decoder's raw output for standardised rows."""

@@ -58,7 +58,7 @@ class Standardise(nn.Module):
         return torch.addcmul(shift, z, self.scale64.to(z.dtype))
 
     def _load_from_state_dict(self, state: dict, prefix: str, *args: object) -> None:
-        super()._load_from_state_dict(state, prefix, *args)  # type: ignore[arg-type]
+        super()._load_from_state_dict(state, prefix, *args)
         self.shift = self.shift64.float()
         self.factor = (1 / self.scale64).float()
 

@@ -7,7 +7,6 @@ knows steps, evaluations, the best weights so far, time, interruption, divergenc
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +14,11 @@ import torch
 
 from narrows.errors import TrainingDivergedError
 from narrows.training.optimisers import FlatParameters
+from narrows.training.threads import threads_for
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor, nn
 
     from narrows.training.checkpoint import Checkpoints
@@ -170,7 +172,8 @@ def train(
     TrainingDivergedError
         If the loss becomes infinite, not a number or hopeless, and again at a tenth of the rate.
     """
-    with torch.random.fork_rng(devices=[]):
+    n_parameters = sum(p.numel() for p in module.parameters())
+    with torch.random.fork_rng(devices=[]), threads_for(6.0 * n_parameters * plan.batch_size):
         run = _Run(module, rows, objective, plan, seed, evaluate, hooks or Hooks(), checkpoints)
         try:
             return run.go_or_retry()

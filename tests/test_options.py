@@ -1,0 +1,125 @@
+"""Options go to JSON and back; what makes no sense is refused in one sentence."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+import narrows
+from narrows import Autoencoder
+from narrows.corruption import Corruption, Gaussian, Masking, SaltAndPepper
+from narrows.likelihoods import Likelihood
+from narrows.networks import Dense, Network
+from narrows.training.optimisers import Adam, Muon, Optimizer, RMSprop
+from narrows.training.schedules import OneCycle, Schedule, Trapezoid
+
+if TYPE_CHECKING:
+    import numpy as np
+
+VALUES = [
+    (Network, Dense((7, 5), activation="tanh", linear_path=False)),
+    (Likelihood, narrows.likelihoods.Gaussian(bounds=(0.0, 2.0))),
+    (Likelihood, narrows.likelihoods.Bernoulli()),
+    (Corruption, Gaussian(0.3)),
+    (Corruption, SaltAndPepper(0.1, low=-1.0)),
+    (Optimizer, Adam(weight_decay=0.1)),
+    (Optimizer, Muon(0.9)),
+    (Optimizer, RMSprop(0.8)),
+    (Schedule, Trapezoid(flat=0.5)),
+    (Schedule, OneCycle()),
+]
+
+
+@pytest.mark.parametrize(("family", "value"), VALUES)
+def test_json_round_trip(family, value) -> None:
+    assert family.from_json(json.loads(json.dumps(value.to_json()))) == value
+    assert family.resolve(value) is value
+    assert type(family.resolve(type(value).__name__)) is type(value)
+    with pytest.raises(ValueError, match="no setting 'colour'"):
+        family.from_json(value.to_json() | {"colour": 1})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"n_components": 0}, "n_components must be a whole number of at least 1 or 'auto', got 0"),
+        ({"n_components": 2.5}, "n_components must be a whole number"),
+        ({"n_components": True}, "n_components must be a whole number"),
+        ({"batch_size": -3}, "batch_size must be a whole number of at least 1"),
+        ({"max_epochs": 0}, "max_epochs must be"),
+        ({"learning_rate": 0}, "learning_rate must be a number above 0 or 'auto', got 0"),
+        ({"learning_rate": float("nan")}, "learning_rate must be"),
+        ({"validation_fraction": 1.0}, "validation_fraction must be a number of at least 0 and below 1"),
+        ({"max_seconds": -1}, "max_seconds must be a number above 0 or None"),
+        ({"patience": "never"}, "patience must be"),
+        ({"missing": "drop"}, "missing must be one of 'error', 'mask'"),
+        ({"scaling": "minmax"}, "scaling must be one of"),
+        ({"network": "convolutional9"}, "network 'convolutional9' is unknown; known are dense"),
+        ({"network": 3}, "network must be a name or a value such as"),
+        ({"network": (1, 2)}, "encoder must be a torch.nn.Module"),
+        ({"likelihood": "poisson"}, "likelihood 'poisson' is unknown"),
+        ({"optimizer": "sgdx"}, "optimizer 'sgdx' is unknown"),
+        ({"schedule": "steps"}, "schedule 'steps' is unknown"),
+        ({"corruption": 0.3}, "corruption must be a name or a value"),
+        ({"device": "toaster"}, "device 'toaster' is not to be had"),
+        ({"callbacks": [3]}, "callbacks must be functions"),
+        ({"random_state": -1}, "random_state|seed"),
+    ],
+)
+def test_parameters_that_make_no_sense(options: dict, message: str, curved: np.ndarray) -> None:
+    with pytest.raises((ValueError, TypeError), match=message):
+        Autoencoder(**options).fit(curved)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Dense(()) and Dense((0,)), "hidden must be"),
+        (lambda: Dense("wide"), "hidden must be"),
+        (lambda: Dense(activation="step"), "activation must be one of"),
+        (lambda: Dense(code_activation="relu", linear_path=True), "linear_path needs the identity"),
+        (lambda: Dense(init="zeros"), "init must be"),
+        (lambda: Gaussian(-1.0), "sigma must be 0 or more"),
+        (lambda: Masking(1.5), "p must lie between 0 and 1"),
+        (lambda: SaltAndPepper(0.1, low=2.0), "low must not be above high"),
+        (lambda: narrows.likelihoods.Gaussian(bounds=(1.0, 0.0)), "two rising numbers"),
+        (lambda: Adam(beta1=1.0), "beta1 must be at least 0 and below 1"),
+        (lambda: Trapezoid(flat=1.0), "a trapezoid needs"),
+    ],
+)
+def test_values_that_make_no_sense(make, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_corruptions_do_what_they_say() -> None:
+    import torch
+
+    x = torch.full((400, 50), 0.5)
+    generator = torch.Generator().manual_seed(0)
+    noisy = Gaussian(0.2).apply(x, generator)
+    assert float((noisy - x).std()) == pytest.approx(0.2, rel=0.05)
+    assert float((noisy - x).mean()) == pytest.approx(0, abs=0.01)
+    assert float((Masking(0.3).apply(x, generator) == 0).float().mean()) == pytest.approx(0.3, abs=0.02)
+    spoilt = SaltAndPepper(0.4).apply(x, generator)
+    assert float((spoilt == 0).float().mean()) == pytest.approx(0.2, abs=0.02)
+    assert float((spoilt == 1).float().mean()) == pytest.approx(0.2, abs=0.02)
+    assert bool((x == 0.5).all())
+
+
+def test_importing_narrows_is_light() -> None:
+    heavy = ["torch", "sklearn", "numpy", "scipy", "pandas", "polars", "pyarrow", "matplotlib", "typer", "rich"]
+    code = f"import sys, narrows; print([m for m in {heavy!r} if m in sys.modules], len(dir(narrows)))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.startswith("[] ")
+
+
+def test_every_public_name_is_there() -> None:
+    for name in narrows.__all__:
+        assert getattr(narrows, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'Oracle'"):
+        _ = narrows.Oracle
