@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 __all__ = ["Budget", "Split", "make_plan", "make_split"]
 
 FEW_ROWS = 500
-"""Below this many rows one held-out tenth says too little: five folds are used instead."""
+"""Below this many rows one held-out tenth says too little: folds are used instead."""
+
+VERY_FEW_ROWS = 150
+"""Below this many rows the folds are five rather than three."""
 
 REFIT_ROWS = 5000
 """Up to this many rows the held-out ones are worth a second fit on all rows."""
@@ -27,6 +30,8 @@ REFIT_ROWS = 5000
 MOST_HELD_OUT = 10_000
 
 EVALUATIONS = 25
+
+LEAST_STEPS = 300
 
 FLOP_BUDGET = 2.5e12
 """Limit on the arithmetic of a default fit: well under a minute on two cores."""
@@ -84,7 +89,8 @@ def make_split(n_rows: int, fraction: float | None, *, starts_linear: bool) -> S
     if n_rows < 10:
         return Split(0, 0, refit=False)
     if n_rows < FEW_ROWS and starts_linear:
-        return Split(5, n_rows // 5, refit=True)
+        folds = 5 if n_rows < VERY_FEW_ROWS else 3
+        return Split(folds, n_rows // folds, refit=True)
     held_out = min(max(1, n_rows // 10), MOST_HELD_OUT)
     return Split(1, held_out, refit=starts_linear and n_rows <= REFIT_ROWS)
 
@@ -111,8 +117,9 @@ def make_plan(budget: Budget, n_rows: int, n_features: int, n_parameters: int, *
         evaluate_every = per_epoch * max(1, budget.max_epochs // 100)
     else:
         affordable = FLOP_BUDGET / (6.0 * n_parameters * batch_size)
-        steps = int(np.clip(100 * n_rows / batch_size, 300, 6000))
-        steps = int(max(300, min(steps, affordable)))
+        # Few rows are fitted six times, and their best step is an early one.
+        steps = LEAST_STEPS if n_rows < FEW_ROWS else int(np.clip(100 * n_rows / batch_size, LEAST_STEPS, 6000))
+        steps = int(max(LEAST_STEPS, min(steps, affordable)))
         evaluate_every = max(1, steps // EVALUATIONS)
     patience = budget.patience
     if patience is None and evaluated and budget.max_epochs is None:
