@@ -69,8 +69,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     early_stopping : bool, default True
         Whether to keep the weights that did best on held-out rows, and to stop when they no longer improve.
     validation_fraction : float or "auto", default "auto"
-        Share of rows held out. ``"auto"``: a tenth, at most 10,000 rows; below 500 rows three folds or five; and up to 5,000
-        rows the fit is repeated on all rows for as many steps as did best.
+        Share of rows held out. ``"auto"``: a tenth, at most 10,000 rows; below 500 rows three folds or five; and up
+        to 5,000 rows the fit is repeated on all rows for as many steps as did best.
     patience : int or "auto", default "auto"
         Evaluations without improvement before stopping. ``"auto"``: a third of the budget, or never where
         ``max_epochs`` is given.
