@@ -48,7 +48,8 @@ def test_the_readme_s_commands_are_those_of_the_command_line(capsys) -> None:
     from narrows.cli import main
 
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    verbs = set(re.findall(r"^narrows (\w+)", text, re.MULTILINE))
+    shell = "\n".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL))
+    verbs = set(re.findall(r"^narrows (\w+)", shell, re.MULTILINE))
     assert {"fit", "encode", "score", "info"} <= verbs
     for verb in verbs:
         assert main([verb, "--help"]) == 0

@@ -94,6 +94,8 @@ def test_save_and_load(fitted: list, curved: np.ndarray, number: int, tmp_path) 
     loaded = narrows.load(tmp_path / "model.narrows")
     for method in ("transform", "reconstruct", "reconstruction_error", "score_samples"):
         np.testing.assert_array_equal(getattr(loaded, method)(curved), getattr(model, method)(curved))
+    loaded.save(tmp_path / "again.narrows")
+    assert (tmp_path / "again.narrows").read_bytes()
     assert loaded.baselines_ == model.baselines_
     assert loaded.history_ == model.history_
     assert repr(loaded.get_params()) == repr({**model.get_params(), "device": "auto"})

@@ -155,7 +155,9 @@ def _digest(text: str, tensors: dict[str, Tensor]) -> str:
 
     digest = hashlib.sha256(text.encode())
     for name in sorted(tensors):
-        tensor = tensors[name].contiguous()
+        tensor = tensors[name]
+        # Copied afresh: what has one value may have a stride of zero, which cannot be seen as bytes.
+        flat = torch.empty(tensor.numel(), dtype=tensor.dtype).copy_(tensor.reshape(-1))
         digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)};".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+        digest.update(flat.view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

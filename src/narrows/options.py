@@ -31,11 +31,11 @@ class Option:
 
     _members: ClassVar[dict[str, type[Option]]] = {}
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, *, named: bool = True, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if Option in cls.__bases__:
             cls._members = {}
-        else:
+        elif named:
             cls._members[cls.__name__.lower()] = cls
 
     @classmethod
@@ -67,11 +67,8 @@ class Option:
             if member is None:
                 raise ValueError(f"{kind} {value!r} is unknown; known are {', '.join(cls.names())}")
             return member()  # type: ignore[return-value]
-        raise TypeError(f"{kind} must be a name or a value such as {cls._example()}, got {value!r}")
-
-    @classmethod
-    def _example(cls) -> str:
-        return repr(next(iter(cls._members.values()))()) if cls._members else cls.__name__
+        known = ", ".join(member.__name__ + "(…)" for member in cls._members.values())
+        raise TypeError(f"{kind} must be a name or a value such as {known}, got {value!r}")
 
     def to_json(self) -> dict[str, Any]:
         """Return the value as a plain dictionary that JSON can hold."""

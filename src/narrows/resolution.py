@@ -146,9 +146,10 @@ def _seed(random_state: Any) -> int:
         return int(np.random.SeedSequence().generate_state(1)[0] >> 1)
     if isinstance(random_state, (int, np.integer)) and 0 <= random_state < 2**32:
         return int(random_state)
-    from sklearn.utils import check_random_state
+    if not isinstance(random_state, np.random.RandomState):
+        raise ValueError(f"random_state must be None, a RandomState or a number in 0..2**32 - 1, got {random_state!r}")
 
-    return int(check_random_state(random_state).randint(2**31 - 1))
+    return int(random_state.randint(2**31 - 1))
 
 
 def checkpoint_file(estimator: Autoencoder, rows: Rows, chosen: Settings) -> CheckpointFile | None:

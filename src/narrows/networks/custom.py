@@ -20,7 +20,7 @@ __all__ = ["Modules"]
 
 
 @dataclass(frozen=True)
-class Modules(Network):
+class Modules(Network, named=False):
     """The user's own encoder and decoder.
 
     The modules are copied before they are trained, so that a refit starts where they are now. The encoder is given
