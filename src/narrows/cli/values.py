@@ -140,7 +140,7 @@ def _plain(node: ast.expr) -> Any:
         return tuple(_plain(part) for part in node.elts)
     value = ast.literal_eval(node)
     if not isinstance(value, (int, float, str, type(None))):
-        raise ValueError(f"{value!r} is no plain value")  # noqa: TRY004 - caught as a ValueError above
+        raise ValueError(f"{value!r} is no plain value")
     return value
 
 
