@@ -182,6 +182,20 @@ def test_ctrl_c_leaves_a_usable_model_with_the_best_weights(curved: np.ndarray) 
     assert model.baselines_["model"] == pytest.approx(min(r["val_loss"] for r in model.history_))
 
 
+def test_ctrl_c_while_fitting_again_keeps_the_first_fit(curved: np.ndarray) -> None:
+    def interrupt(record: dict) -> None:
+        if record["run"] == "refit":
+            raise KeyboardInterrupt
+
+    options = {"max_epochs": 60, "random_state": 0}
+    whole = Autoencoder(2, **options).fit(curved)
+    model = Autoencoder(2, callbacks=[interrupt], **options).fit(curved)
+    assert model.stopped_ == "interrupted"
+    assert not model.stayed_linear_
+    assert -model.score(curved) < 0.5 * model.baselines_["pca"]
+    assert model.baselines_ == whole.baselines_
+
+
 def test_max_seconds_is_kept_and_the_rate_still_falls(curved: np.ndarray) -> None:
     start = time.perf_counter()
     model = Autoencoder(2, max_epochs=100_000, max_seconds=1.0, random_state=0).fit(curved)

@@ -75,20 +75,18 @@ def squared_errors(rows: Rows, rebuild: Callable[[Tensor], Tensor], unit: Tensor
     return torch.cat(found)
 
 
-def compare(errors: dict[str, Tensor], factor: float, *, held_out: bool) -> dict[str, Any]:
+def compare(errors: dict[str, Tensor], *, held_out: bool) -> dict[str, Any]:
     """Put row errors together into what an estimator keeps as ``baselines_``.
 
     Parameters
     ----------
     errors : dict of str to Tensor
-        Of "model", "mean" and "pca", and "values", as above.
-    factor : float
-        From scaled units to the unit that is told.
+        Of "model", "mean" and "pca", in the unit they are told in, and "values", as above.
     held_out : bool
         Whether the rows were held out.
     """
     values = max(1.0, float(errors["values"].sum()))
-    means = {name: float(errors[name].sum()) / values * factor for name in ("model", "mean", "pca")}
+    means = {name: float(errors[name].sum()) / values for name in ("model", "mean", "pca")}
     return {**means, "held_out": held_out, "rows": len(errors["values"])}
 
 

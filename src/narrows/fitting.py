@@ -181,8 +181,12 @@ def fit_model(rows: Rows, settings: Settings, monitor: Monitor, file: Checkpoint
     elif split.refit and stopped not in ("interrupted", "callback", "time"):
         repeat = (first.plan, first.outcome.evaluated[best])
         again = _train("refit", rows, None, whole, whole, settings, monitor, file, n_runs=n_runs, repeat=repeat)
-        stopped = "interrupted" if again.outcome.stopped == "interrupted" else stopped
         model = again.model
+        if again.outcome.stopped == "interrupted":
+            # What the first fit found is better than half a second one.
+            stopped = "interrupted"
+            first.load(first.outcome.best_values)
+            model = first.model
     else:
         first.load(first.outcome.best_values if settings.early_stopping else first.outcome.values)
         model = first.model
@@ -208,7 +212,15 @@ def _fit_all(rows: Rows, moments: Moments, settings: Settings, monitor: Monitor,
     errors["model"] = squared_errors(sample, run.model.eval(), run.model.standardise.scale64)
     run.model.to(settings.device)
     outcome = run.outcome
-    return _fitted(run.model, [run], errors, stayed=stayed, stopped=outcome.stopped, steps=outcome.step, held_out=False)
+    return _fitted(
+        run.model,
+        [run],
+        _in_units(errors, run.model),
+        stayed=stayed,
+        stopped=outcome.stopped,
+        steps=outcome.step,
+        held_out=False,
+    )
 
 
 def _fitted(
@@ -223,9 +235,8 @@ def _fitted(
 ) -> Fitted:
     for run in runs:
         run.flat.release()
-    unit = model.head.unit / len(model.standardise.shift64)
-    history = [_scaled(record, unit) for record in _joint_history(runs)]
-    baselines = compare(errors, model.standardise.squared_unit, held_out=held_out)
+    history = _joint_history(runs)
+    baselines = compare(errors, held_out=held_out)
     return Fitted(model.eval(), history, baselines, stayed, stopped, runs[0].plan, steps, runs[0].start.hold)
 
 
@@ -358,11 +369,15 @@ def _joint_losses(runs: list[_Run]) -> Tensor:
 
 
 def _joint_history(runs: list[_Run]) -> list[dict[str, Any]]:
-    """Average the records of several folds."""
-    if len(runs) == 1:
-        return runs[0].outcome.history
+    """Bring records to the data's units, and average those of several folds."""
+    histories = []
+    for run in runs:
+        unit = run.model.head.unit / run.start.n_features
+        histories.append([_scaled(record, unit) for record in run.outcome.history])
+    if len(histories) == 1:
+        return histories[0]
     joint = []
-    for records in zip(*(run.outcome.history for run in runs), strict=False):
+    for records in zip(*histories, strict=False):
         mean = {key: float(np.mean([record[key] for record in records])) for key in records[0]}
         joint.append(mean | {"step": records[0]["step"]})
     return joint
@@ -382,8 +397,14 @@ def _errors(runs: list[_Run], best: int) -> dict[str, Tensor]:
             run.load(run.outcome.best_values)
             errors["model"] = squared_errors(run.held_out, run.model.eval(), run.model.standardise.scale64)
         run.model.to(run.flat.values.device)
-        found.append(errors)
+        found.append(_in_units(errors, run.model))
     return {name: torch.cat([errors[name] for errors in found]) for name in found[0]}
+
+
+def _in_units(errors: dict[str, Tensor], model: EncoderDecoder) -> dict[str, Tensor]:
+    """Bring squared errors from a model's scaled units to those they are told in; each fold has its own scale."""
+    unit = model.standardise.squared_unit
+    return {name: value if name == "values" else value * unit for name, value in errors.items()}
 
 
 def _scaled(record: dict[str, Any], factor: float) -> dict[str, Any]:

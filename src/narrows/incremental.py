@@ -99,4 +99,6 @@ class Incremental:
         standardise = self.model.standardise
         errors = simple_errors(rows, standardise, self._start)
         errors["model"] = squared_errors(rows, self.model, standardise.scale64)
-        return compare(errors, standardise.squared_unit, held_out=False)
+        unit = standardise.squared_unit
+        told = {name: value if name == "values" else value * unit for name, value in errors.items()}
+        return compare(told, held_out=False)
