@@ -166,9 +166,8 @@ def hard_bounds(moments: Moments) -> tuple[Tensor, Tensor]:
     constant = (moments.maximum == moments.minimum) & (moments.count > 1)
     varies = ~constant
     if moments.n_rows < FEW_ROWS:
-        # So few rows show the bounds of a column of two values, and no others: a tail may not have come up yet.
-        at_ends = moments.at_minimum + moments.at_maximum
-        varies &= (at_ends >= 0.95 * moments.count) & (torch.minimum(moments.at_minimum, moments.at_maximum) >= enough)
+        # So few rows do not show where a column ends: a tail may not have come up yet.
+        varies = torch.zeros_like(varies)
     low = torch.where((moments.at_minimum >= enough) & varies | constant, moments.minimum, -torch.inf)
     high = torch.where((moments.at_maximum >= enough) & varies | constant, moments.maximum, torch.inf)
     return low, high
