@@ -196,6 +196,29 @@ def test_ctrl_c_while_fitting_again_keeps_the_first_fit(curved: np.ndarray) -> N
     assert model.baselines_ == whole.baselines_
 
 
+def test_ctrl_c_before_a_fold_is_first_evaluated_keeps_the_folds_before(curved: np.ndarray) -> None:
+    few, seen = curved[:200], []
+
+    def interrupt(record: dict) -> None:
+        seen.append(record["run"])
+        if record["run"] == "fold 2":
+            raise KeyboardInterrupt
+
+    model = Autoencoder(2, random_state=0, callbacks=[interrupt]).fit(few)
+    assert model.stopped_ == "interrupted"
+    assert seen.count("fold 2") == 1
+    assert -model.score(few) < model.baselines_["mean"]
+    with pytest.raises(KeyboardInterrupt):
+        _interrupted_at_once(few)
+
+
+def _interrupted_at_once(X: np.ndarray) -> None:
+    from unittest import mock
+
+    with mock.patch("narrows.training.loop._Run._evaluate", side_effect=KeyboardInterrupt):
+        Autoencoder(2, random_state=0).fit(X)
+
+
 def test_max_seconds_is_kept_and_the_rate_still_falls(curved: np.ndarray) -> None:
     start = time.perf_counter()
     model = Autoencoder(2, max_epochs=100_000, max_seconds=1.0, random_state=0).fit(curved)

@@ -171,9 +171,13 @@ def fit_model(rows: Rows, settings: Settings, monitor: Monitor, file: Checkpoint
         runs.append(_train(name, train_rows, held_out, moments, whole, settings, monitor, file, n_runs=n_runs))
         if runs[-1].outcome.stopped in ("interrupted", "callback"):
             break
+    stopped = runs[-1].outcome.stopped
+    # A run interrupted before its first evaluation has nothing to say; without any there is no model to keep.
+    runs = [run for run in runs if run.outcome.held_out]
+    if not runs:
+        raise KeyboardInterrupt
     best, stayed = _choose(runs, settings)
     errors = _errors(runs, best)
-    stopped = runs[-1].outcome.stopped
     first = runs[0]
     if stayed:
         final = _plain_if_no_worse(settings, errors)

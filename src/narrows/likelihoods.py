@@ -105,8 +105,9 @@ class Gaussian(Likelihood):
     ----------
     bounds : "auto" or "none" or tuple of two floats, default "auto"
         Values the data does not leave. ``"auto"`` takes a bound where the data shows one: 0 and 1 or 0 and 255 when
-        these are the extremes of all columns, otherwise a column's own extreme that at least a tenth of its values
-        equal, as the zeros of counts and the ends of dummy columns do. ``"none"`` is the plain squared error.
+        these are the extremes of all columns, otherwise, from 500 rows on, a column's own extreme that at least a
+        tenth of its values equal, as the zeros of counts and the ends of dummy columns do. ``"none"`` is the plain
+        squared error.
 
     Notes
     -----
