@@ -20,6 +20,7 @@ def estimators() -> list:
         narrows.Autoencoder(2, scaling="standard", missing="mask", **QUICK),
         narrows.Autoencoder(2, network=narrows.networks.Dense((8,), activation="relu", linear_path=False), **QUICK),
         narrows.Autoencoder(2, corruption="gaussian", optimizer="muon", early_stopping=False, **QUICK),
+        narrows.Autoencoder(2, ordered=True, **QUICK),
     ]
 
 

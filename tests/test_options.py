@@ -58,7 +58,7 @@ def test_json_round_trip(family, value) -> None:
         ({"patience": "never"}, "patience must be"),
         ({"missing": "drop"}, "missing must be one of 'error', 'mask'"),
         ({"scaling": "minmax"}, "scaling must be one of"),
-        ({"network": "convolutional9"}, "network 'convolutional9' is unknown; known are dense"),
+        ({"network": "convolutional9"}, "network 'convolutional9' is unknown; known are convolutional, dense"),
         ({"network": 3}, "network must be a name or a value such as"),
         ({"network": (1, 2)}, "encoder must be a torch.nn.Module"),
         ({"likelihood": "poisson"}, "likelihood 'poisson' is unknown"),

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils.validation import check_is_fitted
-
 from narrows import resolution
-from narrows.inference import run_rows
-from narrows.inputs import as_rows
+from narrows.inputs import as_companions, as_rows
+from narrows.pipeline import Pipeline
+from narrows.training.rows import PairedRows
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Sequence
 
+    import numpy as np
     import torch
     from torch import Tensor
 
@@ -23,14 +21,14 @@ if TYPE_CHECKING:
     from narrows.fitting import Fitted
     from narrows.likelihoods import Likelihood
     from narrows.networks import Network
-    from narrows.networks.model import EncoderDecoder
     from narrows.training.optimisers import Optimizer
+    from narrows.training.rows import Rows
     from narrows.training.schedules import Schedule
 
 __all__ = ["Autoencoder"]
 
 
-class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class Autoencoder(Pipeline):
     """Squeeze rows through a narrow code and rebuild them.
 
     Takes the place of PCA: ``transform`` gives the codes, ``inverse_transform`` rebuilds rows from codes, both in
@@ -43,13 +41,22 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         Size of the code. ``"auto"``: half the number of columns, rounded up, at most 32.
     network : Network, "dense", or pair of torch modules, default "dense"
         What encodes and decodes. ``"dense"`` is ``Dense()``: two hidden layers that correct a linear path which
-        starts at PCA. A pair ``(encoder, decoder)`` of your own modules gets standardised rows.
+        starts at PCA. ``"convolutional"`` is for images. A pair ``(encoder, decoder)`` of your own modules gets
+        standardised rows.
+    image_shape : tuple of int or None, default None
+        Height and width, and channels unless there is one, of the images that rows are. None takes it from an array
+        of images; networks for images need to know it.
+    ordered : bool, default False
+        Whether the first numbers of the code are to be a code by themselves, as those of PCA are: one model of 64
+        numbers is then also one of 32, 16, 8, 4 and 2, at some cost of fitting and of error. See
+        :class:`~narrows.networks.ordered.OrderedDecoder`.
     likelihood : Likelihood, "gaussian", "bernoulli" or "auto", default "auto"
         What a reconstruction costs. ``"gaussian"``, which ``"auto"`` takes, is squared error, kept within the bounds
         the data shows; ``"bernoulli"`` is binary cross-entropy, for data in 0..1.
     corruption : Corruption, name, callable or None, default None
         How the input is spoilt while the clean row stays the target, afresh at each step: for a denoising
-        autoencoder. A function gets float rows in the data's units and a ``torch.Generator``.
+        autoencoder. A function gets float rows in the data's units, laid out flat, and a ``torch.Generator``. Held-out
+        rows are spoilt too, so ``history_`` and ``baselines_`` say how well noise is taken away.
     missing : {"error", "mask"}, default "error"
         ``"mask"`` takes NaN as not observed: it enters as the column's mean and does not count in the loss.
     scaling : {"common", "standard", "none"}, default "common"
@@ -57,7 +64,7 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         for PCA: columns of large spread weigh more. ``"standard"`` divides each by its own standard deviation, so
         that all weigh the same: right for columns of different units. ``"none"`` takes values as they are.
     optimizer : Optimizer, "auto", "adam", "muon" or "rmsprop", default "auto"
-        ``"auto"`` is Adam.
+        ``"auto"`` is Adam, and Muon for convolutional networks.
     learning_rate : float or "auto", default "auto"
         The peak rate. ``"auto"`` goes by the number of rows and columns: 0.003 to 0.01 for Adam.
     schedule : Schedule, "auto" or name, default "auto"
@@ -101,7 +108,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         are per value: for squared error, the mean squared error in the data's units.
     baselines_ : dict
         Mean squared error per value of the ``"model"``, of the ``"mean"`` row and of ``"pca"`` with a code of the
-        same size, all on the same ``"rows"`` rows, ``"held_out"`` or not.
+        same size, all on the same ``"rows"`` rows, ``"held_out"`` or not; with corruption or pairs also of the noisy
+        ``"input"`` itself. An ordered model has ``"sizes"``: the same for the first 2, 4, 8, … numbers.
     stayed_linear_ : bool
         Whether held-out rows saw no gain in leaving PCA, so that the model is PCA (within the data's bounds).
     stopped_ : str
@@ -110,6 +118,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         Training steps behind the final weights.
     plan_ : dict
         Optimiser, schedule, learning rate, batch size and budget as they were used.
+    image_shape_ : tuple of int or None
+        Height, width and channels of the images that rows are.
     n_features_in_ : int
         Columns seen in ``fit``.
     feature_names_in_ : ndarray of str
@@ -149,6 +159,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         n_components: int | str = "auto",
         *,
         network: Network | str | tuple[torch.nn.Module, torch.nn.Module] = "dense",
+        image_shape: tuple[int, ...] | None = None,
+        ordered: bool = False,
         likelihood: Likelihood | str = "auto",
         corruption: Corruption | str | Callable[..., Tensor] | None = None,
         missing: str = "error",
@@ -171,6 +183,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     ) -> None:
         self.n_components = n_components
         self.network = network
+        self.image_shape = image_shape
+        self.ordered = ordered
         self.likelihood = likelihood
         self.corruption = corruption
         self.missing = missing
@@ -197,9 +211,10 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         Parameters
         ----------
         X : array-like, frame, CSR matrix or path, shape (n, n_features)
-            The rows.
-        y : ignored
-            For scikit-learn's pipelines.
+            The rows; or images, an array (n, height, width) or (n, height, width, channels).
+        y : array or frame of the shape of X, optional
+            The clean versions of noisy rows ``X``: the model learns to give these for those. Labels, of one
+            dimension, are ignored, for scikit-learn's pipelines.
 
         Returns
         -------
@@ -210,17 +225,28 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         from narrows.fitting import fit_model
         from narrows.reporting import watch
 
-        resolution.check_options(self)
-        given = as_rows(self, X, reset=True, allow_missing=self.missing == "mask")
-        settings = resolution.settings(self, given.rows.n_features)
-        file = resolution.checkpoint_file(self, given.rows, settings)
-        with watch(self, given.rows.n_rows) as monitor:
-            fitted = fit_model(given.rows, settings, monitor, file)
+        rows = self._validated(X, y, reset=True)
+        settings = resolution.settings(self, rows.n_features, self.image_shape_)
+        file = resolution.checkpoint_file(self, rows, settings)
+        with watch(self, rows.n_rows) as monitor:
+            fitted = fit_model(rows, settings, monitor, file)
         if file is not None and fitted.stopped != "interrupted":
             file.remove()
         self._take(fitted, settings.n_components)
         warn_if_not_better(self.baselines_, self.n_components_, stayed=self.stayed_linear_)
         return self
+
+    def _validated(self, X: Any, y: Any, *, reset: bool) -> Rows:
+        """Check options and rows; clean rows that come beside noisy ones are then the data."""
+        resolution.check_options(self)
+        missing = self.missing == "mask"
+        given = as_rows(self, X, reset=reset, allow_missing=missing)
+        if reset:
+            self.image_shape_ = resolution.image_shape(self, given.rows.n_features, given.row_shape)
+            self._row_shape = given.row_shape
+        resolution.check_rows(self, given.row_shape)
+        clean = as_companions(self, X, y, given, allow_missing=missing)
+        return given.rows if clean is None else PairedRows(clean, given.rows)
 
     def _take(self, fitted: Fitted, n_components: int) -> None:
         self._set_model(fitted.model, n_components, few_rows=fitted.few_rows)
@@ -232,13 +258,6 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         self.plan_ = resolution.plan_record(fitted.plan)
         self.__dict__.pop("_partial", None)
 
-    def _set_model(self, model: EncoderDecoder, n_components: int, *, few_rows: bool) -> None:
-        self._model = model
-        self._few_rows = few_rows
-        self.encoder_, self.decoder_ = model.encoder, model.decoder
-        self.n_components_ = n_components
-        self._n_features_out = n_components
-
     def partial_fit(self, X: Any, y: Any = None) -> Autoencoder:
         """Take one pass over more rows.
 
@@ -249,164 +268,24 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         ----------
         X : array-like, frame, CSR matrix or path, shape (n, n_features)
             The rows.
-        y : ignored
-            For scikit-learn's pipelines.
+        y : array or frame of the shape of X, optional
+            Clean versions of noisy rows, as for :meth:`fit`.
         """
         from narrows.incremental import Incremental
 
         first = not hasattr(self, "_partial")
-        resolution.check_options(self)
-        given = as_rows(self, X, reset=first, allow_missing=self.missing == "mask")
+        rows = self._validated(X, y, reset=first)
         if first:
-            settings = resolution.settings(self, given.rows.n_features)
-            self._partial = Incremental(given.rows, settings)
+            settings = resolution.settings(self, rows.n_features, self.image_shape_)
+            self._partial = Incremental(rows, settings)
             self.history_ = []
             self.stayed_linear_, self.stopped_ = False, "budget"
             self.plan_ = resolution.plan_record(self._partial.plan)
             self._set_model(self._partial.model, settings.n_components, few_rows=self._partial.few_rows)
-        self.history_.append(self._partial.update(given.rows))
+        self.history_.append(self._partial.update(rows))
         self.n_steps_ = self._partial.n_steps
-        self.baselines_ = self._partial.compare(given.rows)
+        self.baselines_ = self._partial.compare(rows)
         return self
-
-    def _rows(self, X: Any) -> Any:
-        check_is_fitted(self, "encoder_")
-        return as_rows(self, X, reset=False, allow_missing=self._model.standardise.missing)
-
-    def transform(self, X: Any) -> np.ndarray:
-        """Encode rows: the same for the same row, whatever rows come with it.
-
-        Parameters
-        ----------
-        X : array-like, frame, CSR matrix or path, shape (n, n_features)
-            The rows.
-
-        Returns
-        -------
-        ndarray of shape (n, n_components_)
-            The codes, float32 for float32 and 8- and 16-bit input, otherwise float64.
-        """
-        given = self._rows(X)
-        return run_rows(self._model, given.rows, self.encoder_, (self.n_components_,), given.float_dtype)
-
-    def inverse_transform(self, X: Any) -> np.ndarray:
-        """Decode codes to rows in the data's units.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, n_components_)
-            The codes.
-
-        Returns
-        -------
-        ndarray of shape (n, n_features_in_)
-        """
-        check_is_fitted(self, "encoder_")
-        rows, dtype = resolution.code_rows(self, X)
-        return run_rows(self._model, rows, self._decode, (self.n_features_in_,), dtype)
-
-    def _decode(self, codes: Tensor) -> Tensor:
-        output = self._model.decode(codes.float())
-        return self._model.head.mean(output.double() if codes.element_size() == 8 else output)
-
-    def reconstruct(self, X: Any) -> np.ndarray:
-        """Encode and decode rows.
-
-        Parameters
-        ----------
-        X : array-like, frame, CSR matrix or path, shape (n, n_features)
-            The rows.
-
-        Returns
-        -------
-        ndarray of shape (n, n_features_in_)
-            In the data's units; missing values are filled in.
-        """
-        given = self._rows(X)
-        wide = given.float_dtype == np.float64
-
-        def rebuild(block: Tensor) -> Tensor:
-            output = self._model.output(self._model.standardise(block))
-            return self._model.head.mean(output.double() if wide else output)
-
-        return run_rows(self._model, given.rows, rebuild, (self.n_features_in_,), given.float_dtype)
-
-    def reconstruction_error(self, X: Any, *, per_feature: bool = False) -> np.ndarray:
-        """Measure how far rows are from their reconstruction.
-
-        Parameters
-        ----------
-        X : array-like, frame, CSR matrix or path, shape (n, n_features)
-            The rows.
-        per_feature : bool, default False
-            Whether to return each value's squared error rather than the row's mean.
-
-        Returns
-        -------
-        ndarray of shape (n,) or (n, n_features_in_)
-            Squared errors in the data's units; in standard deviations of each column with ``scaling="standard"``.
-            Missing values have NaN and do not count in the mean.
-        """
-        given = self._rows(X)
-        model = self._model
-        unit = model.standardise.scale64 if model.standardise.scale64.numel() > 1 else 1.0
-
-        def measure(block: Tensor) -> Tensor:
-            exact = block.double()
-            mean = model.head.mean(model.output(model.standardise(block)).double())
-            error = ((mean - exact) / unit).square()
-            return error if per_feature else error.nanmean(1)
-
-        shape = (self.n_features_in_,) if per_feature else ()
-        return run_rows(model, given.rows, measure, shape, np.dtype(np.float64))
-
-    def score_samples(self, X: Any) -> np.ndarray:
-        """Score rows by the likelihood: higher is better rebuilt.
-
-        Parameters
-        ----------
-        X : array-like, frame, CSR matrix or path, shape (n, n_features)
-            The rows.
-
-        Returns
-        -------
-        ndarray of shape (n,)
-            Minus the cost per value: minus the mean squared error in the data's units, or minus the cross-entropy.
-        """
-        given = self._rows(X)
-        model = self._model
-        factor = model.head.unit / self.n_features_in_
-
-        def score(block: Tensor) -> Tensor:
-            z = model.standardise(block)
-            return -factor * model.head.row_cost(model.output(z), block, z).double()
-
-        return run_rows(model, given.rows, score, (), np.dtype(np.float64))
-
-    def score(self, X: Any, y: Any = None) -> float:
-        """Return the mean of :meth:`score_samples`, for model selection.
-
-        Parameters
-        ----------
-        X : array-like, frame, CSR matrix or path, shape (n, n_features)
-            The rows.
-        y : ignored
-            For scikit-learn's pipelines.
-        """
-        return float(self.score_samples(X).mean())
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fitted model to one file, whole or not at all; :func:`narrows.load` reads it.
-
-        Parameters
-        ----------
-        path : path-like
-            The file. An old one stays whole if the new one cannot be written.
-        """
-        from narrows.persistence import save
-
-        check_is_fitted(self, "encoder_")
-        save(self, path)
 
     def _to_file(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         return resolution.to_file(self)
@@ -416,9 +295,6 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         cls, metadata: dict[str, Any], tensors: dict[str, Tensor], *, network: Any, device: str
     ) -> Autoencoder:
         return resolution.from_file(cls, metadata, tensors, network=network, device=device)
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "encoder_")
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -1,4 +1,7 @@
-"""The trivial answers a reconstruction is held against: the mean row, and PCA with a code of the same size."""
+"""The trivial answers a reconstruction is held against: the mean row, and PCA with a code of the same size.
+
+Where the model is shown corrupted rows, so is PCA, and there is a third answer: what was shown, left as it is.
+"""
 
 from __future__ import annotations
 
@@ -10,29 +13,29 @@ import torch
 from narrows.errors import NotBetterThanBaselineWarning
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from torch import Tensor
 
     from narrows.networks.base import Start
+    from narrows.networks.model import EncoderDecoder
     from narrows.networks.scaling import Standardise
-    from narrows.training.rows import Rows
 
-__all__ = ["compare", "simple_errors", "squared_errors", "surely_better", "warn_if_not_better"]
+    Blocks = Iterable[tuple[Tensor, Tensor]]
 
-BLOCK_ROWS = 1024
+__all__ = ["compare", "simple_errors", "size_errors", "squared_errors", "surely_better", "warn_if_not_better"]
 
 CLEARLY = 0.99
 """A model must be at least one per cent better to be worth its complexity."""
 
 
-def simple_errors(rows: Rows, standardise: Standardise, start: Start) -> dict[str, Tensor]:
+def simple_errors(blocks: Blocks, standardise: Standardise, start: Start) -> dict[str, Tensor]:
     """Measure what the mean row and PCA leave unexplained of each row.
 
     Parameters
     ----------
-    rows : Rows
-        Rows the baselines were not fitted to.
+    blocks : iterable of (clean, seen)
+        Rows the baselines were not fitted to, and what the model is shown of them.
     standardise : Standardise
         The scaling in whose units errors are counted.
     start : Start
@@ -41,38 +44,83 @@ def simple_errors(rows: Rows, standardise: Standardise, start: Start) -> dict[st
     Returns
     -------
     dict of str to Tensor of float64, shape (n_rows,)
-        "mean" and "pca": squared errors summed over the observed values, in scaled units; "values": how many.
+        "mean" and "pca", and "input" where what is seen is not the clean row: squared errors summed over the
+        observed values, in scaled units; "values": how many.
     """
     components, center = start.components.float(), start.center.float()
-    found: dict[str, list[Tensor]] = {"mean": [], "pca": [], "values": []}
-    for block in rows.blocks(BLOCK_ROWS):
-        z = standardise(block) - center
-        observed = ~torch.isnan(block) if block.is_floating_point() else torch.ones_like(z, dtype=torch.bool)
-        rebuilt = (z @ components) @ components.T
-        found["values"].append(observed.sum(1, dtype=torch.float64))
-        found["mean"].append((z.square() * observed).sum(1, dtype=torch.float64))
-        found["pca"].append(((z - rebuilt).square() * observed).sum(1, dtype=torch.float64))
+    found: dict[str, list[Tensor]] = {}
+
+    def add(name: str, values: Tensor) -> None:
+        found.setdefault(name, []).append(values.sum(1, dtype=torch.float64))
+
+    for clean, seen in blocks:
+        z = standardise(clean) - center
+        observed = ~torch.isnan(clean) if clean.is_floating_point() else torch.ones_like(z, dtype=torch.bool)
+        shown = z if seen is clean else standardise(seen) - center
+        rebuilt = (shown @ components) @ components.T
+        add("values", observed)
+        add("mean", z.square() * observed)
+        add("pca", (z - rebuilt).square() * observed)
+        if seen is not clean:
+            add("input", (z - shown).square() * observed)
     return {name: torch.cat(parts) for name, parts in found.items()}
 
 
-def squared_errors(rows: Rows, rebuild: Callable[[Tensor], Tensor], unit: Tensor) -> Tensor:
+def squared_errors(blocks: Blocks, rebuild: Callable[[Tensor], Tensor], unit: Tensor) -> Tensor:
     """Measure a model's squared error on each row, summed over the observed values, in scaled units.
 
     Parameters
     ----------
-    rows : Rows
-        Rows the model was not fitted to.
+    blocks : iterable of (clean, seen)
+        Rows the model was not fitted to, and what it is shown of them.
     rebuild : callable
-        From rows to their reconstruction, both in the data's units.
+        From what is shown to a reconstruction, both in the data's units.
     unit : Tensor
         What errors are divided by.
     """
     found = []
     with torch.no_grad():
-        for block in rows.blocks(BLOCK_ROWS):
-            error = (rebuild(block).double() - block.double()) / unit
+        for clean, seen in blocks:
+            error = (rebuild(seen).double() - clean.double()) / unit
             found.append(torch.nan_to_num(error).square().sum(1))
     return torch.cat(found)
+
+
+def size_errors(blocks: Blocks, model: EncoderDecoder, start: Start) -> dict[str, Tensor]:
+    """Measure an ordered model, and PCA, with the first few numbers of their codes.
+
+    Parameters
+    ----------
+    blocks : iterable of (clean, seen)
+        Rows they were not fitted to, and what they are shown of them.
+    model : EncoderDecoder
+        With an :class:`~narrows.networks.ordered.OrderedDecoder`.
+    start : Start
+        The mean and the components.
+
+    Returns
+    -------
+    dict of str to Tensor of float64, shape (n_rows,)
+        "model:2", "pca:2" and so on: squared errors in scaled units.
+    """
+    standardise = model.standardise
+    components, center = start.components.float(), start.center.float()
+    found: dict[str, list[Tensor]] = {}
+    with torch.no_grad():
+        for clean, seen in blocks:
+            z, shown = standardise(clean), standardise(seen)
+            observed = ~torch.isnan(clean) if clean.is_floating_point() else torch.ones_like(z, dtype=torch.bool)
+            code = model.encoder[1](shown)
+            for size in model.decoder[1].sizes:  # type: ignore[union-attr]
+                leading = components[:, :size]
+                rebuilt = {
+                    "model": standardise(model.head.mean(model.decoder[1](code[:, :size]))),
+                    "pca": (shown - center) @ leading @ leading.T + center,
+                }
+                for name, values in rebuilt.items():
+                    error = ((values - z).square() * observed).sum(1, dtype=torch.float64)
+                    found.setdefault(f"{name}:{size}", []).append(error)
+    return {name: torch.cat(parts) for name, parts in found.items()}
 
 
 def compare(errors: dict[str, Tensor], *, held_out: bool) -> dict[str, Any]:
@@ -81,12 +129,20 @@ def compare(errors: dict[str, Tensor], *, held_out: bool) -> dict[str, Any]:
     Parameters
     ----------
     errors : dict of str to Tensor
-        Of "model", "mean" and "pca", in the unit they are told in, and "values", as above.
+        Of "model", "mean" and "pca" (and "input"), in the unit they are told in, and "values", as above.
     held_out : bool
         Whether the rows were held out.
     """
     values = max(1.0, float(errors["values"].sum()))
-    means = {name: float(errors[name].sum()) / values for name in ("model", "mean", "pca")}
+    means: dict[str, Any] = {
+        name: float(errors[name].sum()) / values for name in ("model", "mean", "pca", "input") if name in errors
+    }
+    sizes = [int(name.partition(":")[2]) for name in errors if name.startswith("model:")]
+    if sizes:
+        means["sizes"] = [
+            {"n_components": size, **{key: float(errors[f"{key}:{size}"].sum()) / values for key in ("model", "pca")}}
+            for size in sizes
+        ]
     return {**means, "held_out": held_out, "rows": len(errors["values"])}
 
 
@@ -99,12 +155,12 @@ def surely_better(first: Tensor, second: Tensor) -> bool:
 
 
 def warn_if_not_better(measured: dict[str, Any], n_components: int, *, stayed: bool) -> None:
-    """Warn when a model is not clearly better than the mean row and PCA.
+    """Warn when a model is not clearly better than the mean row, PCA and, where it is noisy, the input itself.
 
     Parameters
     ----------
     measured : dict
-        With "model", "mean" and "pca": mean squared errors on the same rows; and "held_out".
+        With "model", "mean" and "pca", and perhaps "input": mean squared errors on the same rows; and "held_out".
     n_components : int
         Size of the code.
     stayed : bool
@@ -116,8 +172,11 @@ def warn_if_not_better(measured: dict[str, Any], n_components: int, *, stayed: b
     if mean <= 0 or max(pca, model) <= nothing:
         return
     where = "held-out rows" if measured["held_out"] else "the training rows themselves"
+    untouched = measured.get("input", float("inf"))
     if model > CLEARLY * mean:
         simple, error = "the mean row", mean
+    elif model > CLEARLY * untouched:
+        simple, error = "the noisy input as it stands", untouched
     elif model > CLEARLY * pca:
         simple, error = f"PCA with {n_components} component{'s' * (n_components != 1)}", pca
     else:

@@ -48,19 +48,27 @@ class Gaussian(Corruption):
     ----------
     sigma : float, default 0.1
         Standard deviation, in the data's units (25 for a photograph in 0..255, 0.1 for one in 0..1).
+    clip : tuple of two floats, optional
+        What the noisy values are clipped to, as a camera or an 8-bit file does; by default they are not.
     """
 
     sigma: float = 0.1
+    clip: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if not self.sigma >= 0:
             raise ValueError(f"sigma must be 0 or more, got {self.sigma!r}")
+        if self.clip is None:
+            return
+        if not isinstance(self.clip, tuple) or len(self.clip) != 2 or not self.clip[0] < self.clip[1]:
+            raise ValueError(f"clip must be two rising numbers, got {self.clip!r}")
 
     def apply(self, x: Tensor, generator: Generator) -> Tensor:
         """Return ``x`` with noise added."""
         import torch
 
-        return torch.empty_like(x).normal_(0.0, self.sigma, generator=generator).add_(x)
+        noisy = torch.empty_like(x).normal_(0.0, self.sigma, generator=generator).add_(x)
+        return noisy if self.clip is None else noisy.clamp_(*self.clip)
 
 
 @dataclass(frozen=True)

@@ -12,46 +12,29 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from narrows.baselines import compare, simple_errors, squared_errors, surely_better
-from narrows.likelihoods import Gaussian, GaussianHead, Likelihood
-from narrows.networks import Network, Standardise, Start
-from narrows.networks.model import EncoderDecoder
-from narrows.planning import FEW_ROWS, MOST_HELD_OUT, Budget, Split, make_plan, make_split
+from narrows.baselines import compare, simple_errors, size_errors, squared_errors, surely_better
+from narrows.building import Settings, build_model, objective_of
+from narrows.likelihoods import Gaussian, GaussianHead
+from narrows.networks.work import work_per_row
+from narrows.planning import MOST_HELD_OUT, Split, make_plan, make_split
+from narrows.reconstruction import BLOCK_ROWS, shown_blocks
 from narrows.training.loop import Hooks, Outcome, Plan, train
-from narrows.training.moments import Moments, measure, principal_components
-from narrows.training.objective import LossParts
+from narrows.training.moments import Moments, measure
 from narrows.training.optimisers import FlatParameters
+from narrows.training.rows import plain_rows
 from narrows.training.streams import StreamRows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from torch import Generator, Tensor
+    from torch import Tensor
 
+    from narrows.networks import Start
+    from narrows.networks.model import EncoderDecoder
     from narrows.training.checkpoint import CheckpointFile
     from narrows.training.rows import Rows
 
-__all__ = ["Fitted", "Monitor", "Settings", "build_model", "fit_model"]
-
-EVALUATION_ROWS = 1024
-
-
-@dataclass(frozen=True)
-class Settings:
-    """All options of a fit, resolved."""
-
-    n_components: int
-    network: Network
-    likelihood: Likelihood
-    corrupt: Callable[[Tensor, Generator], Tensor] | None
-    missing: bool
-    scaling: str
-    budget: Budget
-    validation_fraction: float | None
-    early_stopping: bool
-    device: torch.device
-    seed: int
-    names: list[str] | None
+__all__ = ["Fitted", "Monitor", "fit_model"]
 
 
 @dataclass
@@ -97,32 +80,6 @@ class Fitted:
     few_rows: bool
 
 
-class Reconstruction:
-    """The objective of an autoencoder: the cost of rebuilding clean rows from, perhaps, corrupted ones.
-
-    Parameters
-    ----------
-    model : EncoderDecoder
-        What is trained.
-    corrupt : callable, optional
-        From float rows in the data's units and a generator to corrupted rows.
-    """
-
-    def __init__(self, model: EncoderDecoder, corrupt: Callable[[Tensor, Generator], Tensor] | None = None) -> None:
-        self.model = model
-        self.corrupt = corrupt
-
-    def __call__(self, batch: Tensor, generator: Generator | None) -> LossParts:
-        """Return the cost of each row; without a generator the input is not corrupted."""
-        standardise = self.model.standardise
-        z = standardise(batch)
-        seen = z
-        if self.corrupt is not None and generator is not None:
-            floats = batch if batch.is_floating_point() else batch.float()
-            seen = standardise(self.corrupt(floats, generator))
-        return LossParts({"reconstruction": self.model.head.row_cost(self.model.output(seen), batch, z)})
-
-
 @dataclass
 class _Run:
     """One training: its model, what it started from, and how it went."""
@@ -158,7 +115,9 @@ def fit_model(rows: Rows, settings: Settings, monitor: Monitor, file: Checkpoint
     split = make_split(rows.n_rows, settings.validation_fraction, starts_linear=settings.network.starts_linear)
     parts = _split_rows(rows, split, settings.seed)
     everything = [
-        measure(part, allow_missing=settings.missing, names=settings.names) for pair in parts for part in pair
+        measure(plain_rows(part), allow_missing=settings.missing, names=settings.names)
+        for pair in parts
+        for part in pair
     ]
     if split.folds == 0:
         return _fit_all(rows, everything[0], settings, monitor, file)
@@ -177,7 +136,7 @@ def fit_model(rows: Rows, settings: Settings, monitor: Monitor, file: Checkpoint
     if not runs:
         raise KeyboardInterrupt
     best, stayed = _choose(runs, settings)
-    errors = _errors(runs, best)
+    errors = _errors(runs, best, settings)
     first = runs[0]
     if stayed:
         final = _plain_if_no_worse(settings, errors)
@@ -207,19 +166,16 @@ def _fit_all(rows: Rows, moments: Moments, settings: Settings, monitor: Monitor,
         run = _Run(model, start, plan, Outcome(stopped="budget"))
     else:
         run = _train("fit", rows, None, moments, moments, settings, monitor, file, n_runs=1)
-    run.model.cpu()
     sample = rows
     if rows.n_rows > MOST_HELD_OUT and not isinstance(rows, StreamRows):
         chosen = np.random.default_rng(settings.seed).choice(rows.n_rows, MOST_HELD_OUT, replace=False)
         sample = rows.subset(np.sort(chosen))  # type: ignore[attr-defined]
-    errors = simple_errors(sample, run.model.standardise, run.start)
-    errors["model"] = squared_errors(sample, run.model.eval(), run.model.standardise.scale64)
-    run.model.to(settings.device)
+    errors = _measured(run, sample, settings)
     outcome = run.outcome
     return _fitted(
         run.model,
         [run],
-        _in_units(errors, run.model),
+        errors,
         stayed=stayed,
         stopped=outcome.stopped,
         steps=outcome.step,
@@ -258,43 +214,10 @@ def _split_rows(rows: Rows, split: Split, seed: int) -> list[tuple[Rows, ...]]:
     return [(rows.subset(np.setdiff1d(everything, cut)), rows.subset(cut)) for cut in cuts]  # type: ignore[attr-defined]
 
 
-def build_model(rows: Rows, moments: Moments, whole: Moments, settings: Settings) -> tuple[EncoderDecoder, Start]:
-    """Make the untrained pipeline.
-
-    Parameters
-    ----------
-    rows : Rows
-        Training rows.
-    moments : Moments
-        Of the training rows: they set the scale and the linear start.
-    whole : Moments
-        Of all rows: they show the values' bounds.
-    settings : Settings
-        The options.
-    """
-    variance = moments.variance
-    ones = torch.ones_like(variance)
-    if settings.scaling == "none":
-        shift, scale = torch.zeros_like(variance), ones
-    elif settings.scaling == "standard":
-        shift, scale = moments.mean, torch.where(variance > 0, variance.sqrt(), ones)
-    else:
-        common = float(variance.mean()) ** 0.5
-        shift, scale = moments.mean, ones * (common if common > 0 else 1.0)
-    components, deviations = principal_components(rows, moments, scale, settings.n_components, settings.seed)
-    hold = whole.n_rows < FEW_ROWS
-    center, spread = (moments.mean - shift) / scale, variance.sqrt() / scale
-    start = Start(components, deviations, center, spread, hold=hold)
-    standardise = Standardise(shift, scale, missing=settings.missing)
-    head = settings.likelihood.head(standardise, whole, rows.dtype)
-    generator = torch.Generator().manual_seed(settings.seed)
-    encoder, decoder = settings.network.build(start, head, generator)
-    return EncoderDecoder(standardise, encoder, decoder, head).to(settings.device), start
-
-
 def _plan(rows: Rows, model: EncoderDecoder, settings: Settings, *, evaluated: bool) -> Plan:
-    n_parameters = sum(p.numel() for p in model.parameters())
-    return make_plan(settings.budget, rows.n_rows, rows.n_features, n_parameters, evaluated=evaluated)
+    work = work_per_row(model, rows.n_features)
+    images = settings.network.of_images
+    return make_plan(settings.budget, rows.n_rows, rows.n_features, work, evaluated=evaluated, images=images)
 
 
 def _train(
@@ -322,13 +245,15 @@ def _train(
     # Ten times the loss of a model that says nothing: no fit gets there but one that runs away.
     plan = replace(plan, hopeless=10 * (float(start.spread.square().sum()) + rows.n_features))
     monitor.on_run(name, plan, n_runs)
-    objective = Reconstruction(model, settings.corrupt)
+    objective = objective_of(model, settings)
     device = settings.device
 
     def evaluate() -> Tensor:
         assert held_out is not None
-        blocks = held_out.blocks(EVALUATION_ROWS)
-        return torch.cat([objective(block.to(device), None).total.cpu() for block in blocks])
+        # The same noise at every evaluation, so that they can be compared.
+        generator = torch.Generator(device).manual_seed(settings.seed + 1)
+        blocks = held_out.blocks(BLOCK_ROWS)
+        return torch.cat([objective(block.to(device), generator).total.cpu() for block in blocks])
 
     unit = model.head.unit / rows.n_features
 
@@ -387,22 +312,34 @@ def _joint_history(runs: list[_Run]) -> list[dict[str, Any]]:
     return joint
 
 
-def _errors(runs: list[_Run], best: int) -> dict[str, Tensor]:
+def _errors(runs: list[_Run], best: int, settings: Settings) -> dict[str, Tensor]:
     """Measure the chosen model and the trivial answers on the held-out rows of all runs."""
     found = []
     for run in runs:
         assert run.held_out is not None
-        run.model.cpu()
-        errors = simple_errors(run.held_out, run.model.standardise, run.start)
-        if isinstance(run.model.head, GaussianHead):
-            # For squared error the loss of the evaluation chosen is the error itself.
-            errors["model"] = run.outcome.held_out[best].double()
-        else:
+        # For squared error the loss of the evaluation chosen is the error itself.
+        known = isinstance(run.model.head, GaussianHead) and not settings.ordered
+        if not known:
             run.load(run.outcome.best_values)
-            errors["model"] = squared_errors(run.held_out, run.model.eval(), run.model.standardise.scale64)
-        run.model.to(run.flat.values.device)
-        found.append(_in_units(errors, run.model))
+        found.append(_measured(run, run.held_out, settings, run.outcome.held_out[best].double() if known else None))
     return {name: torch.cat([errors[name] for errors in found]) for name in found[0]}
+
+
+def _measured(run: _Run, rows: Rows, settings: Settings, known: Tensor | None = None) -> dict[str, Tensor]:
+    """Measure a run's model, if its errors are not known yet, and the trivial answers."""
+    model = run.model
+    device = run.flat.values.device
+    model.cpu()
+
+    def blocks() -> Any:
+        return shown_blocks(rows, settings.corrupt, settings.seed)
+
+    errors = simple_errors(blocks(), model.standardise, run.start)
+    errors["model"] = known if known is not None else squared_errors(blocks(), model.eval(), model.standardise.scale64)
+    if settings.ordered:
+        errors |= size_errors(blocks(), model, run.start)
+    model.to(device)
+    return _in_units(errors, model)
 
 
 def _in_units(errors: dict[str, Tensor], model: EncoderDecoder) -> dict[str, Tensor]:

@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from narrows.baselines import compare, simple_errors, squared_errors
+from narrows.building import build_model, objective_of
 from narrows.errors import TrainingDivergedError
-from narrows.fitting import Reconstruction, build_model
+from narrows.networks.work import work_per_row
 from narrows.planning import make_plan
+from narrows.reconstruction import shown_blocks
 from narrows.training.moments import measure
 from narrows.training.optimisers import FlatParameters
+from narrows.training.rows import plain_rows
 
 if TYPE_CHECKING:
-    from narrows.fitting import Settings
+    from narrows.building import Settings
     from narrows.training.rows import Rows
 
 __all__ = ["Incremental"]
@@ -33,16 +36,17 @@ class Incremental:
     """
 
     def __init__(self, rows: Rows, settings: Settings) -> None:
-        moments = measure(rows, allow_missing=settings.missing, names=settings.names)
+        moments = measure(plain_rows(rows), allow_missing=settings.missing, names=settings.names)
         self.model, self._start = build_model(rows, moments, moments, settings)
-        n_parameters = sum(p.numel() for p in self.model.parameters())
-        plan = make_plan(settings.budget, rows.n_rows, rows.n_features, n_parameters, evaluated=False)
+        work = work_per_row(self.model, rows.n_features)
+        images = settings.network.of_images
+        plan = make_plan(settings.budget, rows.n_rows, rows.n_features, work, evaluated=False, images=images)
         # The rate stays constant, so it must be one that a constant rate bears.
         rate = settings.budget.learning_rate or plan.learning_rate / 5
         self.plan = replace(plan, learning_rate=rate, steps=0)
         self._flat = FlatParameters(self.model)
         self._stepper = self.plan.optimizer.stepper(self._flat)
-        self._objective = Reconstruction(self.model, settings.corrupt)
+        self._objective = objective_of(self.model, settings)
         self._settings = settings
         self._generator = torch.Generator(settings.device).manual_seed(settings.seed)
         self.few_rows = self._start.hold
@@ -62,7 +66,7 @@ class Incremental:
         self._flat = FlatParameters(self.model)
         self._stepper = self.plan.optimizer.stepper(self._flat)
         self._stepper.restore(state["_stepper"])
-        self._objective = Reconstruction(self.model, self._settings.corrupt)
+        self._objective = objective_of(self.model, self._settings)
         self._generator = torch.Generator(self._settings.device)
         self._generator.set_state(state["_generator"])
 
@@ -97,8 +101,9 @@ class Incremental:
     def compare(self, rows: Rows) -> dict[str, Any]:
         """Hold the model against the mean row and PCA, on the portion it has just seen."""
         standardise = self.model.standardise
-        errors = simple_errors(rows, standardise, self._start)
-        errors["model"] = squared_errors(rows, self.model, standardise.scale64)
+        blocks = lambda: shown_blocks(rows, self._settings.corrupt, self._settings.seed)  # noqa: E731
+        errors = simple_errors(blocks(), standardise, self._start)
+        errors["model"] = squared_errors(blocks(), self.model, standardise.scale64)
         unit = standardise.squared_unit
         told = {name: value if name == "values" else value * unit for name, value in errors.items()}
         return compare(told, held_out=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from narrows.training.rows import Rows
 
-__all__ = ["Given", "as_rows", "is_path"]
+__all__ = ["Given", "as_companions", "as_rows", "is_path"]
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,13 @@ class Given:
         The rows, in the data's own type.
     float_dtype : numpy.dtype
         Type of what is returned for them: float64 for float64 and wide integers, otherwise float32.
+    row_shape : tuple of int
+        The shape of one row before it was laid out flat.
     """
 
     rows: Rows
     float_dtype: np.dtype
+    row_shape: tuple[int, ...]
 
 
 def is_path(X: Any) -> bool:
@@ -49,7 +53,7 @@ def as_rows(estimator: BaseEstimator, X: Any, *, reset: bool, allow_missing: boo
     estimator : BaseEstimator
         Whose number and names of features are set (``reset=True``) or compared.
     X : array-like, sparse matrix, frame or path
-        Rows by columns.
+        Rows by columns; or an array of images (n, height, width) or (n, height, width, channels), laid out flat here.
     reset : bool
         Whether this is a fit.
     allow_missing : bool
@@ -66,6 +70,7 @@ def as_rows(estimator: BaseEstimator, X: Any, *, reset: bool, allow_missing: boo
     from sklearn.utils.validation import validate_data
 
     _refuse_text_columns(X)
+    X, row_shape = _flat(X)
     finite: bool | str = "allow-nan" if allow_missing else True
     checked = validate_data(
         estimator,
@@ -79,7 +84,51 @@ def as_rows(estimator: BaseEstimator, X: Any, *, reset: bool, allow_missing: boo
         rows: Rows = SparseRows(csr_array(checked))
     else:
         rows = ArrayRows(checked)
-    return Given(rows, _float_dtype(checked.dtype))
+    return Given(rows, _float_dtype(checked.dtype), row_shape or (rows.n_features,))
+
+
+def _flat(X: Any) -> tuple[Any, tuple[int, ...] | None]:
+    """Lay an array of images out as rows; return with it the shape of one of them, None for a plain table."""
+    shape: Any = getattr(X, "shape", ())
+    if len(shape) <= 2 or not hasattr(X, "reshape"):
+        return X, None
+    if len(shape) > 4:
+        raise DataError(f"rows may be images, (n, height, width) or (n, height, width, channels), not of shape {shape}")
+    return X.reshape(shape[0], -1) if shape[0] else np.empty((0, 1)), tuple(int(size) for size in shape[1:])
+
+
+def as_companions(estimator: BaseEstimator, X: Any, y: Any, given: Given, *, allow_missing: bool) -> Rows | None:
+    """Validate the clean rows that may be handed in beside noisy ones.
+
+    Parameters
+    ----------
+    estimator : BaseEstimator
+        Already told of ``X``.
+    X, y : object
+        What the user gave. Labels, which pipelines hand to every step, are of one dimension and mean nothing here.
+    given : Given
+        What became of ``X``.
+    allow_missing : bool
+        Whether NaN may stand for a missing value.
+
+    Returns
+    -------
+    Rows or None
+        The clean rows, or None where ``y`` is none such.
+    """
+    shape: Any = getattr(y, "shape", ())
+    if len(shape) < 2:
+        return None
+    rows, values = int(shape[0]), int(np.prod(shape[1:]))
+    if is_path(X) or (rows, values) != (given.rows.n_rows, given.rows.n_features):
+        warnings.warn(
+            f"y of shape {tuple(shape)} is not used: clean rows to learn from have the shape of X, "
+            f"({given.rows.n_rows}, {given.rows.n_features})",
+            UserWarning,
+            stacklevel=3,
+        )
+        return None
+    return as_rows(estimator, y, reset=False, allow_missing=allow_missing).rows
 
 
 def _float_dtype(dtype: np.dtype) -> np.dtype:
@@ -109,7 +158,7 @@ def _from_file(estimator: BaseEstimator, path: str | os.PathLike[str], *, reset:
                 f"{path} does not have the columns of the fit, in their order"
                 + (f": {missing[0]!r} is missing" if missing else "")
             )
-    return Given(StreamRows(source), _float_dtype(source.dtype))
+    return Given(StreamRows(source), _float_dtype(source.dtype), tuple(source.shape))
 
 
 def _refuse_text_columns(X: Any) -> None:

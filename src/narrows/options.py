@@ -26,7 +26,7 @@ class Option:
     >>> Corruption.resolve("gaussian") == Gaussian()
     True
     >>> Corruption.from_json(Gaussian(0.3).to_json())
-    Gaussian(sigma=0.3)
+    Gaussian(sigma=0.3, clip=None)
     """
 
     _members: ClassVar[dict[str, type[Option]]] = {}

@@ -37,6 +37,12 @@ FLOP_BUDGET = 2.5e12
 """Limit on the arithmetic of a default fit: well under a minute on two cores."""
 
 
+IMAGE_FLOP_BUDGET = 1.5e13
+"""The same for convolutional networks, whose layers do more arithmetic in a second: about two minutes."""
+
+IMAGE_BATCH = 64
+
+
 @dataclass(frozen=True)
 class Budget:
     """What a user may set of the training; None leaves it to the defaults."""
@@ -95,7 +101,9 @@ def make_split(n_rows: int, fraction: float | None, *, starts_linear: bool) -> S
     return Split(1, held_out, refit=starts_linear and n_rows <= REFIT_ROWS)
 
 
-def make_plan(budget: Budget, n_rows: int, n_features: int, n_parameters: int, *, evaluated: bool) -> Plan:
+def make_plan(
+    budget: Budget, n_rows: int, n_features: int, work: int, *, evaluated: bool, images: bool = False
+) -> Plan:
     """Fill in what the user left open.
 
     Parameters
@@ -104,19 +112,21 @@ def make_plan(budget: Budget, n_rows: int, n_features: int, n_parameters: int, *
         The user's settings.
     n_rows, n_features : int
         Shape of the training rows.
-    n_parameters : int
-        Of the model, for the cost of a step.
+    work : int
+        Multiplications that the model takes for a row, for the cost of a step.
     evaluated : bool
         Whether there are held-out rows.
+    images : bool
+        Whether the network is convolutional.
     """
-    batch_size = budget.batch_size or _batch_size(n_rows)
+    batch_size = budget.batch_size or (IMAGE_BATCH if images else _batch_size(n_rows))
     batch_size = min(batch_size, n_rows)
     per_epoch = -(-n_rows // batch_size)
     if budget.max_epochs is not None:
         steps = budget.max_epochs * per_epoch
         evaluate_every = per_epoch * max(1, budget.max_epochs // 100)
     else:
-        affordable = FLOP_BUDGET / (6.0 * n_parameters * batch_size)
+        affordable = (IMAGE_FLOP_BUDGET if images else FLOP_BUDGET) / (6.0 * work * batch_size)
         # Few rows are fitted six times, and their best step is an early one.
         steps = LEAST_STEPS if n_rows < FEW_ROWS else int(np.clip(100 * n_rows / batch_size, LEAST_STEPS, 6000))
         steps = int(max(LEAST_STEPS, min(steps, affordable)))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import numbers
 import os
 from typing import TYPE_CHECKING, Any
@@ -14,16 +15,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from narrows.building import Settings, build_network
 from narrows.corruption import Corruption
-from narrows.errors import ModelFileError
-from narrows.fitting import Settings
+from narrows.errors import DataError, ModelFileError
 from narrows.likelihoods import Gaussian, Likelihood
 from narrows.networks import Modules, Network, Standardise, Start
 from narrows.networks.model import EncoderDecoder
+from narrows.networks.ordered import OrderedDecoder
 from narrows.planning import Budget
 from narrows.training.checkpoint import CheckpointFile
-from narrows.training.optimisers import Adam, Optimizer
-from narrows.training.rows import ArrayRows
+from narrows.training.optimisers import Adam, Muon, Optimizer
+from narrows.training.rows import ArrayRows, Pair
 from narrows.training.schedules import Schedule, Trapezoid
 
 if TYPE_CHECKING:
@@ -92,18 +94,23 @@ def network_option(value: Any) -> Network:
     return Network.resolve(value)
 
 
-def settings(estimator: Autoencoder, n_features: int) -> Settings:
-    """Resolve all parameters for data with this many columns."""
+def settings(estimator: Autoencoder, n_features: int, shape: tuple[int, int, int] | None = None) -> Settings:
+    """Resolve all parameters for data with this many columns, which may be images of this shape."""
     likelihood = estimator.likelihood
+    network = network_option(estimator.network)
+    if network.of_images and estimator.scaling == "standard":
+        raise ValueError("scaling='standard' is for columns of different units: images are scaled as a whole")
+    if estimator.ordered and not network.has_code:
+        raise ValueError("ordered=True needs a network with a code, which one with skips does not have")
     return Settings(
         n_components=_number(estimator.n_components) or min(32, -(-n_features // 2)),
-        network=network_option(estimator.network),
+        network=network,
         likelihood=Gaussian() if likelihood == "auto" else Likelihood.resolve(likelihood),
         corrupt=_corrupt(estimator.corruption),
         missing=estimator.missing == "mask",
         scaling=estimator.scaling,
         budget=Budget(
-            optimizer=Adam() if estimator.optimizer == "auto" else Optimizer.resolve(estimator.optimizer),
+            optimizer=_optimizer(estimator.optimizer, network),
             schedule=Trapezoid() if estimator.schedule == "auto" else Schedule.resolve(estimator.schedule),
             learning_rate=_number(estimator.learning_rate),
             batch_size=_number(estimator.batch_size),
@@ -116,7 +123,54 @@ def settings(estimator: Autoencoder, n_features: int) -> Settings:
         device=_device(estimator.device),
         seed=_seed(estimator.random_state),
         names=[str(name) for name in getattr(estimator, "feature_names_in_", [])] or None,
+        image_shape=shape,
+        ordered=bool(estimator.ordered),
     )
+
+
+def _optimizer(value: Any, network: Network) -> Optimizer:
+    if value == "auto":
+        return Muon() if network.of_images else Adam()
+    return Optimizer.resolve(value)
+
+
+def image_shape(estimator: Autoencoder, n_features: int, row_shape: tuple[int, ...]) -> tuple[int, int, int] | None:
+    """Return height, width and channels of the images that rows are, None where they are no images.
+
+    Raises
+    ------
+    DataError, ValueError
+        If the shape given is none, does not fit the rows, or is not given although the network needs it.
+    """
+    shape: Any = estimator.image_shape
+    if shape is None and len(row_shape) > 1:
+        shape = row_shape
+    if shape is None:
+        network = network_option(estimator.network)
+        if not network.of_images:
+            return None
+        side = math.isqrt(n_features)
+        guess = f", such as image_shape=({side}, {side})" if side * side == n_features else ""
+        raise DataError(
+            f"{type(network).__name__} needs to know the shape of the images that rows of {n_features} values are: "
+            f"give image_shape{guess}, or an array (n, height, width) or (n, height, width, channels)"
+        )
+    sizes: tuple[Any, ...] = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
+    if len(sizes) not in (2, 3) or not all(isinstance(size, (int, np.integer)) and size > 0 for size in sizes):
+        raise ValueError(f"image_shape must be (height, width) or (height, width, channels), got {shape!r}")
+    if math.prod(sizes) != n_features:
+        raise DataError(f"rows of {n_features} values are not images of shape {tuple(sizes)}")
+    height, width, *channels = (int(size) for size in sizes)
+    return height, width, channels[0] if channels else 1
+
+
+def check_rows(estimator: Autoencoder, row_shape: tuple[int, ...]) -> None:
+    """Refuse images that have as many values as those of the fit but another shape."""
+    known = estimator.image_shape_
+    if known is None or len(row_shape) < 2:
+        return
+    if (*row_shape, 1)[:3] != known:
+        raise DataError(f"images of shape {row_shape} were given, but the model was fitted to {known}")
 
 
 def _number(value: Any) -> Any:
@@ -160,7 +214,8 @@ def checkpoint_file(estimator: Autoencoder, rows: Rows, chosen: Settings) -> Che
     options = {name: repr(value) for name, value in estimator.get_params(deep=False).items() if name not in skip}
     first = next(iter(rows.blocks(64)))
     digest = hashlib.sha256(json.dumps([options, chosen.seed, rows.n_rows, rows.n_features], sort_keys=True).encode())
-    digest.update(first.double().numpy().tobytes())
+    for part in (first.rows, first.beside) if isinstance(first, Pair) else (first,):
+        digest.update(part.double().numpy().tobytes())
     return CheckpointFile(os.fspath(estimator.checkpoint), estimator.checkpoint_seconds, digest.hexdigest())
 
 
@@ -180,9 +235,46 @@ def code_rows(estimator: Autoencoder, codes: Any) -> tuple[Rows, np.dtype]:
     from sklearn.utils import check_array
 
     array = check_array(codes, dtype=[np.float64, np.float32])
-    if array.shape[1] != estimator.n_components_:
-        raise ValueError(f"codes must have {estimator.n_components_} columns, got {array.shape[1]}")
+    size, given = estimator.n_components_, array.shape[1]
+    if given > size or (given < size and not is_ordered(estimator)):
+        least = "at most " if is_ordered(estimator) else ""
+        raise ValueError(f"codes must have {least}{size} columns, got {given}")
     return ArrayRows(array), array.dtype
+
+
+def is_ordered(estimator: Autoencoder) -> bool:
+    """Say whether a fitted model takes the first numbers of its codes for the whole."""
+    return isinstance(estimator._model.decoder[1], OrderedDecoder)
+
+
+def code_size(estimator: Autoencoder, n_components: int | None) -> int:
+    """Return how many numbers of the code are asked for.
+
+    Raises
+    ------
+    ValueError
+        If there are not as many, or fewer than all although the model is not ordered.
+    """
+    size = estimator.n_components_
+    if n_components is None or n_components == size:
+        return size
+    if not is_ordered(estimator):
+        raise ValueError(
+            f"n_components={n_components!r}: only a model fitted with ordered=True has codes of which the first "
+            f"numbers are a code; this one has {size}"
+        )
+    if not isinstance(n_components, (int, np.integer)) or not 1 <= n_components <= size:
+        raise ValueError(f"n_components must be a whole number from 1 to {size}, got {n_components!r}")
+    return int(n_components)
+
+
+def check_code(estimator: Autoencoder, what: str) -> None:
+    """Refuse what needs a code where the network has none."""
+    if not network_option(estimator.network).has_code:
+        raise DataError(
+            f"{what} needs a code, and a network with skips has none that is narrow: use reconstruct or denoise, "
+            "or fit a network without skips"
+        )
 
 
 def to_file(estimator: Autoencoder) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -202,6 +294,9 @@ def to_file(estimator: Autoencoder) -> tuple[dict[str, Any], dict[str, Tensor]]:
         "missing": estimator._model.standardise.missing,
         "likelihood": type(estimator._model.head).__name__.removesuffix("Head"),
         "few_rows": estimator._few_rows,
+        "image_shape": estimator.image_shape_,
+        "row_shape": list(estimator._row_shape),
+        "ordered": is_ordered(estimator),
     }
     if hasattr(estimator, "feature_names_in_"):
         fitted["feature_names_in"] = [str(name) for name in estimator.feature_names_in_]
@@ -217,6 +312,8 @@ def _option_to_json(name: str, value: Any) -> Any:
         return None
     if isinstance(value, os.PathLike):
         return os.fspath(value)
+    if name == "image_shape" and isinstance(value, (tuple, list)):
+        return [int(size) for size in value]
     if isinstance(value, numbers.Integral) and not isinstance(value, bool):
         return int(value)
     if isinstance(value, numbers.Real) and not isinstance(value, bool):
@@ -238,7 +335,13 @@ def from_file(
     if unknown := set(options) - set(known):
         raise ModelFileError(f"the file has an option {min(unknown)!r} that this version of narrows does not know")
     options["callbacks"] = ()
+    if isinstance(options.get("image_shape"), list):
+        options["image_shape"] = tuple(options["image_shape"])
     estimator = cls(**(options | {"device": device}))
+    # Files of before there were images have neither shape.
+    shape = fitted.get("image_shape")
+    estimator.image_shape_ = None if shape is None else tuple(shape)
+    estimator._row_shape = tuple(fitted.get("row_shape", [fitted["n_features_in"]]))
     model = _empty_model(estimator, fitted, tensors)
     model.load_state_dict(tensors)
     estimator._set_model(model.to(_device(device)).eval(), fitted["n_components"], few_rows=fitted["few_rows"])
@@ -272,6 +375,8 @@ def _empty_model(estimator: Autoencoder, fitted: dict[str, Any], tensors: dict[s
     center = torch.ones(n_features) if "encoder.1.center" in tensors else torch.zeros(n_features)
     zeros = torch.zeros(n_features, n_components, dtype=torch.float64)
     ones = torch.ones(n_features, dtype=torch.float64)
-    start = Start(zeros, ones.new_ones(n_components), center.double(), ones, hold=fitted["few_rows"])
-    encoder, decoder = network_option(estimator.network).build(start, head, torch.Generator())
-    return EncoderDecoder(standardise, encoder, decoder, head)
+    shape = estimator.image_shape_
+    start = Start(zeros, ones.new_ones(n_components), center.double(), ones, fitted["few_rows"], shape)
+    network = network_option(estimator.network)
+    encoder, decoder = build_network(network, start, head, torch.Generator(), ordered=fitted.get("ordered", False))
+    return EncoderDecoder(standardise, encoder, decoder, head, has_code=network.has_code)

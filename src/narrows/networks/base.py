@@ -29,6 +29,10 @@ class Start:
         Mean and standard deviation of each standardised column.
     hold : bool
         Whether the linear path should stay what it is, since there are too few rows to better it.
+    image_shape : tuple of int or None
+        Height, width and channels, where each row is an image laid out flat.
+    seen_spread : Tensor of float64, shape (n_features,), or None
+        Standard deviation of each column of what the encoder is shown, where that is not the clean rows.
     """
 
     components: Tensor
@@ -36,6 +40,13 @@ class Start:
     center: Tensor
     spread: Tensor
     hold: bool = False
+    image_shape: tuple[int, int, int] | None = None
+    seen_spread: Tensor | None = None
+
+    @property
+    def seen(self) -> Tensor:
+        """Standard deviation of each column of the encoder's input."""
+        return self.spread if self.seen_spread is None else self.seen_spread
 
     @property
     def n_features(self) -> int:
@@ -56,6 +67,16 @@ class Network(Option):
     def starts_linear(self) -> bool:
         """Whether the untrained network already is the linear start."""
         return False
+
+    @property
+    def of_images(self) -> bool:
+        """Whether rows must be images: then all values share one shift and one scale, and the shape must be known."""
+        return False
+
+    @property
+    def has_code(self) -> bool:
+        """Whether all that passes from the encoder to the decoder is a code of ``n_components`` numbers."""
+        return True
 
     def build(self, start: Start, head: Head, generator: Generator) -> tuple[nn.Module, nn.Module]:
         """Make an encoder and a decoder.

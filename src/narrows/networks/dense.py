@@ -129,7 +129,7 @@ class Dense(Network):
         weight, bias = head.linear_start(start.components, start.center)
         spread = start.deviations.clamp_min(float(start.deviations.max()) * 0.01)
         spread = torch.where(spread > 0, spread, torch.ones_like(spread))
-        inverse = torch.where(start.spread > 0, 1 / start.spread, torch.zeros_like(start.spread))
+        inverse = torch.where(start.seen > 0, 1 / start.seen, torch.zeros_like(start.seen))
         into = Corrected(
             Linear(start.components.T, -start.center @ start.components),
             _without_identities(encoder),

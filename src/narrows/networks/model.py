@@ -40,14 +40,25 @@ class EncoderDecoder(nn.Module):
         As a network option builds them.
     head : Head
         The likelihood's end; it holds the same scaling layer.
+    has_code : bool, default True
+        Whether what passes between the two is one tensor of codes, which is then told in the data's units.
     """
 
-    def __init__(self, standardise: Standardise, encoder: nn.Module, decoder: nn.Module, head: Head) -> None:
+    def __init__(
+        self,
+        standardise: Standardise,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        head: Head,
+        *,
+        has_code: bool = True,
+    ) -> None:
         super().__init__()
         # Where all columns share a scale, codes are told in the data's units.
         unit = float(standardise.scale64) if standardise.scale64.numel() == 1 else 1.0
-        self.encoder = nn.Sequential(standardise, encoder, Times(unit))
-        self.decoder = nn.Sequential(Times(1 / unit), decoder, Mean(head))
+        into, outof = (Times(unit), Times(1 / unit)) if has_code else (nn.Identity(), nn.Identity())
+        self.encoder = nn.Sequential(standardise, encoder, into)
+        self.decoder = nn.Sequential(outof, decoder, Mean(head))
 
     @property
     def standardise(self) -> Standardise:
@@ -59,9 +70,10 @@ class EncoderDecoder(nn.Module):
         """The likelihood's end."""
         return self.decoder[2].head  # type: ignore[return-value]
 
-    def output(self, z: Tensor) -> Tensor:
-        """Return the decoder's raw output for standardised rows."""
-        return self.decoder[1](self.encoder[1](z))
+    def output(self, z: Tensor, size: int | None = None) -> Tensor:
+        """Return the decoder's raw output for standardised rows, from the first ``size`` numbers of their codes."""
+        code = self.encoder[1](z)
+        return self.decoder[1](code if size is None else code[:, :size])
 
     def decode(self, codes: Tensor) -> Tensor:
         """Return the decoder's raw output for codes."""

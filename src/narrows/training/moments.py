@@ -6,7 +6,7 @@ added up in float64, so that columns with a large offset lose no digits.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -62,6 +62,22 @@ class Moments:
         """Variance of each column over its observed values."""
         diagonal = self.scatter.diagonal() if self.scatter.ndim == 2 else self.scatter
         return (diagonal / self.count.clamp_min(1)).clamp_min(0)
+
+    def pooled(self) -> Moments:
+        """Return the moments with the extremes of all columns together: the pixels of an image share their range."""
+        low, high = self.minimum.min(), self.maximum.max()
+
+        def share(counts: Tensor, extremes: Tensor, extreme: Tensor) -> Tensor:
+            part = (counts * (extremes == extreme)).sum() / self.count.sum().clamp_min(1)
+            return part * self.count
+
+        return replace(
+            self,
+            minimum=low.expand_as(self.minimum),
+            maximum=high.expand_as(self.maximum),
+            at_minimum=share(self.at_minimum, self.minimum, low),
+            at_maximum=share(self.at_maximum, self.maximum, high),
+        )
 
     def merge(self, other: Moments) -> Moments:
         """Return the moments of both sets of rows together (Chan, Golub and LeVeque 1979)."""

@@ -9,7 +9,8 @@ is a :class:`Segmented`: some segments that can each be read on their own, in pi
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
     from torch import Tensor
 
-__all__ = ["ArrayRows", "Rows", "Segmented", "SparseRows", "as_tensor"]
+__all__ = ["ArrayRows", "Pair", "PairedRows", "Rows", "Segmented", "SparseRows", "as_tensor", "plain_rows"]
 
 # Types torch can index and convert itself; the others go through numpy, a batch at a time.
 _TORCH_TYPES = frozenset(["uint8", "int8", "int16", "int32", "int64", "float32", "float64", "bool"])
@@ -164,3 +165,65 @@ class SparseRows:
         order = np.random.default_rng(seed).permutation(self.n_rows)
         for start in range(skip * rows, self.n_rows, rows):
             yield self.take(order[start : start + rows])
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A batch of rows and, for each, the row that goes with it.
+
+    Attributes
+    ----------
+    rows, beside : Tensor, shape (rows, n_features) and (rows, ...)
+        The clean rows, say, and their noisy versions.
+    """
+
+    rows: Tensor
+    beside: Tensor
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def device(self) -> Any:
+        """Where the rows are."""
+        return self.rows.device
+
+    def to(self, device: Any) -> Pair:
+        """Return the batch on another device."""
+        return Pair(self.rows.to(device), self.beside.to(device))
+
+
+class PairedRows:
+    """Rows that each have another row beside them, drawn together.
+
+    Parameters
+    ----------
+    rows : ArrayRows or SparseRows
+        What a model is to give: these count as the data.
+    beside : ArrayRows or SparseRows
+        As many rows, in the same order.
+    """
+
+    def __init__(self, rows: Any, beside: Any) -> None:
+        self.rows, self.beside = rows, beside
+        self.n_rows, self.n_features, self.dtype = rows.n_rows, rows.n_features, rows.dtype
+
+    def subset(self, index: np.ndarray) -> PairedRows:
+        """Return the pairs with these numbers."""
+        return PairedRows(self.rows.subset(index), self.beside.subset(index))
+
+    def blocks(self, rows: int) -> Iterator[Any]:
+        """Yield all pairs in order, ``rows`` at a time."""
+        for first, second in zip(self.rows.blocks(rows), self.beside.blocks(rows), strict=True):
+            yield Pair(first, second)
+
+    def batches(self, rows: int, seed: int, skip: int = 0) -> Iterator[Any]:
+        """Yield all pairs once in a random order, the same for both."""
+        both = zip(self.rows.batches(rows, seed, skip), self.beside.batches(rows, seed, skip), strict=True)
+        for first, second in both:
+            yield Pair(first, second)
+
+
+def plain_rows(rows: Any) -> Any:
+    """Return the rows alone, where each may have another beside it."""
+    return rows.rows if isinstance(rows, PairedRows) else rows
