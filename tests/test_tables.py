@@ -366,7 +366,7 @@ HOSTILE = {
         "no rows",
     ),
     "no columns in parquet": ("a.parquet", lambda path: pq.write_table(pa.table({}), path), "no columns"),
-    "a folder": ("a.csv", lambda path: path.mkdir(), "is a folder"),
+    "a folder": ("a.csv", lambda path: path.mkdir(), "has no images in it"),
     "nothing there": ("a.csv", lambda path: None, "does not exist"),
     "an empty file": (*_bytes("a.parquet", b""), "is empty"),
     "an unknown ending": (*_bytes("a.xlsx", b"x"), r"does not read; it reads \.csv"),

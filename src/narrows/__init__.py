@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from narrows._version import __version__
 
 if TYPE_CHECKING:
-    from narrows import corruption, datasets, likelihoods, networks, tables
+    from narrows import corruption, datasets, likelihoods, metrics, networks, report, tables
     from narrows.autoencoder import Autoencoder
+    from narrows.comparison import Comparison, compare
     from narrows.errors import (
         DataError,
         DownloadError,
@@ -32,6 +33,7 @@ if "OMP_WAIT_POLICY" not in os.environ:
 
 __all__ = [
     "Autoencoder",
+    "Comparison",
     "DataError",
     "DownloadError",
     "ModelFileError",
@@ -39,27 +41,32 @@ __all__ = [
     "NotBetterThanBaselineWarning",
     "TrainingDivergedError",
     "__version__",
+    "compare",
     "corruption",
     "datasets",
     "describe",
     "likelihoods",
     "load",
+    "metrics",
     "networks",
+    "report",
     "tables",
 ]
 
 _HOMES = {
     "Autoencoder": "narrows.autoencoder",
+    "Comparison": "narrows.comparison",
     "DataError": "narrows.errors",
     "DownloadError": "narrows.errors",
     "ModelFileError": "narrows.errors",
     "NarrowsError": "narrows.errors",
     "NotBetterThanBaselineWarning": "narrows.errors",
     "TrainingDivergedError": "narrows.errors",
+    "compare": "narrows.comparison",
     "describe": "narrows.persistence",
     "load": "narrows.persistence",
 }
-_MODULES = {"corruption", "datasets", "likelihoods", "networks", "tables"}
+_MODULES = {"corruption", "datasets", "likelihoods", "metrics", "networks", "report", "tables"}
 
 
 def __getattr__(name: str) -> Any:

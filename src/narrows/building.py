@@ -48,6 +48,17 @@ class Settings:
     image_shape: tuple[int, int, int] | None = None
     ordered: bool = False
 
+    @property
+    def kind(self) -> str:
+        """What is fitted, for the plan."""
+        if not self.network.has_code:
+            return "skips"
+        if self.network.of_images:
+            return "convolutional"
+        if self.ordered:
+            return "ordered"
+        return "dense" if self.corrupt is None else "corrupted"
+
 
 def build_model(rows: Rows, moments: Moments, whole: Moments, settings: Settings) -> tuple[EncoderDecoder, Start]:
     """Make the untrained pipeline.
@@ -73,20 +84,18 @@ def build_model(rows: Rows, moments: Moments, whole: Moments, settings: Settings
     if settings.corrupt is not None or isinstance(rows, PairedRows):
         seen_spread = shown_spread(rows, settings.corrupt, settings.seed, standardise)
     hold = whole.n_rows < FEW_ROWS
-    start = Start(components, deviations, center, spread, hold, settings.image_shape, seen_spread)
+    start = Start(components, deviations, center, spread, hold, settings.image_shape, seen_spread, settings.ordered)
     head = settings.likelihood.head(standardise, whole.pooled() if network.of_images else whole, clean.dtype)
     generator = torch.Generator().manual_seed(settings.seed)
-    encoder, decoder = build_network(network, start, head, generator, ordered=settings.ordered)
+    encoder, decoder = build_network(network, start, head, generator)
     model = EncoderDecoder(standardise, encoder, decoder, head, has_code=network.has_code)
     return model.to(settings.device), start
 
 
-def build_network(
-    network: Network, start: Start, head: Head, generator: Generator, *, ordered: bool
-) -> tuple[nn.Module, nn.Module]:
+def build_network(network: Network, start: Start, head: Head, generator: Generator) -> tuple[nn.Module, nn.Module]:
     """Make an encoder and a decoder; for an ordered code one decoder for each of a few sizes."""
     encoder, decoder = network.build(start, head, generator)
-    if not ordered:
+    if not start.ordered:
         return encoder, decoder
     sizes = code_sizes(start.n_components)
     decoders = [network.build(start, head, generator)[1] for _ in sizes[:-1]]

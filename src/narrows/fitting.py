@@ -216,8 +216,7 @@ def _split_rows(rows: Rows, split: Split, seed: int) -> list[tuple[Rows, ...]]:
 
 def _plan(rows: Rows, model: EncoderDecoder, settings: Settings, *, evaluated: bool) -> Plan:
     work = work_per_row(model, rows.n_features)
-    images = settings.network.of_images
-    return make_plan(settings.budget, rows.n_rows, rows.n_features, work, evaluated=evaluated, images=images)
+    return make_plan(settings.budget, rows.n_rows, rows.n_features, work, evaluated=evaluated, kind=settings.kind)
 
 
 def _train(

@@ -39,8 +39,7 @@ class Incremental:
         moments = measure(plain_rows(rows), allow_missing=settings.missing, names=settings.names)
         self.model, self._start = build_model(rows, moments, moments, settings)
         work = work_per_row(self.model, rows.n_features)
-        images = settings.network.of_images
-        plan = make_plan(settings.budget, rows.n_rows, rows.n_features, work, evaluated=False, images=images)
+        plan = make_plan(settings.budget, rows.n_rows, rows.n_features, work, evaluated=False, kind=settings.kind)
         # The rate stays constant, so it must be one that a constant rate bears.
         rate = settings.budget.learning_rate or plan.learning_rate / 5
         self.plan = replace(plan, learning_rate=rate, steps=0)

@@ -138,7 +138,7 @@ class Pipeline(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         """
         return self.reconstruct(X)
 
-    def denoise_image(self, image: Any, *, tile: int = 512) -> np.ndarray:
+    def denoise_image(self, image: Any, *, tile: int = 256) -> np.ndarray:
         """Clean one picture of any size, by tiles that overlap as far as the network sees.
 
         No seam shows, since every pixel is computed from all that it would be computed from without tiles; memory is
@@ -148,7 +148,7 @@ class Pipeline(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         ----------
         image : array of shape (height, width) or (height, width, channels)
             In the units of the fit. Each channel of a colour picture goes by itself through a model of grey images.
-        tile : int, default 512
+        tile : int, default 256
             Height and width of the pieces that are computed at once; larger ones overlap less in all but take more
             memory.
 

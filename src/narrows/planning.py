@@ -33,14 +33,18 @@ EVALUATIONS = 25
 
 LEAST_STEPS = 300
 
-FLOP_BUDGET = 2.5e12
-"""Limit on the arithmetic of a default fit: well under a minute on two cores."""
+FLOP_BUDGETS = {"dense": 2.5e12, "corrupted": 5e12, "ordered": 3.2e13, "convolutional": 1.5e13, "skips": 6e13}
+"""Limit on the arithmetic of a default fit.
 
+On two cores well under a minute for a dense network, twice that where every pass brings new noise to learn from, and
+two or three minutes for an ordered code, which stands for several fits. Convolutional layers do more arithmetic in a
+second: one to four minutes.
+"""
 
-IMAGE_FLOP_BUDGET = 1.5e13
-"""The same for convolutional networks, whose layers do more arithmetic in a second: about two minutes."""
+MOST_STEPS = {"dense": 6000, "corrupted": 12_000, "ordered": 12_000, "convolutional": 6000, "skips": 20_000}
 
-IMAGE_BATCH = 64
+MOST_ROWS = {"dense": 512, "corrupted": 512, "ordered": 128, "convolutional": 64, "skips": 64}
+"""Limit on the rows in a step: where a row takes much arithmetic, small batches cost nothing and learn more."""
 
 
 @dataclass(frozen=True)
@@ -101,9 +105,7 @@ def make_split(n_rows: int, fraction: float | None, *, starts_linear: bool) -> S
     return Split(1, held_out, refit=starts_linear and n_rows <= REFIT_ROWS)
 
 
-def make_plan(
-    budget: Budget, n_rows: int, n_features: int, work: int, *, evaluated: bool, images: bool = False
-) -> Plan:
+def make_plan(budget: Budget, n_rows: int, n_features: int, work: int, *, evaluated: bool, kind: str = "dense") -> Plan:
     """Fill in what the user left open.
 
     Parameters
@@ -116,19 +118,19 @@ def make_plan(
         Multiplications that the model takes for a row, for the cost of a step.
     evaluated : bool
         Whether there are held-out rows.
-    images : bool
-        Whether the network is convolutional.
+    kind : str
+        What is fitted: a key of ``FLOP_BUDGETS``.
     """
-    batch_size = budget.batch_size or (IMAGE_BATCH if images else _batch_size(n_rows))
+    batch_size = budget.batch_size or min(_batch_size(n_rows), MOST_ROWS[kind])
     batch_size = min(batch_size, n_rows)
     per_epoch = -(-n_rows // batch_size)
     if budget.max_epochs is not None:
         steps = budget.max_epochs * per_epoch
         evaluate_every = per_epoch * max(1, budget.max_epochs // 100)
     else:
-        affordable = (IMAGE_FLOP_BUDGET if images else FLOP_BUDGET) / (6.0 * work * batch_size)
+        affordable = FLOP_BUDGETS[kind] / (6.0 * work * batch_size)
         # Few rows are fitted six times, and their best step is an early one.
-        steps = LEAST_STEPS if n_rows < FEW_ROWS else int(np.clip(100 * n_rows / batch_size, LEAST_STEPS, 6000))
+        steps = LEAST_STEPS if n_rows < FEW_ROWS else _steps(n_rows, batch_size, MOST_STEPS[kind])
         steps = int(max(LEAST_STEPS, min(steps, affordable)))
         evaluate_every = max(1, steps // EVALUATIONS)
     patience = budget.patience
@@ -143,7 +145,12 @@ def make_plan(
         evaluate_every=evaluate_every,
         patience=patience if evaluated else None,
         max_seconds=budget.max_seconds,
+        work=work,
     )
+
+
+def _steps(n_rows: int, batch_size: int, most: int) -> int:
+    return int(np.clip(100 * n_rows / batch_size, LEAST_STEPS, most))
 
 
 def _batch_size(n_rows: int) -> int:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from narrows.fitting import Monitor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from narrows.autoencoder import Autoencoder
     from narrows.training.loop import Plan
 
-__all__ = ["watch"]
+__all__ = ["stages", "watch"]
 
 REFRESH_SECONDS = 0.1
 
@@ -46,6 +46,35 @@ def watch(estimator: Autoencoder, n_rows: int) -> Iterator[Monitor]:
     )
     with Progress(*columns, console=console, transient=estimator.verbose < 2) as progress:
         yield _Bar(progress, tell, n_rows, chatty=estimator.verbose >= 2).monitor()
+
+
+@contextmanager
+def stages() -> Iterator[Callable[[str, float], None]]:
+    """Yield what is told of stages of long work and draws them: a bar on a terminal, otherwise a line for each."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    console = Console(file=sys.stderr)
+    if not console.is_terminal:
+        seen: set[str] = set()
+
+        def say(stage: str, share: float) -> None:  # noqa: ARG001
+            if stage not in seen:
+                seen.add(stage)
+                console.print(stage, highlight=False)
+
+        yield say
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=1.0)
+        yield lambda stage, share: progress.update(task, description=stage, completed=share)
 
 
 class _Bar:

@@ -376,7 +376,9 @@ def _empty_model(estimator: Autoencoder, fitted: dict[str, Any], tensors: dict[s
     zeros = torch.zeros(n_features, n_components, dtype=torch.float64)
     ones = torch.ones(n_features, dtype=torch.float64)
     shape = estimator.image_shape_
-    start = Start(zeros, ones.new_ones(n_components), center.double(), ones, fitted["few_rows"], shape)
+    ordered = fitted.get("ordered", False)
+    deviations = ones.new_ones(n_components)
+    start = Start(zeros, deviations, center.double(), ones, fitted["few_rows"], shape, None, ordered)
     network = network_option(estimator.network)
-    encoder, decoder = build_network(network, start, head, torch.Generator(), ordered=fitted.get("ordered", False))
+    encoder, decoder = build_network(network, start, head, torch.Generator())
     return EncoderDecoder(standardise, encoder, decoder, head, has_code=network.has_code)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from narrows.cli import apply, data, fit, info, lab
+from narrows.cli import apply, data, denoise, fit, info, lab
 from narrows.cli.show import note, one_line
 from narrows.errors import NarrowsError
 
@@ -23,7 +23,8 @@ _ClickException: Any = typer.BadParameter.__mro__[2]
 app = typer.Typer(
     name="narrows",
     help="Autoencoders for people with data, each held against the simple answer.",
-    epilog="DATA is a file (csv, tsv, parquet, npy, npz, idx) or a named data set: digits, digits:test, ...",
+    epilog="DATA is a file (csv, tsv, parquet, npy, npz, idx), a folder of images (png, jpg, tif) "
+    "or a named data set: digits, digits:test, ...",
     add_completion=False,
     pretty_exceptions_enable=False,
     # Plain help: rich would take as long to import as all the rest, and cuts long flags short.
@@ -53,6 +54,7 @@ app.command("fit")(fit.command())
 app.command("encode")(apply.encode)
 app.command("decode")(apply.decode)
 app.command("reconstruct")(apply.reconstruct)
+app.command("denoise")(denoise.denoise)
 app.command("score")(apply.score)
 app.command("info")(info.info)
 app.command("datasets")(data.datasets)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-__all__ = ["decode", "encode", "reconstruct", "score"]
+__all__ = ["columns_of", "decode", "encode", "reconstruct", "score", "use"]
 
 _WORST = 5
 _QUANTILES = (0.0, 0.25, 0.5, 0.75, 0.95, 1.0)
@@ -30,7 +30,7 @@ def encode(data: DataArgument, model: ModelFile, out: Out, device: Device = "aut
 
     files.check_table_place(out, files.file_of(data), model)
     fitted = files.load_model(model, device)
-    codes = _use(fitted.transform, files.read_for(fitted, data).rows)
+    codes = use(fitted.transform, files.read_for(fitted, data).rows)
     _write(out, codes, list(fitted.get_feature_names_out()), as_json=as_json)
 
 
@@ -46,8 +46,8 @@ def decode(
 
     files.check_table_place(out, codes, model)
     fitted = files.load_model(model, device)
-    rows = _use(fitted.inverse_transform, files.read_codes(fitted, codes))
-    _write(out, rows, _columns_of(fitted), as_json=as_json)
+    rows = use(fitted.inverse_transform, files.read_codes(fitted, codes))
+    _write(out, rows, columns_of(fitted), as_json=as_json)
 
 
 def reconstruct(
@@ -55,14 +55,31 @@ def reconstruct(
 ) -> None:
     """Write the rows of DATA as the model rebuilds them.
 
-    Missing values are filled in, where the model was fitted with --missing mask.
+    Missing values are filled in, where the model was fitted with --missing mask. An OUT without an extension is a new
+    folder of images, for a model of images: PNG files, or TIFF where these do not hold the values (floats, colours of
+    16 bits).
     """
-    from narrows.cli import files
+    from narrows.cli import files, images
 
-    files.check_table_place(out, files.file_of(data), model)
+    place = files.file_of(data)
+    to_folder = images.is_folder_name(out)
+    if to_folder:
+        images.check_folder_place(out)
+    else:
+        files.check_table_place(out, place, model)
     fitted = files.load_model(model, device)
-    rows = _use(fitted.reconstruct, files.read_for(fitted, data).rows)
-    _write(out, rows, _columns_of(fitted), as_json=as_json)
+    if to_folder:
+        images.check_makes_images(fitted, out)
+    given = files.read_for(fitted, data)
+    rows = use(fitted.reconstruct, given.rows)
+    if not to_folder:
+        _write(out, rows, columns_of(fitted), as_json=as_json)
+        return
+    count = images.write_rows(out, rows, fitted.image_shape_, given)
+    if as_json:
+        print_json({"folder": out, "images": count, "shape": fitted.image_shape_})
+    else:
+        print_rows([("images", f"{count:,}"), ("folder", out)])
 
 
 def score(
@@ -86,9 +103,9 @@ def score(
     if out is not None:
         files.check_table_place(out, files.file_of(data), model)
     fitted = files.load_model(model, device)
-    rows = files.read_for(fitted, data).rows
-    errors = _use(lambda X: fitted.reconstruction_error(X, per_feature=per_feature), rows)
-    names = _columns_of(fitted) or [f"x{k}" for k in range(fitted.n_features_in_)]
+    given = files.read_for(fitted, data)
+    errors = use(lambda X: fitted.reconstruction_error(X, per_feature=per_feature), given.rows)
+    names = columns_of(fitted) or [f"x{k}" for k in range(fitted.n_features_in_)]
     if out is not None:
         _write(out, errors, names if per_feature else ["reconstruction_error"], as_json=as_json)
         return
@@ -100,20 +117,25 @@ def score(
         means = _mean_seen(errors, 0)
         order = np.argsort(-np.nan_to_num(means, nan=-1.0), kind="stable")
         summary["features"] = [{"feature": names[k], "error": float(means[k])} for k in order]
+    if given.names is not None:
+        summary["worst"] = [worst | {"file": given.names[worst["row"]]} for worst in summary["worst"]]
     if as_json:
         print_json(summary)
     else:
         _show(summary)
 
 
-def _use(function: Any, rows: Any) -> np.ndarray:
+def use(function: Any, rows: Any) -> np.ndarray:
+    """Put a method of a model to use on rows: its refusals and warnings become lines, its images flat rows."""
     from narrows.cli.mistakes import mistakes_of, warnings_as_lines
 
     with mistakes_of(), warnings_as_lines():
-        return function(rows)
+        found = function(rows)
+    return found.reshape(len(found), -1) if found.ndim > 2 else found
 
 
-def _columns_of(fitted: Any) -> list[str] | None:
+def columns_of(fitted: Any) -> list[str] | None:
+    """Return the names of the columns a model was fitted to, where they had names."""
     names = getattr(fitted, "feature_names_in_", None)
     return None if names is None else [str(name) for name in names]
 
@@ -152,11 +174,15 @@ def _summary(errors: np.ndarray) -> dict[str, Any]:
     }
 
 
+def _row(worst: dict[str, Any]) -> str:
+    return f"{worst['row']} ({worst['file']})" if "file" in worst else str(worst["row"])
+
+
 def _show(summary: dict[str, Any]) -> None:
     quantiles = "   ".join(f"{float(q):.0%} {value:.5g}" for q, value in summary["quantiles"].items())
     print_rows([("rows", f"{summary['rows']:,}"), ("mean error", f"{summary['mean']:.5g}"), ("quantiles", quantiles)])
     title = "worst rows (the first is 0)"
-    print_table(["row", "error"], [(str(w["row"]), w["error"]) for w in summary["worst"]], title=title)
+    print_table(["row", "error"], [(_row(w), w["error"]) for w in summary["worst"]], title=title)
     if "features" in summary:
         shown = summary["features"][: 2 * _WORST]
         print_table(["feature", "mean error"], [(f["feature"], f["error"]) for f in shown], title="worst features")

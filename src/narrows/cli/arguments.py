@@ -10,7 +10,7 @@ import typer
 __all__ = ["AsJson", "DataArgument", "Device", "ModelFile", "Out"]
 
 DataArgument = Annotated[
-    str, typer.Argument(metavar="DATA", help="A file, or a named data set: digits, digits:test, mnist, ...")
+    str, typer.Argument(metavar="DATA", help="A file, a folder of images, or a named data set: digits, mnist:test, ...")
 ]
 ModelFile = Annotated[Path, typer.Option("--model", "-m", metavar="MODEL", help="The model file that fit wrote.")]
 Out = Annotated[

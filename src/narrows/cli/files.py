@@ -25,6 +25,7 @@ __all__ = [
     "read_data",
     "read_for",
     "refuse_missing",
+    "shape_in_words",
 ]
 
 STREAM_BYTES = 256 * 2**20
@@ -41,10 +42,22 @@ class Data:
         The rows, or the file to stream them from.
     columns : list of str or None
         Column names, where there are any.
+    shape : tuple of int
+        The shape of one row, of two or three numbers for an image; empty where it is not known.
+    names : list of str or None
+        The files that the rows are, of a folder of images.
     """
 
     rows: np.ndarray | Path
     columns: list[str] | None
+    shape: tuple[int, ...] = ()
+    names: list[str] | None = None
+
+    def images(self) -> np.ndarray | Path:
+        """Return rows that are images as an array of these, so that a fit learns their shape; others as they are."""
+        if isinstance(self.rows, Path) or len(self.shape) not in (2, 3):
+            return self.rows
+        return self.rows.reshape(-1, *self.shape)
 
 
 def check_place(out: Path, *inputs: Path | None) -> None:
@@ -105,7 +118,7 @@ def named_set(data: str) -> tuple[str, str] | None:
 
 
 def file_of(data: str) -> Path | None:
-    """Return the file that DATA means, None for a named data set; one that is neither is refused.
+    """Return the file or folder that DATA means, None for a named data set; what is none of these is refused.
 
     Raises
     ------
@@ -123,20 +136,22 @@ def file_of(data: str) -> Path | None:
             datasets.describe(data)
         except ValueError as error:
             raise CommandError(f"There is no file {data!r}, and: {error}") from error
-    return existing_file(path)
+    return path if path.is_dir() else existing_file(path)
 
 
-def read_data(data: str, columns: Sequence[str] | None = None, *, stream: bool = False) -> Data:
+def read_data(data: str, columns: Sequence[str] | None = None, *, stream: bool = False, whole: bool = False) -> Data:
     """Read DATA, or leave it on the disk to be streamed.
 
     Parameters
     ----------
     data : str
-        A named data set, or a file.
+        A named data set, a file, or a folder of images.
     columns : sequence of str, optional
         The columns to take, by name or position.
     stream : bool, default False
         Whether to stream also what is small.
+    whole : bool, default False
+        Whether to read also what is big into memory, because something has to stand beside each row.
 
     Notes
     -----
@@ -153,20 +168,33 @@ def read_data(data: str, columns: Sequence[str] | None = None, *, stream: bool =
                 f"--{'stream' if stream else 'columns'} is for files, and {known[0]} is a named data set."
             )
         loaded = datasets.load(known[0])
-        return Data(loaded.train if known[1] == "train" else loaded.test, None)
+        return Data(loaded.train if known[1] == "train" else loaded.test, None, loaded.shape)
     path = Path(data)
     if columns is not None and stream:
         raise CommandError("--columns and --stream do not go together: a stream has all columns of its file.")
-    big = columns is None and path.stat().st_size > STREAM_BYTES and _can_stream(path)
-    if stream or big:
-        return Data(path, tables.open_segments(path).columns)
+    if stream or (columns is None and not whole and _is_big(path)):
+        source = tables.open_segments(path)
+        return Data(path, source.columns, source.shape, _names_of_images(path))
     table = tables.read(path, columns=columns)
-    return Data(table.values, table.columns)
+    return Data(table.values, table.columns, table.shape, _names_of_images(path))
 
 
-def _can_stream(path: Path) -> bool:
+def _names_of_images(path: Path) -> list[str] | None:
+    from narrows.tables.folders import image_files
+
+    return [file.name for file in image_files(path)] if path.is_dir() else None
+
+
+def _is_big(path: Path) -> bool:
+    """Whether a file is better streamed, and can be."""
+    from narrows.tables import open_segments
     from narrows.tables.formats import format_of
 
+    if path.is_dir():
+        source = open_segments(path)
+        return sum(source.segment_rows) * source.n_features * source.dtype.itemsize > STREAM_BYTES
+    if path.stat().st_size <= STREAM_BYTES:
+        return False
     return format_of(path) in ("csv", "tsv", "parquet", "npy") and path.suffix.lower() != ".gz"
 
 
@@ -177,7 +205,7 @@ def _names_in(path: Path | None) -> list[str] | None:
     from narrows.tables.text import read_head
 
     kind = None if path is None else format_of(path)
-    if path is None or kind in ("npy", "idx"):
+    if path is None or path.is_dir() or kind in ("npy", "idx"):
         return None
     if kind in ("csv", "tsv"):
         # The head alone: columns of text that the model does not need are no hindrance.
@@ -185,8 +213,8 @@ def _names_in(path: Path | None) -> list[str] | None:
     return (tables.open_segments(path) if kind == "parquet" else tables.read(path)).columns
 
 
-def read_for(model: Any, data: str) -> Data:
-    """Read the rows of DATA that a model can take.
+def read_for(model: Any, data: str, *, whole: bool = False) -> Data:
+    """Read the rows of DATA that a model can take; ``whole`` as in :func:`read_data`.
 
     A file with column names gives the columns the model was fitted to, in their order, whatever else it has; one
     without names must have as many columns.
@@ -194,7 +222,7 @@ def read_for(model: Any, data: str) -> Data:
     Raises
     ------
     CommandError
-        If a column is missing, or their number differs.
+        If a column is missing, their number differs, or rows are images of another shape than those of the fit.
     """
     file = file_of(data)
     wanted = [str(name) for name in getattr(model, "feature_names_in_", [])]
@@ -204,9 +232,15 @@ def read_for(model: Any, data: str) -> Data:
         if lacking:
             more = f" (and {len(lacking) - 1} more)" if len(lacking) > 1 else ""
             raise CommandError(f"{data} lacks the column {lacking[0]!r}{more} that the model was fitted to.")
-        given = read_data(data, None if found == wanted else wanted)
+        given = read_data(data, None if found == wanted else wanted, whole=whole)
     else:
-        given = read_data(data)
+        given = read_data(data, whole=whole)
+    known = getattr(model, "image_shape_", None)
+    if known and len(given.shape) > 1 and (*given.shape, 1)[:3] != tuple(known):
+        raise CommandError(
+            f"{data} has images of {shape_in_words(given.shape)}, but the model was fitted to images of "
+            f"{shape_in_words(known)}."
+        )
     if not isinstance(given.rows, Path) and given.rows.shape[1] != model.n_features_in_:
         raise CommandError(
             f"{data} has {_columns(given.rows.shape[1])}, but the model was fitted to {_columns(model.n_features_in_)}."
@@ -214,6 +248,13 @@ def read_for(model: Any, data: str) -> Data:
     if getattr(model, "missing", "mask") == "error":
         refuse_missing(given, data, fitting=False)
     return given
+
+
+def shape_in_words(shape: Sequence[int]) -> str:
+    """Say what images are: width, height, and colours unless there is one."""
+    height, width, *channels = shape
+    what = {1: "", 3: ", RGB"}.get(channels[0] if channels else 1, f", {channels[0] if channels else 1} channels")
+    return f"{width} x {height} pixels{what}"
 
 
 def _columns(number: int) -> str:

@@ -52,6 +52,19 @@ def fit(
     columns: Annotated[
         str | None, typer.Option("--columns", metavar="A,B,...", help="Columns to use, by name or by position from 0.")
     ] = None,
+    clean: Annotated[
+        str | None,
+        typer.Option("--clean", metavar="CLEAN", help="DATA without its noise, row by row: what the model is to give."),
+    ] = None,
+    patches: Annotated[
+        int | None,
+        typer.Option(
+            "--patches",
+            metavar="N",
+            min=1,
+            help="Of a folder of photographs take 10,000 squares of N x N pixels, cut out at random.",
+        ),
+    ] = None,
     stream: Annotated[
         bool, typer.Option("--stream", help="Read the file as a stream, in bounded memory; done for big files anyway.")
     ] = False,
@@ -64,20 +77,24 @@ def fit(
     Option values are written as in Python, where words need no quotes: --network 'dense(hidden=(256, 128),
     activation=relu)', --corruption 'gaussian(0.3)'.
     """
-    from narrows.cli import files
+    from narrows.cli import files, pairs
     from narrows.cli.mistakes import mistakes_of, warnings_as_lines
 
     given = _options(model, {name: value for name, value in flags.items() if value is not None}, quiet=quiet)
-    files.check_model_place(out, files.file_of(data))
+    files.check_model_place(out, files.file_of(data), None if clean is None else files.file_of(clean))
     chosen = None if columns is None else [name.strip() for name in columns.split(",")]
-    rows = files.read_data(data, chosen, stream=stream)
+    rows, target = pairs.read_to_fit(
+        data, clean, chosen, stream=stream, patches=patches, seed=given.get("random_state")
+    )
     if given.get("missing", "error") == "error":
         files.refuse_missing(rows, data, fitting=True)
+        if target is not None:
+            files.refuse_missing(target, str(clean), fitting=True)
     with mistakes_of(rows.columns):
         estimator = _estimator(model, given)
         start = time.perf_counter()
         with warnings_as_lines():
-            estimator.fit(rows.rows)
+            estimator.fit(rows.images(), None if target is None else target.images())
         seconds = time.perf_counter() - start
     _name_columns(estimator, rows.columns)
     estimator.save(out)
@@ -87,7 +104,7 @@ def fit(
     if as_json:
         print_json(summary)
     elif not quiet:
-        _show(summary, estimator.n_components_)
+        _show(summary, estimator.n_components_, has_code=_has_code(estimator))
 
 
 def _options(model: str, given: dict[str, Any], *, quiet: bool) -> dict[str, Any]:
@@ -124,6 +141,12 @@ def _name_columns(estimator: Any, columns: list[str] | None) -> None:
         estimator.feature_names_in_ = np.asarray(columns, dtype=object)
 
 
+def _has_code(estimator: Any) -> bool:
+    from narrows.resolution import network_option
+
+    return network_option(estimator.network).has_code
+
+
 def _n_rows(rows: Any) -> int:
     if not isinstance(rows, Path):
         return len(rows)
@@ -138,6 +161,7 @@ def _summary(estimator: Any, n_rows: int, seconds: float, out: Path) -> dict[str
         "class": type(estimator).__name__,
         "rows": n_rows,
         "columns": estimator.n_features_in_,
+        "image_shape": estimator.image_shape_,
         "n_components": estimator.n_components_,
         "baselines": estimator.baselines_,
         "in_words": baselines_in_words(estimator.baselines_, estimator.n_components_, stayed=estimator.stayed_linear_),
@@ -149,13 +173,16 @@ def _summary(estimator: Any, n_rows: int, seconds: float, out: Path) -> dict[str
     }
 
 
-def _show(summary: dict[str, Any], n_components: int) -> None:
-    baselines = summary["baselines"]
-    errors = {"model": "model", "pca": f"PCA with {n_components}", "mean": "mean row"}
+def _show(summary: dict[str, Any], n_components: int, *, has_code: bool) -> None:
+    from narrows.cli.files import shape_in_words
+
+    baselines, shape = summary["baselines"], summary["image_shape"]
+    errors = {"model": "model", "pca": f"PCA with {n_components}", "mean": "mean row", "input": "noisy input"}
+    images = f", images of {shape_in_words(shape)}" if shape else ""
     print_rows(
         [
-            ("data", f"{summary['rows']:,} rows of {summary['columns']:,} columns"),
-            ("code", f"{n_components:,} number{'s' * (n_components != 1)} a row"),
+            ("data", f"{summary['rows']:,} rows of {summary['columns']:,} columns{images}"),
+            ("code", f"{n_components:,} number{'s' * (n_components != 1)} a row" if has_code else "none"),
             ("error", "   ".join(f"{label} {baselines[key]:.5g}" for key, label in errors.items() if key in baselines)),
             ("", summary["in_words"]),
             ("stopped", f"{_STOPPED.get(summary['stopped'], summary['stopped'])} ({summary['steps']:,} steps)"),

@@ -1,4 +1,4 @@
-"""Named public data sets, checked and kept, and generators of made-up data.
+"""Named public data sets, checked and kept, generators of made-up data, and images of one's own.
 
 :func:`load` gives a :class:`Dataset`; :func:`names` lists what there is and :func:`describe` says what one is
 before anything is fetched. A file is looked for in the folder the environment variable ``NARROWS_DATA``
@@ -10,7 +10,18 @@ from __future__ import annotations
 
 from narrows.datasets.dataset import Dataset
 from narrows.datasets.generators import make_manifold
+from narrows.datasets.image_folder import ImageFolder, image_folder
 from narrows.datasets.loading import describe, load, names
 from narrows.datasets.records import Record, RemoteFile
 
-__all__ = ["Dataset", "Record", "RemoteFile", "describe", "load", "make_manifold", "names"]
+__all__ = [
+    "Dataset",
+    "ImageFolder",
+    "Record",
+    "RemoteFile",
+    "describe",
+    "image_folder",
+    "load",
+    "make_manifold",
+    "names",
+]

@@ -33,6 +33,8 @@ class Start:
         Height, width and channels, where each row is an image laid out flat.
     seen_spread : Tensor of float64, shape (n_features,), or None
         Standard deviation of each column of what the encoder is shown, where that is not the clean rows.
+    ordered : bool
+        Whether one encoder is to serve codes of many sizes.
     """
 
     components: Tensor
@@ -42,6 +44,7 @@ class Start:
     hold: bool = False
     image_shape: tuple[int, int, int] | None = None
     seen_spread: Tensor | None = None
+    ordered: bool = False
 
     @property
     def seen(self) -> Tensor:

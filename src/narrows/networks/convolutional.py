@@ -50,7 +50,7 @@ class Convolutional(Network):
     channels : tuple of int, default (32, 64)
         Feature maps at each resolution, the first at half the image's height and width, each further one at half the
         one before. The decoder has them in reverse.
-    blocks : int, default 1
+    blocks : int, default 2
         Residual blocks (two 3 x 3 convolutions each) at each resolution, on the way down and on the way up.
     skips : bool, default False
         Whether the two halves are joined at each resolution. Best for denoising, but nothing passes through a narrow
@@ -70,7 +70,7 @@ class Convolutional(Network):
     """
 
     channels: tuple[int, ...] = (32, 64)
-    blocks: int = 1
+    blocks: int = 2
     skips: bool = False
     activation: str = "silu"
 
@@ -199,7 +199,9 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return maps of the same shape."""
-        return x + self.second(self.activation(self.first(self.activation(x))))
+        correction = self.second(self.activation(self.first(self.activation(x))))
+        # A large picture has room for few maps at once.
+        return x + correction if torch.is_grad_enabled() else correction.add_(x)
 
 
 class Down(nn.Module):

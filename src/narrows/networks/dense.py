@@ -53,7 +53,8 @@ class Dense(Network):
     ----------
     hidden : tuple of int or "auto", default "auto"
         Widths of the encoder's hidden layers, outermost first; the decoder has them in reverse. ``()`` is a linear
-        autoencoder. ``"auto"`` is (256, 128) for 64 columns or more, and (128, 64) for fewer.
+        autoencoder. ``"auto"`` is (256, 128) for 64 columns or more, and (128, 64) for fewer; twice as wide for an
+        ordered code, whose encoder serves many sizes.
     activation : str, default "silu"
         Between the layers: one of elu, gelu, identity, leaky_relu, relu, sigmoid, silu, softplus, tanh.
     code_activation : str, default "identity"
@@ -109,15 +110,16 @@ class Dense(Network):
         """Whether the untrained network already is the linear start."""
         return self._plain_ends and self.linear_path is not False
 
-    def widths(self, n_features: int) -> tuple[int, ...]:
+    def widths(self, n_features: int, *, ordered: bool = False) -> tuple[int, ...]:
         """Return the widths of the encoder's hidden layers for data with this many columns."""
-        if isinstance(self.hidden, str):
-            return (256, 128) if n_features >= 64 else (128, 64)
-        return self.hidden
+        if not isinstance(self.hidden, str):
+            return self.hidden
+        first = 256 if n_features >= 64 else 128
+        return (2 * first, first) if ordered else (first, first // 2)
 
     def build(self, start: Start, head: Head, generator: Generator) -> tuple[nn.Module, nn.Module]:
         """Make the encoder and its mirror."""
-        widths = self.widths(start.n_features)
+        widths = self.widths(start.n_features, ordered=start.ordered)
         corrects = self.starts_linear
         encoder = self._layers((start.n_features, *widths, start.n_components), generator, zero_end=corrects)
         decoder = self._layers((start.n_components, *widths[::-1], start.n_features), generator, zero_end=corrects)

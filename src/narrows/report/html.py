@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from narrows.report.theme import Theme
 
-__all__ = ["Section", "Table", "render_report", "write_report"]
+__all__ = ["Section", "Table", "render_report", "render_table", "write_report"]
 
 DOTS_PER_INCH = 160
 
@@ -131,7 +131,7 @@ def _section(section: Section) -> str:
     if section.text:
         parts.append(f"<p>{escape(section.text)}</p>")
     if section.table is not None:
-        parts.append(_table(section.table))
+        parts.append(render_table(section.table))
     if section.items:
         parts.append("<ul>" + "".join(f"<li>{escape(item)}</li>" for item in section.items) + "</ul>")
     if section.figure is not None:
@@ -139,7 +139,8 @@ def _section(section: Section) -> str:
     return "<section>\n" + "\n".join(parts) + "\n</section>"
 
 
-def _table(table: Table) -> str:
+def render_table(table: Table) -> str:
+    """Return a table as HTML."""
     best = table.best or (None,) * len(table.columns)
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in table.columns)
     lines = []

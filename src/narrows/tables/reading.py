@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from narrows.errors import DataError
@@ -12,7 +13,6 @@ from narrows.tables.table import SegmentedFile, Table
 if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
-    from pathlib import Path
 
 __all__ = ["open_segments", "read"]
 
@@ -28,10 +28,14 @@ def read(
     ``.idx`` or MNIST's ``*-ubyte`` (both also with ``.gz``). Parquet needs pyarrow (``pip install
     "narrows[files]"``), which also makes csv many times faster.
 
+    A folder is a table whose rows are the ``.png``, ``.jpg`` and ``.tif`` images in it, in the order of their names;
+    they must be of one size and kind, and folders in it are not looked into. Images need Pillow (``pip install
+    "narrows[images]"``).
+
     Parameters
     ----------
     path : str or path-like
-        The file.
+        The file, or the folder of images.
     columns : sequence of str or int, default=None
         The columns to read, by name or by position from 0, in the order wanted; None reads all. It is also
         the way to leave columns of text out.
@@ -67,6 +71,11 @@ def read(
     array([[61. ,  1.7],
            [70. ,  nan]])
     """
+    if Path(path).is_dir():
+        from narrows.tables.folders import read_folder
+
+        _refuse_choice(path, columns, array)
+        return read_folder(path)
     file = existing_file(path)
     kind = format_of(file)
     if array is not None and kind != "npz":
@@ -85,7 +94,23 @@ def read(
         return arrays.read_npz(file, columns, array)
     if kind == "idx":
         return arrays.read_idx(file, columns)
+    _refuse_picture(file)
     raise DataError(f"{file} is of a kind narrows does not read; it reads {READABLE}.")
+
+
+def _refuse_choice(path: str | os.PathLike[str], columns: Sequence[str | int] | None, array: str | None) -> None:
+    if columns is not None or array is not None:
+        raise DataError(f"{path} is a folder of images, which has neither columns nor arrays to choose from.")
+
+
+def _refuse_picture(file: Path) -> None:
+    from narrows.tables.pictures import is_picture
+
+    if is_picture(file):
+        raise DataError(
+            f"{file} is one image, not rows: a folder of images is data; a single one is for `narrows denoise` and "
+            "tables.read_image."
+        )
 
 
 def _read_text(file: Path, delimiter: str, columns: Sequence[str | int] | None) -> Table:
@@ -108,7 +133,7 @@ def open_segments(
     Parameters
     ----------
     path : str or path-like
-        A ``.parquet``, ``.csv``, ``.tsv`` or ``.npy`` file.
+        A ``.parquet``, ``.csv``, ``.tsv`` or ``.npy`` file, or a folder of images.
     columns : sequence of str or int, default=None
         As in :func:`read`.
     array : str, default=None
@@ -139,6 +164,11 @@ def open_segments(
     >>> [piece.shape for piece in file.read(0, piece_rows=2)]
     [(2, 2), (2, 2), (1, 2)]
     """
+    if Path(path).is_dir():
+        from narrows.tables.folders import FolderSegments
+
+        _refuse_choice(path, columns, array)
+        return FolderSegments(Path(path))
     file = existing_file(path)
     kind = format_of(file)
     if kind in _DELIMITERS and file.suffix.lower() != ".gz":
@@ -156,6 +186,7 @@ def open_segments(
 
         _refuse_array(array, file)
         return NpySegments(file, columns)
+    _refuse_picture(file)
     raise DataError(f"{file} cannot be read in pieces; {STREAMABLE} files can.")
 
 

@@ -56,6 +56,8 @@ class Plan:
         Limit on the time of this run; the schedule then follows the clock when that is ahead.
     hopeless : float or None
         A held-out loss this far above the first one means that the training diverges.
+    work : int
+        Multiplications that the model takes for a row, if that is not the number of its parameters.
     """
 
     optimizer: Optimizer
@@ -68,6 +70,7 @@ class Plan:
     stop_at: int | None = None
     max_seconds: float | None = None
     hopeless: float | None = None
+    work: int = 0
 
 
 @dataclass
@@ -173,7 +176,7 @@ def train(
         If the loss becomes infinite, not a number or hopeless, and again at a tenth of the rate.
     """
     n_parameters = sum(p.numel() for p in module.parameters())
-    with torch.random.fork_rng(devices=[]), threads_for(6.0 * n_parameters * plan.batch_size):
+    with torch.random.fork_rng(devices=[]), threads_for(6.0 * (plan.work or n_parameters) * plan.batch_size):
         run = _Run(module, rows, objective, plan, seed, evaluate, hooks or Hooks(), checkpoints)
         try:
             return run.go_or_retry()

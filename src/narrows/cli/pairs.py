@@ -1,0 +1,156 @@
+"""Data and its clean version, side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from narrows.cli.files import Data, read_data
+from narrows.cli.values import CommandError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+
+__all__ = ["check_alike", "check_size", "check_types", "paired_images", "read_to_fit"]
+
+
+def read_to_fit(
+    data: str, clean: str | None, columns: Sequence[str] | None, *, stream: bool, patches: int | None, seed: object
+) -> tuple[Data, Data | None]:
+    """Read what a model is to be fitted to.
+
+    Parameters
+    ----------
+    data, clean : str
+        As on the command line; without ``clean`` nothing stands beside the rows.
+    columns : sequence of str or None
+        The columns to take, of both.
+    stream : bool
+        Whether to leave the data on the disk.
+    patches : int or None
+        The side of the squares to cut out of a folder of photographs.
+    seed : object
+        Says where they are cut, if it is a number.
+
+    Returns
+    -------
+    data : Data
+    clean : Data or None
+        Of the same shape.
+
+    Raises
+    ------
+    CommandError
+        If the options do not go together or the two are not alike.
+    """
+    if clean is not None and stream:
+        raise CommandError("--clean and --stream do not go together: pairs of rows are read into memory.")
+    if clean is not None and Path(data).is_dir() != Path(clean).is_dir():
+        raise CommandError(f"{data} and {clean} must both be folders of images, or both be tables.")
+    folders = clean is not None and Path(clean).is_dir()
+    pairs = paired_images(Path(data), Path(str(clean))) if folders else None
+    if patches is None:
+        rows = read_data(data, columns, stream=stream, whole=clean is not None)
+        if clean is None:
+            return rows, None
+        target = _clean_table(clean, columns, rows) if pairs is None else _clean_images([part for _, part in pairs])
+        check_alike(rows, target, data, clean)
+        return rows, target
+    if not Path(data).is_dir():
+        raise CommandError(f"--patches is for folders of photographs, and {data} is none.")
+    if stream or columns is not None:
+        raise CommandError(f"--patches and --{'stream' if stream else 'columns'} do not go together.")
+    at = seed if isinstance(seed, int) else 0
+    if pairs is None:
+        return _patches([data], patches, at), None
+    for noisy, part in pairs:
+        # Otherwise patches of the same places would not show the same things.
+        check_size(noisy, part)
+    return _patches([noisy for noisy, _ in pairs], patches, at), _patches([part for _, part in pairs], patches, at)
+
+
+def _clean_table(clean: str, columns: Sequence[str] | None, rows: Data) -> Data:
+    """Read the clean rows, with their columns in the order of the noisy ones where both have names."""
+    target = read_data(clean, columns, whole=True)
+    if columns is not None or rows.columns is None or target.columns is None or rows.columns == target.columns:
+        return target
+    return read_data(clean, rows.columns, whole=True)
+
+
+def _clean_images(files: Sequence[Path]) -> Data:
+    from narrows.datasets import image_folder
+
+    found = image_folder(files)
+    return Data(found.images.reshape(len(found.images), -1), None, found.shape)
+
+
+def _patches(files: Sequence[Path | str], side: int, seed: int) -> Data:
+    from narrows.datasets import image_folder
+
+    found = image_folder(files[0] if isinstance(files[0], str) else files, patches=side, random_state=seed)
+    return Data(found.images.reshape(len(found.images), -1), None, found.shape)
+
+
+def check_alike(rows: Data, target: Data, data: str, clean: str) -> None:
+    """Refuse a clean version that does not have the rows, columns and units of the data."""
+    from narrows.cli.files import shape_in_words
+
+    first, second = rows.rows, target.rows
+    assert not isinstance(first, Path)
+    assert not isinstance(second, Path)
+    if first.shape != second.shape:
+        raise CommandError(
+            f"{clean} has {second.shape[0]:,} rows of {second.shape[1]:,} values, but {data} has {first.shape[0]:,} of "
+            f"{first.shape[1]:,}: the clean version has the same rows."
+        )
+    if rows.shape != target.shape and len(rows.shape) > 1 and len(target.shape) > 1:
+        raise CommandError(
+            f"{clean} has images of {shape_in_words(target.shape)}, but {data} of {shape_in_words(rows.shape)}."
+        )
+    if rows.names is not None:
+        check_types(first.dtype, second.dtype, data, clean)
+
+
+def check_types(first: np.dtype, second: np.dtype, data: str, clean: str) -> None:
+    """Refuse images of two types, whose values are not in the same units."""
+    if first != second:
+        raise CommandError(f"{clean} holds {second}, but {data} {first}: the clean version has the same type.")
+
+
+def paired_images(noisy: Path, clean: Path) -> list[tuple[Path, Path]]:
+    """Find the clean version of each image of a folder: the one of the same name, whatever its extension.
+
+    Raises
+    ------
+    CommandError
+        If an image has none, or a name stands for two.
+    DataError
+        If a folder has no images.
+    """
+    from narrows.tables.folders import image_files
+
+    found: dict[str, Path] = {}
+    for file in image_files(clean):
+        if file.stem in found:
+            raise CommandError(f"{clean} has two images of one name, {found[file.stem].name} and {file.name}.")
+        found[file.stem] = file
+    files = image_files(noisy)
+    lacking = [file.name for file in files if file.stem not in found]
+    if lacking:
+        more = f" (and {len(lacking) - 1} more)" if len(lacking) > 1 else ""
+        raise CommandError(f"{clean} has no clean version of {lacking[0]}{more}: the two go by the same names.")
+    return [(file, found[file.stem]) for file in files]
+
+
+def check_size(noisy: Path, clean: Path) -> None:
+    """Refuse a clean version of another size."""
+    from narrows.tables.pictures import image_size
+
+    first, second = image_size(noisy), image_size(clean)
+    if first != second:
+        raise CommandError(
+            f"{clean} is {second[1]} x {second[0]} pixels, but {noisy} is {first[1]} x {first[0]}: the clean version "
+            "has the same size."
+        )
