@@ -50,7 +50,9 @@ def main() -> None:
         [
             Line("peak memory of the process, GB", [big["peak"] / 1e9], most=1.0),
             Line("seconds", [big["seconds"]]),
-            Line("largest difference between tiles of 128 and no tiles, grey levels of 255", [seams["apart"]], most=1e-3),
+            Line(
+                "largest difference between tiles of 128 and no tiles, grey levels of 255", [seams["apart"]], most=1e-3
+            ),
             Line("mean change that the network makes, grey levels", [seams["changed"]]),
         ],
         [machine()],

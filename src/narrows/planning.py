@@ -33,7 +33,7 @@ EVALUATIONS = 25
 
 LEAST_STEPS = 300
 
-FLOP_BUDGETS = {"dense": 2.5e12, "corrupted": 5e12, "ordered": 3.2e13, "convolutional": 1.5e13, "skips": 6e13}
+FLOP_BUDGETS = {"dense": 2.5e12, "corrupted": 5e12, "ordered": 4.2e13, "convolutional": 1.5e13, "skips": 6e13}
 """Limit on the arithmetic of a default fit.
 
 On two cores well under a minute for a dense network, twice that where every pass brings new noise to learn from, and
@@ -43,7 +43,7 @@ second: one to four minutes.
 
 MOST_STEPS = {"dense": 6000, "corrupted": 12_000, "ordered": 12_000, "convolutional": 6000, "skips": 20_000}
 
-MOST_ROWS = {"dense": 512, "corrupted": 512, "ordered": 128, "convolutional": 64, "skips": 64}
+MOST_ROWS = {"dense": 512, "corrupted": 512, "ordered": 256, "convolutional": 64, "skips": 64}
 """Limit on the rows in a step: where a row takes much arithmetic, small batches cost nothing and learn more."""
 
 
@@ -139,7 +139,7 @@ def make_plan(budget: Budget, n_rows: int, n_features: int, work: int, *, evalua
     return Plan(
         optimizer=budget.optimizer,
         schedule=budget.schedule,
-        learning_rate=budget.learning_rate or _learning_rate(budget.optimizer, n_rows, n_features),
+        learning_rate=budget.learning_rate or _learning_rate(budget.optimizer, n_rows, n_features, kind),
         batch_size=batch_size,
         steps=steps,
         evaluate_every=evaluate_every,
@@ -160,10 +160,12 @@ def _batch_size(n_rows: int) -> int:
     return 512
 
 
-def _learning_rate(optimizer: Optimizer, n_rows: int, n_features: int) -> float:
-    """Return the peak rate: narrow and long tables bear a high one, wide and short ones do not."""
+def _learning_rate(optimizer: Optimizer, n_rows: int, n_features: int, kind: str) -> float:
+    """Return the peak rate: narrow and long tables bear a high one, wide and short ones and wide networks do not."""
     if type(optimizer).__name__ != "Adam":
         return optimizer.typical_rate
     if n_rows < FEW_ROWS:
         return 3e-3
+    if kind == "ordered" and n_features >= 200:
+        return 3.5e-3
     return 1e-2 if n_features < 200 else 5e-3

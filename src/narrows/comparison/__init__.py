@@ -1,8 +1,8 @@
-"""PCA against autoencoder: was it worth it?"""
+"""PCA against autoencoder, and whether it was worth it."""
 
 from __future__ import annotations
 
-from narrows.comparison.running import compare
 from narrows.comparison.result import Comparison, Measured
+from narrows.comparison.running import compare
 
 __all__ = ["Comparison", "Measured", "compare"]

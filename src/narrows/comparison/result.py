@@ -74,6 +74,8 @@ class Exhibits:
     ----------
     rows : ndarray of shape (n, n_features)
         Some held-out rows.
+    fits : dict of (str, int) to Fit
+        How each method encodes and decodes at each size.
     errors : dict of (str, int) to ndarray
         Error of each held-out row, by method and size.
     pca_curve : ndarray
@@ -87,6 +89,7 @@ class Exhibits:
     """
 
     rows: np.ndarray
+    fits: dict[tuple[str, int], Any]
     errors: dict[tuple[str, int], np.ndarray]
     pca_curve: np.ndarray
     feature_names: list[str] | None

@@ -23,8 +23,17 @@ if TYPE_CHECKING:
 __all__ = ["compare"]
 
 MOST_HELD_OUT = 10_000
-LINEAR_EPOCHS = 10
+LINEAR_STEPS = 3000
 MANY_ROWS = 20_000
+
+_ABOUT_PCA = (
+    "PCA was fitted once, for its first components are those of every smaller PCA. The linear autoencoder starts at "
+    "random and is trained by gradient descent, one fit a size."
+)
+_ABOUT_ORDERED = (
+    "The autoencoder was fitted once, as an ordered one whose first numbers are the smaller codes: its time counts "
+    "once for all sizes, and its size on disk is that of the whole."
+)
 
 # Shares of the time that a comparison takes, for the progress bar.
 _SHARES = {"PCA": 0.02, "linear autoencoder": 0.2, "autoencoder": 0.6, "measuring": 0.18}
@@ -40,6 +49,7 @@ def compare(
     y_test: Any = None,
     ordered: bool = True,
     scaling: str = "common",
+    feature_names: Sequence[str] | None = None,
     random_state: int = 0,
     verbose: int = 0,
     progress: Progress | None = None,
@@ -61,6 +71,8 @@ def compare(
         Whether one ordered autoencoder serves all sizes, at the cost of one fit; otherwise one is fitted for each.
     scaling : {"common", "standard"}, default "common"
         ``"standard"`` brings columns to the same deviation first, for all methods, and counts errors in it.
+    feature_names : sequence of str, optional
+        Names of the columns, where X is no frame that has them.
     random_state : int, default 0
         Fixes everything random.
     verbose : int, default 0
@@ -94,17 +106,20 @@ def compare(
         with stages() as told:
             return compare(
                 X, n_components, y, X_test=X_test, y_test=y_test, ordered=ordered, scaling=scaling,
-                random_state=random_state, progress=told, **options,
+                feature_names=feature_names, random_state=random_state, progress=told, **options,
             )  # fmt: skip
     tell = progress or (lambda stage, share: None)  # noqa: ARG005
     if scaling not in ("common", "standard"):
         raise ValueError(f"scaling must be 'common' or 'standard', got {scaling!r}")
-    names = [str(name) for name in X.columns] if hasattr(X, "columns") else None
+    named = getattr(X, "columns", None) if feature_names is None else feature_names
+    names = None if named is None else [str(name) for name in named]
     bench, image_shape = _bench(X, y, X_test, y_test, scaling, random_state, options)
     sizes, notes = _sizes(n_components, bench)
     common = {"scaling": scaling, "random_state": random_state}
     own = {"image_shape": image_shape, **common, **options}
-    fits = _all_fits(bench, sizes, own, common, tell, ordered=ordered)
+    tell("PCA", 0.0)
+    whole, fits = _pca_fits(bench, sizes)
+    fits |= _network_fits(bench, sizes, own, common, tell, ordered=ordered)
     results, errors = [], {}
     variance = bench.variance()
     for number, ((method, size), fit) in enumerate(fits.items()):
@@ -112,11 +127,11 @@ def compare(
         entry, errors[method, size] = bench.measure(method, size, fit, variance)
         results.append(entry)
     tell("measuring", 1.0)
-    largest = fits["pca", sizes[-1]]
     exhibits = Exhibits(
         rows=bench.test[bench.sample(len(bench.test), 2000)],
+        fits=fits,
         errors=errors,
-        pca_curve=_pca_curve(bench, largest),
+        pca_curve=_pca_curve(bench, _pca_fit(whole, bench.unit, 0.0)),
         feature_names=names,
         image_shape=image_shape if image_shape is None else (*image_shape, 1)[:3],  # type: ignore[arg-type]
         n_held_out=len(bench.test),
@@ -158,7 +173,7 @@ def _bench(
 def _rows(X: Any, name: str) -> tuple[np.ndarray, tuple[int, ...] | None]:
     from sklearn.utils import check_array
 
-    shape = getattr(X, "shape", ())
+    shape: Any = getattr(X, "shape", ())
     if len(shape) in (3, 4):
         return check_array(np.asarray(X).reshape(shape[0], -1), dtype="numeric", input_name=name), tuple(shape[1:])
     return check_array(X, dtype="numeric", input_name=name), None
@@ -202,7 +217,7 @@ def _sizes(n_components: int | Sequence[int], bench: Bench) -> tuple[tuple[int, 
     return sizes, (f"Left out, for there are {most} columns or training rows: codes of {listed} numbers.",)
 
 
-def _all_fits(
+def _network_fits(
     bench: Bench,
     sizes: tuple[int, ...],
     own: dict[str, Any],
@@ -212,12 +227,12 @@ def _all_fits(
     ordered: bool,
 ) -> dict[tuple[str, int], Fit]:
     fits: dict[tuple[str, int], Fit] = {}
-    tell("PCA", 0.0)
-    fits |= _pca_fits(bench, sizes)
     before = _SHARES["PCA"]
     linear = {"network": Dense((), linear_path=False), "likelihood": Gaussian("none"), **common}
-    if len(bench.train) > MANY_ROWS:
-        linear["max_epochs"] = LINEAR_EPOCHS
+    # From a random start a linear network needs many steps, whatever the number of rows, to come near PCA.
+    batch = 256 if len(bench.train) > MANY_ROWS else 32
+    linear["batch_size"], linear["max_epochs"] = batch, -(-LINEAR_STEPS * batch // len(bench.train))
+    linear["learning_rate"] = 1e-2 if bench.train.shape[1] < 200 else 5e-3
     share = _SHARES["linear autoencoder"] / len(sizes)
     for number, size in enumerate(sizes):
         start = before + number * share
@@ -262,18 +277,20 @@ def _fitted(
     return model.set_params(callbacks=model.callbacks[:-1]), time.perf_counter() - began
 
 
-def _pca_fits(bench: Bench, sizes: tuple[int, ...]) -> dict[tuple[str, int], Fit]:
-    """Fit PCA once, at the largest size: its first components are those of every smaller one."""
+def _pca_fits(bench: Bench, sizes: tuple[int, ...]) -> tuple[Any, dict[tuple[str, int], Fit]]:
+    """Fit PCA once: its first components are those of every smaller one."""
     from sklearn.decomposition import PCA
 
-    solver = "covariance_eigh" if bench.train.shape[1] <= 1000 else "randomized"
+    # From the covariance matrix all components cost the same as a few.
+    few = bench.train.shape[1] <= 1000
+    solver, most = ("covariance_eigh", min(bench.train.shape)) if few else ("randomized", sizes[-1])
     began = time.perf_counter()
     scaled = bench.train / bench.unit if np.ndim(bench.unit) else bench.train
     if scaled.dtype.kind != "f":
         scaled = scaled.astype(np.float32)
-    pca = PCA(sizes[-1], svd_solver=solver, random_state=bench.seed).fit(scaled)
+    pca = PCA(most, svd_solver=solver, random_state=bench.seed).fit(scaled)
     seconds = time.perf_counter() - began
-    return {("pca", size): _pca_fit(leading(pca, size), bench.unit, seconds) for size in sizes}
+    return pca, {("pca", size): _pca_fit(leading(pca, size), bench.unit, seconds) for size in sizes}
 
 
 def _pca_fit(pca: Any, unit: Any, seconds: float) -> Fit:
@@ -298,18 +315,14 @@ def _notes(bench: Bench, *, ordered: bool, given: bool) -> tuple[str, ...]:
     held = f"{len(bench.test):,} rows {'that were given' if given else 'drawn at random'}"
     notes = [
         f"All is measured on {held}, which no method was fitted to; {len(bench.train):,} rows were.",
-        "PCA was fitted once, for its first components are those of every smaller PCA. The linear autoencoder starts "
-        "at random and is trained by gradient descent, one fit a size.",
-        "The autoencoder was fitted once, as an ordered one whose first numbers are the smaller codes: its time counts "
-        "once for all sizes, and its size on disk is that of the whole."
-        if ordered
-        else "The autoencoder was fitted once for each size.",
+        _ABOUT_PCA,
+        _ABOUT_ORDERED if ordered else "The autoencoder was fitted once for each size.",
         f"Trustworthiness is that of {min(TRUSTED_ROWS, len(bench.test)):,} held-out rows and 10 neighbours.",
     ]
     if bench.train_labels is not None:
         notes.append(
             f"Classifiers learnt from {min(TRAINING_CODES, len(bench.train)):,} codes and were tried on "
-            f"{min(TESTED_CODES, len(bench.test)):,} held-out ones: the 5 nearest neighbours on codes as they come, and "
-            "logistic regression on codes of which each number was brought to mean 0 and deviation 1."
+            f"{min(TESTED_CODES, len(bench.test)):,} held-out ones: the 5 nearest neighbours on codes as they come, "
+            "and logistic regression on codes of which each number was brought to mean 0 and deviation 1."
         )
     return tuple(notes)

@@ -100,20 +100,20 @@ def _on_codes(comparison: Comparison) -> list[str]:
     """Say how classifiers do on the codes, where there are labels."""
     size = comparison.sizes[-1]
     sentences = []
-    for attribute, name in (("neighbour_accuracy", "nearest neighbours"), ("linear_accuracy", "logistic regression")):
+    for attribute, name in (("neighbour_accuracy", "nearest neighbours"), ("linear_accuracy", "a linear classifier")):
         ours, theirs = (getattr(comparison[method, size], attribute) for method in ("autoencoder", "pca"))
         if ours is None or theirs is None:
             return []
         mean = (ours + theirs) / 2
         chance = SURE * (2 * mean * (1 - mean) / max(1, comparison.exhibits.n_classified)) ** 0.5
-        how = "no better or worse" if abs(ours - theirs) <= chance else "better" if ours > theirs else "worse"
-        than = "than on PCA's" if how != "no better or worse" else "surely than on PCA's"
-        sentences.append(f"{name} does {how} {than} ({ours:.3f} against {theirs:.3f})")
+        how = "as well as" if abs(ours - theirs) <= chance else "better than" if ours > theirs else "worse than"
+        verb = "do" if name.endswith("s") else "does"
+        sentences.append(f"{name} {verb} {how} on PCA's ({ours:.3f} against {theirs:.3f})")
     return [f"On its codes of {_numbers(size)}, {' and '.join(sentences)}."]
 
 
-def summary_table(comparison: Comparison) -> Table:
-    """Return the numbers as a table: a row for each size and method."""
+def summary_table(comparison: Comparison, *, brief: bool = False) -> Table:
+    """Return the numbers as a table: a row for each size and method; ``brief`` to fit a terminal."""
     from narrows.report.html import Table
 
     labelled = comparison.results[0].neighbour_accuracy is not None
@@ -124,7 +124,11 @@ def summary_table(comparison: Comparison) -> Table:
         for method in METHODS:
             entry = comparison[method, size]
             rows.append(_cells(entry, comparison["pca", size].error, labelled=labelled))
-    return Table(tuple(head), tuple(rows))
+    if not brief:
+        return Table(tuple(head), tuple(rows))
+    head = [{"5 neighbours": "5-NN", "explained": "expl."}.get(name, name) for name in head]
+    kept = [number for number, name in enumerate(head) if not name.startswith(("encode", "on disk"))]
+    return Table(tuple(head[k] for k in kept), tuple(tuple(row[k] for k in kept) for row in rows))
 
 
 def _cells(entry: Measured, pca: float, *, labelled: bool) -> tuple[str, ...]:
@@ -148,7 +152,7 @@ def _cells(entry: Measured, pca: float, *, labelled: bool) -> tuple[str, ...]:
 
 def summary(comparison: Comparison) -> str:
     """Return the table and the verdict as text."""
-    table = summary_table(comparison)
+    table = summary_table(comparison, brief=True)
     rows = [table.columns, *table.rows]
     widths = [max(len(row[number]) for row in rows) for number in range(len(table.columns))]
 

@@ -6,21 +6,30 @@ matplotlib (``pip install "narrows[plots]"``) but neither pyplot nor a display, 
 
 from __future__ import annotations
 
+from narrows.report.comparison import comparison_report, plot_comparison
+from narrows.report.denoising import plot_denoised_picture, plot_denoising
 from narrows.report.html import Section, Table, render_report, write_report
 from narrows.report.images import plot_reconstructions
 from narrows.report.lab import lab_report
 from narrows.report.maps import plot_code_map
 from narrows.report.plots import plot_errors, plot_history
+from narrows.report.responses import plot_loadings, plot_responses
 from narrows.report.theme import require_matplotlib
 
 __all__ = [
     "Section",
     "Table",
+    "comparison_report",
     "lab_report",
     "plot_code_map",
+    "plot_comparison",
+    "plot_denoised_picture",
+    "plot_denoising",
     "plot_errors",
     "plot_history",
+    "plot_loadings",
     "plot_reconstructions",
+    "plot_responses",
     "render_report",
     "require_matplotlib",
     "write_report",

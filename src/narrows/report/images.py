@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-__all__ = ["plot_reconstructions"]
+__all__ = ["form_of", "image_rows", "plot_reconstructions"]
 
 
 def plot_reconstructions(
@@ -30,13 +30,13 @@ def plot_reconstructions(
 
     Parameters
     ----------
-    X : array of shape (n, n_pixels)
-        Images, laid out flat.
-    rebuilt : array of shape (n, n_pixels), fitted estimator, or dict of these
+    X : array of shape (n, n_pixels), (n, height, width) or (n, height, width, channels)
+        Images.
+    rebuilt : array of the same images, fitted estimator, or dict of these
         The same images rebuilt, or what rebuilds them (``reconstruct``, or ``transform`` and ``inverse_transform``).
         A dictionary has a row for each key.
     shape : tuple of int, optional
-        Height and width, and 3 for colours; by default square and grey.
+        Height and width, and 3 for colours; by default those of the array, of the model, or square and grey.
     n_images : int, default 12
         How many to show at most.
     theme : {"light", "dark"}, default "light"
@@ -62,20 +62,40 @@ def plot_reconstructions(
     >>> len(figure.axes)
     3
     """
-    colours = theme_of(theme)
     originals = np.asarray(X)[:n_images]
-    if originals.ndim != 2 or not len(originals):
-        raise DataError("Images must be the rows of a table with at least one row.")
-    form = _shape(originals.shape[1], shape)
+    if originals.ndim < 2 or not len(originals):
+        raise DataError("Images must be the rows of a table, or an array of images, with at least one of them.")
     named = dict(rebuilt) if isinstance(rebuilt, dict) else {"rebuilt": rebuilt}
-    rows = {"original": originals} | {label: _rebuild(given, originals) for label, given in named.items()}
-    low, high = float(np.nanmin(originals)), float(np.nanmax(originals))
-    count = len(originals)
+    known = getattr(next(iter(named.values()), None), "image_shape_", None)
+    layout = shape or (originals.shape[1:] if originals.ndim > 2 else known)
+    flat = originals.reshape(len(originals), -1)
+    form = form_of(flat.shape[1], layout)
+    rows = {"original": flat} | {label: _rebuild(given, originals) for label, given in named.items()}
+    low, high = float(np.nanmin(flat)), float(np.nanmax(flat))
+    return image_rows({label: images.reshape(-1, *form) for label, images in rows.items()}, form, low, high, theme)
+
+
+def image_rows(rows: dict[str, np.ndarray], form: tuple[int, ...], low: float, high: float, theme: str) -> Figure:
+    """Draw rows of images, each labelled, all on one scale.
+
+    Parameters
+    ----------
+    rows : dict of str to ndarray, shape (n, height, width) or (n, height, width, 3)
+        The images of each row.
+    form : tuple of int
+        Shape of one image.
+    low, high : float
+        Values drawn as the two ends of the scale.
+    theme : {"light", "dark"}
+        Colours.
+    """
+    colours = theme_of(theme)
+    count = max(len(images) for images in rows.values())
     height = 0.72 * form[0] / form[1]
     figure = new_figure(1.3 + 0.72 * count, 0.1 + (height + 0.07) * len(rows), colours)
     panels = figure.subplots(len(rows), 1, squeeze=False)[:, 0]
     for axes, (label, images) in zip(panels, rows.items(), strict=True):
-        mosaic = _mosaic(images.reshape(count, *form), low, high)
+        mosaic = _mosaic(images, low, high)
         axes.imshow(mosaic, cmap=colours.images, vmin=0, vmax=1, interpolation="nearest", aspect="equal")
         axes.set_facecolor(colours.paper)  # shows in the gaps
         axes.set_xticks([])
@@ -87,7 +107,8 @@ def plot_reconstructions(
     return figure
 
 
-def _shape(n_pixels: int, shape: Sequence[int] | None) -> tuple[int, ...]:
+def form_of(n_pixels: int, shape: Sequence[int] | None) -> tuple[int, ...]:
+    """Return the shape of images of so many values; square and grey ones where nothing else is known."""
     if shape is None:
         side = math.isqrt(n_pixels)
         if side * side != n_pixels:
@@ -102,14 +123,16 @@ def _shape(n_pixels: int, shape: Sequence[int] | None) -> tuple[int, ...]:
 
 
 def _rebuild(given: Any, originals: np.ndarray) -> np.ndarray:
+    flat = originals.reshape(len(originals), -1)
     if hasattr(given, "reconstruct"):
-        rebuilt = given.reconstruct(originals)
+        rebuilt = given.reconstruct(flat)
     elif hasattr(given, "inverse_transform"):
-        rebuilt = given.inverse_transform(given.transform(originals))
+        rebuilt = given.inverse_transform(given.transform(flat))
     else:
         rebuilt = given
     images = np.asarray(rebuilt)[: len(originals)]
-    if images.shape != originals.shape:
+    images = images.reshape(len(images), -1)
+    if images.shape != flat.shape:
         raise DataError(f"Rebuilt images have shape {images.shape}, the originals {originals.shape}.")
     return images
 

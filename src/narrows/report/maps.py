@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["plot_code_map"]
 
 FEW_POINTS = 30
+MOST_EMBEDDED = 5000
 MAX_NAMED = 30
 """More classes than this are not labelled one by one."""
 
@@ -27,12 +28,15 @@ def plot_code_map(
     labels: Any = None,
     *,
     model: Any = None,
+    method: str = "pca",
+    max_points: int | None = None,
     theme: str = "light",
 ) -> Figure:
     """Draw codes as points in the plane, each class labelled where the middle of its points lies.
 
-    Codes of more than two numbers are brought to two by PCA, and the axes say how much of their variance these hold:
-    points that lie apart are apart, points that lie together may not be.
+    Codes of more than two numbers are brought to two, and the axes say how. By PCA, with the share of their variance
+    that two numbers hold: points that lie apart are apart, points that lie together may not be. By t-SNE (van der
+    Maaten and Hinton 2008), which keeps neighbours together: distances and sizes of clusters mean nothing.
 
     Parameters
     ----------
@@ -42,6 +46,11 @@ def plot_code_map(
         The class of each point; or, as floats of more than 30 different values, a number that becomes its colour.
     model : fitted transformer, optional
         Turns ``codes``, which then are rows of data, into codes.
+    method : {"pca", "tsne"}, default "pca"
+        How codes of more than two numbers are brought to two.
+    max_points : int, optional
+        Draw at most so many points, chosen at random: by default all, and 5,000 for t-SNE, which takes a minute for
+        them.
     theme : {"light", "dark"}, default "light"
         Colours.
 
@@ -72,10 +81,12 @@ def plot_code_map(
     figure = new_figure(3.5 * len(named), 3.8, colours) if len(named) > 1 else new_figure(6.2, 5.8, colours)
     panels = figure.subplots(1, len(named), squeeze=False)[0]
     for axes, (title, given) in zip(panels, named.items(), strict=True):
-        points, names = _in_plane(np.asarray(given if model is None else model.transform(given)))
+        found = np.asarray(given if model is None else model.transform(given))
         classes = None if labels is None else np.asarray(labels)
-        if classes is not None and classes.shape != (len(points),):
-            raise DataError(f"There are {len(points)} codes but labels of shape {classes.shape}.")
+        if classes is not None and classes.shape != found.shape[:1]:
+            raise DataError(f"There are {len(found)} codes but labels of shape {classes.shape}.")
+        found, classes = _some(found, classes, max_points or (MOST_EMBEDDED if method == "tsne" else None))
+        points, names = _in_plane(found, method)
         style_axes(axes, colours, title=title, xlabel=names[0], ylabel=names[1])
         axes.tick_params(labelbottom=False, labelleft=False, length=0)
         _frame(axes, points)
@@ -83,8 +94,17 @@ def plot_code_map(
     return figure
 
 
-def _in_plane(codes: np.ndarray) -> tuple[np.ndarray, tuple[str, str]]:
+def _some(codes: np.ndarray, classes: np.ndarray | None, most: int | None) -> tuple[np.ndarray, np.ndarray | None]:
+    if most is None or len(codes) <= most:
+        return codes, classes
+    chosen = np.sort(np.random.default_rng(0).choice(len(codes), most, replace=False))
+    return codes[chosen], None if classes is None else classes[chosen]
+
+
+def _in_plane(codes: np.ndarray, method: str) -> tuple[np.ndarray, tuple[str, str]]:
     """Return two numbers a code, and what they are."""
+    if method not in ("pca", "tsne"):
+        raise DataError(f"method must be 'pca' or 'tsne', not {method!r}.")
     if codes.ndim != 2 or not codes.size:
         raise DataError(f"Codes must be a table of at least one row and column, not of shape {codes.shape}.")
     codes = codes.astype(np.float64)
@@ -95,6 +115,8 @@ def _in_plane(codes: np.ndarray) -> tuple[np.ndarray, tuple[str, str]]:
         return np.hstack([codes, heights]), ("code unit 1", "spread at random")
     if codes.shape[1] == 2:
         return codes, ("code unit 1", "code unit 2")
+    if method == "tsne" and len(codes) > 3:
+        return _embedded(codes)
     centred = codes - codes.mean(0)
     variances, directions = np.linalg.eigh(centred.T @ centred)
     variances, directions = variances[::-1][:2].clip(0), directions[:, ::-1][:, :2]
@@ -105,6 +127,15 @@ def _in_plane(codes: np.ndarray) -> tuple[np.ndarray, tuple[str, str]]:
         f"PC {number + 1} of the codes ({share:.0%} of their variance)" for number, share in enumerate(shares)
     )
     return centred @ (directions * signs), (first, second)
+
+
+def _embedded(codes: np.ndarray) -> tuple[np.ndarray, tuple[str, str]]:
+    """Bring codes to the plane by t-SNE."""
+    from sklearn.manifold import TSNE
+
+    perplexity = min(30.0, (len(codes) - 1) / 3)
+    points = TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(codes)
+    return points, (f"t-SNE of {len(codes):,} codes of {codes.shape[1]} numbers", "only neighbourhoods mean something")
 
 
 def _frame(axes: Any, points: np.ndarray) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from narrows.report.theme import Theme
 
-__all__ = ["plot_errors", "plot_history"]
+__all__ = ["plain_ticks", "plot_errors", "plot_history"]
 
 _X_LABELS = {"epoch": "passes over the training rows", "step": "training steps", "seconds": "seconds"}
 _LOG_FROM = 3.0
@@ -134,10 +134,10 @@ def _scale(axes: Any, values: Sequence[float]) -> None:
     if low > 0 and high > _LOG_FROM * low:
         axes.set_yscale("log")
         axes.set_ylim(low * (low / high) ** 0.06, high * (high / low) ** 0.12)
-        _plain_ticks(axes.yaxis)
+        plain_ticks(axes.yaxis)
 
 
-def _plain_ticks(axis: Any) -> None:
+def plain_ticks(axis: Any) -> None:
     """Label a logarithmic axis with plain numbers rather than powers of ten."""
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
@@ -190,7 +190,7 @@ def plot_errors(errors: Any, *, xlabel: str = "squared error per value", theme: 
         axes.step(ordered, shares, where="post", label=label, color=colour, ls=dash, lw=1.8)
     if positive:
         axes.set_xscale("log")
-        _plain_ticks(axes.xaxis)
+        plain_ticks(axes.xaxis)
     axes.set_ylim(0, 1.02)
     axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
     if any(named):

@@ -10,7 +10,7 @@ from narrows.errors import DataError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["DARK", "LIGHT", "Theme", "new_figure", "require_matplotlib", "style_axes", "theme_of"]
+__all__ = ["DARK", "LIGHT", "Theme", "diverging", "new_figure", "require_matplotlib", "style_axes", "theme_of"]
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,14 @@ def theme_of(name: str) -> Theme:
     if name not in themes:
         raise DataError(f"theme must be 'light' or 'dark', not {name!r}.")
     return themes[name]
+
+
+def diverging(theme: Theme) -> Any:
+    """Return colours for values of both signs: the page's own at zero, and two that colour-blind readers tell apart."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    ends = (theme.series[1], theme.paper, theme.series[0])
+    return LinearSegmentedColormap.from_list("diverging", ends)
 
 
 def require_matplotlib() -> None:
