@@ -17,9 +17,9 @@ import time
 from pathlib import Path
 
 import numpy as np
-from common import machine, say
 
 import narrows
+from common import machine, say
 from narrows.corruption import Gaussian
 from narrows.datasets import image_folder
 from narrows.metrics import psnr, ssim

@@ -1,4 +1,4 @@
-"""MNIST at 2 to 64 numbers: one default fit for each size, and one ordered fit for all, against PCA, on the test images.
+"""MNIST at 2 to 64 numbers: a default fit for each size, and one ordered fit for all, against PCA, on the test images.
 
 python bench/sizes.py [--seed 0]
 """
@@ -8,10 +8,10 @@ from __future__ import annotations
 import sys
 import time
 
-from common import Line, machine, mnist, pixel_error, say, show
 from sklearn.decomposition import PCA
 
 import narrows
+from common import Line, machine, mnist, pixel_error, say, show
 
 SIZES = (2, 4, 8, 16, 32, 64)
 BARS = {2: 0.75, 8: 0.50, 16: 0.42, 32: 0.33, 64: 0.40}

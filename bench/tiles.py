@@ -12,6 +12,7 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
+
 from common import Line, fresh, machine, peak_rss, run_script, show, timed
 
 SIDE = 4000

@@ -107,6 +107,14 @@ def test_an_image(run, home, tmp_path):
     assert record["shape"] == [32, 50]
 
 
+def test_info_says_that_there_is_no_code_and_what_became_of_the_noise(run):
+    printed = " ".join(run("info", "photos.narrows").out.split())
+    assert "none: the network has skips" in printed
+    assert "numbers a row" not in printed
+    assert "than the noisy input" in printed
+    assert "numbers a row" in " ".join(run("info", "table.narrows").out.split())
+
+
 def test_tiles_leave_no_trace(run, tmp_path):
     for name, tile in [("whole.png", []), ("tiles.png", ["--tile", "16"])]:
         run("denoise", "grainy/b.tif", "-m", "photos.narrows", "-o", tmp_path / name, *tile)
@@ -370,3 +378,16 @@ def test_ctrl_c_leaves_no_half_folder(home, monkeypatch, capsys, tmp_path):
     assert main(["denoise", "grainy", "-m", "photos.narrows", "-o", str(tmp_path / "out")]) == 130
     assert "nothing was written" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_table_of_pixels_is_told_its_shape(run, capsys, tmp_path):
+    out = tmp_path / "shaped.narrows"
+    network = "convolutional(channels=(4,),blocks=1)"
+    fit = ["fit", "clean.csv", "-o", str(out), "--n-components", "4", "--network", network, *QUICK]
+    run(*fit, "--image-shape", "8,8")
+    assert narrows.load(out).image_shape_ == (8, 8, 1)
+    assert "image_shape=8,8" in run("info", out).out
+    for wrong, words in (("8,9", "64"), ("8x8", "whole numbers such as 28,28"), ("", "image")):
+        capsys.readouterr()
+        assert main([*fit, "--image-shape", wrong]) != 0, wrong
+        assert words in capsys.readouterr().err, wrong

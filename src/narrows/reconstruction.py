@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 __all__ = ["BLOCK_ROWS", "OrderedReconstruction", "Reconstruction", "shown", "shown_blocks", "shown_spread"]
 
+LITTLE = 1e-2
+"""Share of the largest error below which a smaller one no longer counts for more."""
+
 BLOCK_ROWS = 1024
 """Rows held out are always shown in blocks of this many: the noise on each is then the same every time."""
 
@@ -112,6 +115,8 @@ class OrderedReconstruction(Reconstruction):
         costs = [model.head.row_cost(output, clean, z) for output in outputs]
         # Costs weighed so that their sum is the geometric mean, and its gradient theirs.
         means = torch.stack([cost.detach().mean() for cost in costs]).clamp_min(1e-30)
+        # A size at which next to nothing is left must not outweigh all others.
+        means = means + LITTLE * means.max()
         mean = means.log().mean().exp()
         parts = [cost * (mean / (len(costs) * own)) for cost, own in zip(costs, means, strict=True)]
         return LossParts({"reconstruction": torch.stack(parts).sum(0)})

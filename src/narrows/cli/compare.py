@@ -31,8 +31,8 @@ def compare(
     columns: Annotated[
         str | None, typer.Option("--columns", metavar="A,B,...", help="Columns to use, by name or by position from 0.")
     ] = None,
-    each: Annotated[
-        bool, typer.Option("--each", help="Fit one autoencoder for each size, instead of an ordered one for all.")
+    ordered: Annotated[
+        bool, typer.Option("--ordered", help="Fit one ordered autoencoder for all sizes, instead of one for each.")
     ] = False,
     scaling: Annotated[
         str, typer.Option("--scaling", metavar="common|standard", help="standard weighs all columns alike.")
@@ -74,7 +74,7 @@ def compare(
         X = X.images()
     with mistakes_of(names), stages() as tell:
         held |= {"random_state": seed, "progress": tell, "feature_names": names}
-        found = narrows.compare(X, sizes, y, ordered=not each, scaling=scaling, **held)
+        found = narrows.compare(X, sizes, y, ordered=ordered, scaling=scaling, **held)
     if report is not None:
         found.report(report)
     if plot is not None:

@@ -243,7 +243,7 @@ def _metavar(parameter: Parameter) -> str:
         return "|".join(parameter.choices)
     if parameter.family:
         return "NAME"
-    words = {"int": "INT", "float": "NUMBER", "os.PathLike[str]": "FILE"}
+    words = {"int": "INT", "float": "NUMBER", "os.PathLike[str]": "FILE", "tuple[int, ...]": "H,W[,C]"}
     parts = [word for atom, word in words.items() if atom in parameter.atoms]
     if isinstance(parameter.default, str) and parts:
         parts.append(parameter.default)

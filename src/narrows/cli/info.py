@@ -41,7 +41,7 @@ def info(
         ("file", f"{model}, {file_size(model)}, written by narrows {record['narrows']}"),
         ("class", record["class"]),
         ("data", f"{fitted['n_features_in']:,} columns{_names(fitted.get('feature_names_in'))}"),
-        ("code", f"{fitted['n_components']:,} number{'s' * (fitted['n_components'] != 1)} a row"),
+        ("code", _code(record)),
         ("weights", f"{record['n_parameters']:,}"),
         ("options", ", ".join(f"{name}={text}" for name, text in _changed(record).items()) or "all by default"),
         ("training", f"{fitted['n_steps']:,} steps; ended by: {fitted['stopped']}"),
@@ -49,6 +49,14 @@ def info(
     ]
     print_rows(rows)
     _show_history(fitted["history"])
+
+
+def _code(record: dict[str, Any]) -> str:
+    network = record["options"]["network"]
+    if isinstance(network, dict) and network.get("skips"):
+        return "none: the network has skips"
+    n_components = record["fitted"]["n_components"]
+    return f"{n_components:,} number{'s' * (n_components != 1)} a row"
 
 
 def _in_words(record: dict[str, Any]) -> str:
@@ -78,6 +86,8 @@ def _changed(record: dict[str, Any]) -> dict[str, str]:
 def _text(value: Any, parameter: Parameter | None) -> str:
     if isinstance(value, dict) and "option" in value:
         return option_to_text(value, parameter.family if parameter else ())
+    if isinstance(value, list):
+        return ",".join(map(str, value))
     return str(value)
 
 

@@ -127,5 +127,8 @@ def baselines_in_words(baselines: dict[str, Any], n_components: int, *, stayed: 
     numbers = f"PCA with {n_components} number{'s' * (n_components != 1)}"
     against = ratio_in_words(baselines["model"], baselines["pca"], numbers)
     mean = ratio_in_words(baselines["model"], baselines["mean"], "the mean row")
+    noisy = (
+        f"; {ratio_in_words(baselines['model'], baselines['input'], 'the noisy input')}" if "input" in baselines else ""
+    )
     kept = " Training brought no gain, so the model has kept to PCA, within the bounds of the data." if stayed else ""
-    return f"On {where} the model has {against}, and {mean}.{kept}"
+    return f"On {where} the model has {against}, and {mean}{noisy}.{kept}"

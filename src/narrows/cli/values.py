@@ -58,12 +58,22 @@ def from_text(parameter: Parameter, text: str) -> Any:
                 return kind(text)
             except ValueError:
                 continue
+    if "tuple[int, ...]" in atoms:
+        return _numbers(parameter, text)
     if "str" in atoms:
         return text
     what = [
         word for atom, word in (("int", "a whole number"), ("float", "a number"), ("None", "none")) if atom in atoms
     ]
     raise CommandError(f"{parameter.flag} must be {' or '.join(what)}, got {text!r}.")
+
+
+def _numbers(parameter: Parameter, text: str) -> tuple[int, ...]:
+    """Read whole numbers with commas between them, in brackets or not."""
+    try:
+        return tuple(int(part) for part in text.strip("() ").split(",") if part.strip())
+    except ValueError:
+        raise CommandError(f"{parameter.flag} must be whole numbers such as 28,28, got {text!r}.") from None
 
 
 def _option(parameter: Parameter, text: str) -> Any:

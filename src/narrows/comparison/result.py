@@ -39,7 +39,7 @@ class Measured:
     transform_seconds : float
         Time to encode 1,000 rows.
     bytes : int
-        Size of the model on disk.
+        Size of the model on disk. Does not count either: a model file holds its own times.
     parameters : int
         Numbers in the model.
     steps : int or None
@@ -58,7 +58,7 @@ class Measured:
     fit_seconds: float = field(compare=False)
     shared_fit: bool
     transform_seconds: float = field(compare=False)
-    bytes: int
+    bytes: int = field(compare=False)
     parameters: int
     steps: int | None
     trustworthiness: float

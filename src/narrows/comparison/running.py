@@ -47,7 +47,7 @@ def compare(
     *,
     X_test: Any = None,
     y_test: Any = None,
-    ordered: bool = True,
+    ordered: bool = False,
     scaling: str = "common",
     feature_names: Sequence[str] | None = None,
     random_state: int = 0,
@@ -67,8 +67,9 @@ def compare(
         Classes: then the codes are also judged by how well classifiers do on them.
     X_test, y_test : array-like, optional
         Rows to hold out instead of a fifth of ``X`` (at most 10,000 rows, the same share of each class).
-    ordered : bool, default True
-        Whether one ordered autoencoder serves all sizes, at the cost of one fit; otherwise one is fitted for each.
+    ordered : bool, default False
+        Whether one ordered autoencoder, whose first numbers are the smaller codes, serves all sizes. By default one
+        is fitted for each: that shows each size at its best and, an ordered fit being a long one, is no slower.
     scaling : {"common", "standard"}, default "common"
         ``"standard"`` brings columns to the same deviation first, for all methods, and counts errors in it.
     feature_names : sequence of str, optional
@@ -119,6 +120,7 @@ def compare(
     own = {"image_shape": image_shape, **common, **options}
     tell("PCA", 0.0)
     whole, fits = _pca_fits(bench, sizes)
+    ordered = ordered and len(sizes) > 1
     fits |= _network_fits(bench, sizes, own, common, tell, ordered=ordered)
     results, errors = [], {}
     variance = bench.variance()
@@ -207,14 +209,23 @@ def _sizes(n_components: int | Sequence[int], bench: Bench) -> tuple[tuple[int, 
     if not asked or not all(isinstance(k, (int, np.integer)) and not isinstance(k, bool) and k > 0 for k in asked):
         raise ValueError(f"n_components must be whole numbers above 0, got {n_components!r}")
     most = min(bench.train.shape)
-    sizes = tuple(sorted({int(size) for size in asked if size <= most}))
+    varying = int((bench.train != bench.train[:1]).any(0).sum())
+    fitting = sorted({int(size) for size in asked if size <= most})
+    # A code of as many numbers as there are columns that vary keeps everything: nothing is left to compare.
+    sizes = tuple(size for size in fitting if size < varying) or tuple(fitting)
     left_out = sorted({int(size) for size in asked if size > most})
+    whole = [size for size in fitting if size not in sizes]
     if not sizes:
         raise DataError(f"no size is left: {len(bench.train)} training rows of {bench.train.shape[1]} columns")
-    if not left_out:
-        return sizes, ()
-    listed = ", ".join(map(str, left_out))
-    return sizes, (f"Left out, for there are {most} columns or training rows: codes of {listed} numbers.",)
+    reasons = (
+        (f"there are {most} columns or training rows", left_out),
+        (f"{varying} columns vary and as many numbers keep everything", whole),
+    )
+    return sizes, tuple(
+        f"Left out, for {reason}: codes of {', '.join(map(str, dropped))} numbers."
+        for reason, dropped in reasons
+        if dropped
+    )
 
 
 def _network_fits(
@@ -226,6 +237,7 @@ def _network_fits(
     *,
     ordered: bool,
 ) -> dict[tuple[str, int], Fit]:
+    """Fit the linear autoencoders, and one ordered autoencoder for all sizes or one for each."""
     fits: dict[tuple[str, int], Fit] = {}
     before = _SHARES["PCA"]
     linear = {"network": Dense((), linear_path=False), "likelihood": Gaussian("none"), **common}
@@ -238,17 +250,16 @@ def _network_fits(
         start = before + number * share
         model, seconds = _fitted(bench, Autoencoder(size, **linear), tell, METHODS["linear"], start, share)
         fits["linear", size] = Fit(model, model.transform, model.inverse_transform, seconds, shared=False)
-    before += _SHARES["linear autoencoder"]
-    if ordered and len(sizes) > 1:
+    start = before + _SHARES["linear autoencoder"]
+    share = _SHARES["autoencoder"] / (1 if ordered else len(sizes))
+    if ordered:
         one = Autoencoder(sizes[-1], ordered=True, **own)
-        model, seconds = _fitted(bench, one, tell, METHODS["autoencoder"], before, _SHARES["autoencoder"])
-        for size in sizes:
-            fits["autoencoder", size] = _ordered_fit(model, size, seconds)
-        return fits
-    share = _SHARES["autoencoder"] / len(sizes)
+        model, seconds = _fitted(bench, one, tell, METHODS["autoencoder"], start, share)
+        return fits | {("autoencoder", size): _ordered_fit(model, size, seconds) for size in sizes}
     for number, size in enumerate(sizes):
-        start = before + number * share
-        model, seconds = _fitted(bench, Autoencoder(size, **own), tell, METHODS["autoencoder"], start, share)
+        model, seconds = _fitted(
+            bench, Autoencoder(size, **own), tell, METHODS["autoencoder"], start + number * share, share
+        )
         fits["autoencoder", size] = Fit(model, model.transform, model.inverse_transform, seconds, shared=False)
     return fits
 
@@ -262,6 +273,7 @@ def _fitted(
 ) -> tuple[Autoencoder, float]:
     tell(stage, start)
     records = 0
+    share *= 0.999  # so that rounding never puts the end of one stage after the start of the next
 
     def on_record(record: dict[str, Any]) -> None:  # noqa: ARG001
         nonlocal records
@@ -285,10 +297,10 @@ def _pca_fits(bench: Bench, sizes: tuple[int, ...]) -> tuple[Any, dict[tuple[str
     few = bench.train.shape[1] <= 1000
     solver, most = ("covariance_eigh", min(bench.train.shape)) if few else ("randomized", sizes[-1])
     began = time.perf_counter()
-    scaled = bench.train / bench.unit if np.ndim(bench.unit) else bench.train
-    if scaled.dtype.kind != "f":
-        scaled = scaled.astype(np.float32)
-    pca = PCA(most, svd_solver=solver, random_state=bench.seed).fit(scaled)
+    # In float32 the covariance of columns far from zero would be mostly rounding, and PCA's error far too large.
+    scaled = np.asarray(bench.train / bench.unit if np.ndim(bench.unit) else bench.train, dtype=np.float64)
+    with np.errstate(invalid="ignore"):  # of rows that are all the same
+        pca = PCA(most, svd_solver=solver, random_state=bench.seed).fit(scaled)
     seconds = time.perf_counter() - began
     return pca, {("pca", size): _pca_fit(leading(pca, size), bench.unit, seconds) for size in sizes}
 

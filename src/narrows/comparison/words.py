@@ -48,12 +48,12 @@ def verdict(comparison: Comparison) -> str:
         )
     else:
         best = min(worth, key=lambda size: ratios[size])
-        where = "at every size" if len(worth) == len(sizes) else f"with {_listed(worth)} numbers"
+        where = "at every size" if len(worth) == len(sizes) else f"with {_listed(worth)}"
         gain = f"it leaves {ratios[best]:.2f} of PCA's error, {_as_pca(comparison, best)}"
         sentences.append(f"The autoencoder is worth it {where}: with {_numbers(best)} {gain}.")
         rest = [size for size in sizes if size not in worth]
         if rest:
-            sentences.append(f"With {_listed(rest)} numbers PCA is enough.")
+            sentences.append(f"With {_listed(rest)} PCA is enough.")
         sentences.append(_cost(comparison))
     return " ".join([*sentences, *_on_codes(comparison)])
 
@@ -70,7 +70,8 @@ def _numbers(size: int) -> str:
 
 def _listed(sizes: list[int]) -> str:
     texts = [str(size) for size in sizes]
-    return texts[0] if len(texts) == 1 else ", ".join(texts[:-1]) + " or " + texts[-1]
+    listed = texts[0] if len(texts) == 1 else ", ".join(texts[:-1]) + " or " + texts[-1]
+    return f"{listed} number{'s' * (sizes != [1])}"
 
 
 def _as_pca(comparison: Comparison, size: int) -> str:
@@ -210,6 +211,6 @@ def course_table(comparison: Comparison) -> dict[str, dict[str, str]]:
 
 def _cost_cell(comparison: Comparison, entry: Measured) -> str:
     seconds = _fit_seconds(comparison, entry.method)
-    fits = "one fit" if entry.shared_fit else f"{len(comparison.sizes)} fits"
+    fits = "one fit" if entry.shared_fit or len(comparison.sizes) == 1 else f"{len(comparison.sizes)} fits"
     encode = 1000 * entry.transform_seconds
     return f"{_time(seconds)} ({fits}), {entry.parameters:,} numbers, {encode:.2g} ms for 1,000 rows"

@@ -65,7 +65,7 @@ def plot_denoising(
 
     spoilt = np.asarray(noisy)
     if spoilt.ndim < 2 or not len(spoilt):
-        raise DataError("Images must be the rows of a table, or an array of images, with at least one of them.")
+        raise DataError("Images must be the rows of a table, or an array of images, with at least one row.")
     known = None if clean is None else np.asarray(clean)
     if known is not None and known.shape != spoilt.shape:
         raise DataError(f"Clean images have shape {known.shape}, the noisy ones {spoilt.shape}.")

@@ -64,7 +64,7 @@ def plot_reconstructions(
     """
     originals = np.asarray(X)[:n_images]
     if originals.ndim < 2 or not len(originals):
-        raise DataError("Images must be the rows of a table, or an array of images, with at least one of them.")
+        raise DataError("Images must be the rows of a table, or an array of images, with at least one row.")
     named = dict(rebuilt) if isinstance(rebuilt, dict) else {"rebuilt": rebuilt}
     known = getattr(next(iter(named.values()), None), "image_shape_", None)
     layout = shape or (originals.shape[1:] if originals.ndim > 2 else known)

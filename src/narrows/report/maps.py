@@ -101,7 +101,7 @@ def _some(codes: np.ndarray, classes: np.ndarray | None, most: int | None) -> tu
     return codes[chosen], None if classes is None else classes[chosen]
 
 
-def _in_plane(codes: np.ndarray, method: str) -> tuple[np.ndarray, tuple[str, str]]:
+def _in_plane(codes: np.ndarray, method: str = "pca") -> tuple[np.ndarray, tuple[str, str]]:
     """Return two numbers a code, and what they are."""
     if method not in ("pca", "tsne"):
         raise DataError(f"method must be 'pca' or 'tsne', not {method!r}.")
