@@ -120,6 +120,8 @@ def test_every_face(found, tmp_path):
     assert "<table>" in found._repr_html_()
     for theme in ("light", "dark"):
         assert len(found.plot(theme).axes) == 4
+    # PCA's own curve falls to zero at 64 numbers: that must not flatten the others.
+    assert found.plot().axes[0].get_ylim()[0] > 0.5 * min(entry.error for entry in found.results)
     found.report(tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text()
     assert page.count("<picture>") >= 5

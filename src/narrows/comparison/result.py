@@ -74,6 +74,8 @@ class Exhibits:
     ----------
     rows : ndarray of shape (n, n_features)
         Some held-out rows.
+    labels : ndarray of shape (n,) or None
+        Their classes, where these are known.
     fits : dict of (str, int) to Fit
         How each method encodes and decodes at each size.
     errors : dict of (str, int) to ndarray
@@ -89,6 +91,7 @@ class Exhibits:
     """
 
     rows: np.ndarray
+    labels: np.ndarray | None
     fits: dict[tuple[str, int], Any]
     errors: dict[tuple[str, int], np.ndarray]
     pca_curve: np.ndarray

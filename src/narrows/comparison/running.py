@@ -129,8 +129,10 @@ def compare(
         entry, errors[method, size] = bench.measure(method, size, fit, variance)
         results.append(entry)
     tell("measuring", 1.0)
+    chosen = bench.sample(len(bench.test), 2000)
     exhibits = Exhibits(
-        rows=bench.test[bench.sample(len(bench.test), 2000)],
+        rows=bench.test[chosen],
+        labels=None if bench.test_labels is None else bench.test_labels[chosen],
         fits=fits,
         errors=errors,
         pca_curve=_pca_curve(bench, _pca_fit(whole, bench.unit, 0.0)),

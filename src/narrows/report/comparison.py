@@ -76,9 +76,11 @@ def _lines(axes: Any, comparison: Comparison, name: str, colours: Theme) -> None
 
     sizes = comparison.sizes
     if name == "error":
-        curve = comparison.exhibits.pca_curve
-        places = range(1, len(curve) + 1)
-        inside = [(k, float(error)) for k, error in zip(places, curve, strict=True) if k >= sizes[0]]
+        # As far as PCA needs to come to the same: further on it falls to zero and would fill the axis.
+        least = 0.8 * min(entry.error for entry in comparison.results)
+        curve = enumerate(comparison.exhibits.pca_curve, 1)
+        inside = [(k, float(error)) for k, error in curve if k <= sizes[-1] or error >= least]
+        inside = [(k, error) for k, error in inside if k >= sizes[0]]
         axes.plot(*zip(*inside, strict=True), color=colours.series[0], lw=0.9, alpha=0.6)
     for number, (method, label) in enumerate(METHODS.items()):
         mark, dashes = _MARKS[method]
@@ -177,6 +179,7 @@ def _shown(comparison: Comparison) -> list[Section]:
             "Maps of the codes",
             figure=lambda theme: plot_code_map(
                 {f"PCA {size}": pca.transform(shown.rows), f"autoencoder {size}": own.transform(shown.rows)},
+                shown.labels,
                 theme=theme,
             ),
             caption=f"Codes of {len(shown.rows):,} held-out rows. Codes of more than two numbers are brought to two by "
