@@ -215,3 +215,14 @@ def test_on_the_command_line(tmp_path, monkeypatch, capsys):
         error = capsys.readouterr().err.strip().splitlines()
         assert len(error) == 1
         assert message in error[0]
+
+
+def test_a_file_is_read(flat, tmp_path):
+    from narrows import tables
+
+    tables.write(tmp_path / "rows.csv", flat, columns=list("abcdef"))
+    found = narrows.compare(tmp_path / "rows.csv", (2,), **QUICK)
+    assert found.exhibits.feature_names == list("abcdef")
+    assert found.results == narrows.compare(flat, (2,), **QUICK).results
+    with pytest.raises(narrows.DataError, match="none"):
+        narrows.compare(tmp_path / "none.csv")

@@ -12,8 +12,10 @@ from narrows.autoencoder import Autoencoder
 from narrows.comparison.measure import Bench, Fit, leading
 from narrows.comparison.result import METHODS, Comparison, Exhibits
 from narrows.errors import DataError, NotBetterThanBaselineWarning
+from narrows.inputs import is_path
 from narrows.likelihoods import Gaussian
 from narrows.networks import Dense
+from narrows.tables import read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -59,13 +61,13 @@ def compare(
 
     Parameters
     ----------
-    X : array-like or frame of shape (n, n_features), or array of images
-        The rows.
+    X : array-like, frame or path, shape (n, n_features), or array of images
+        The rows; a file, or a folder of images, is read into memory.
     n_components : int or sequence of int, default (2, 4, 8, 16, 32, 64)
         Sizes of the code; those that the data has too few columns or rows for are left out, which a note says.
     y : array-like of shape (n,), optional
         Classes: then the codes are also judged by how well classifiers do on them.
-    X_test, y_test : array-like, optional
+    X_test, y_test : array-like (X_test as X), optional
         Rows to hold out instead of a fifth of ``X`` (at most 10,000 rows, the same share of each class).
     ordered : bool, default False
         Whether one ordered autoencoder, whose first numbers are the smaller codes, serves all sizes. By default one
@@ -112,7 +114,8 @@ def compare(
     tell = progress or (lambda stage, share: None)  # noqa: ARG005
     if scaling not in ("common", "standard"):
         raise ValueError(f"scaling must be 'common' or 'standard', got {scaling!r}")
-    named = getattr(X, "columns", None) if feature_names is None else feature_names
+    (X, named), (X_test, _) = _opened(X), _opened(X_test)
+    named = named if feature_names is None else feature_names
     names = None if named is None else [str(name) for name in named]
     bench, image_shape = _bench(X, y, X_test, y_test, scaling, random_state, options)
     sizes, notes = _sizes(n_components, bench)
@@ -172,6 +175,14 @@ def _bench(
         spread = train.std(0, dtype=np.float64)
         unit = np.where(spread > 0, spread, 1.0)
     return Bench(train, test, unit, train_labels, test_labels, seed), image_shape
+
+
+def _opened(X: Any) -> tuple[Any, Sequence[Any] | None]:
+    """Return rows, read if they are a file, and the names of their columns."""
+    if not is_path(X):
+        return X, getattr(X, "columns", None)
+    table = read(X)
+    return table.values.reshape(-1, *table.shape), table.columns
 
 
 def _rows(X: Any, name: str) -> tuple[np.ndarray, tuple[int, ...] | None]:
