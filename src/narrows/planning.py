@@ -167,5 +167,5 @@ def _learning_rate(optimizer: Optimizer, n_rows: int, n_features: int, kind: str
     if n_rows < FEW_ROWS:
         return 3e-3
     if kind == "ordered" and n_features >= 200:
-        return 4e-3
+        return 3.5e-3
     return 1e-2 if n_features < 200 else 5e-3
