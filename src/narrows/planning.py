@@ -37,8 +37,8 @@ FLOP_BUDGETS = {"dense": 2.5e12, "corrupted": 5e12, "ordered": 4.2e13, "convolut
 """Limit on the arithmetic of a default fit.
 
 On two cores well under a minute for a dense network, twice that where every pass brings new noise to learn from, and
-two or three minutes for an ordered code, which stands for several fits. Convolutional layers do more arithmetic in a
-second: one to four minutes.
+five or six minutes for an ordered code, which stands for several fits. Convolutional networks, too, take minutes:
+up to eight with skips.
 """
 
 MOST_STEPS = {"dense": 6000, "corrupted": 12_000, "ordered": 12_000, "convolutional": 6000, "skips": 20_000}

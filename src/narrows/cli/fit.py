@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from narrows.cli.arguments import AsJson, DataArgument  # noqa: TC001 - typer reads them at runtime
-from narrows.cli.show import baselines_in_words, file_size, note, print_json, print_rows
+from narrows.cli.show import baselines_in_words, code_in_words, file_size, note, print_json, print_rows
 from narrows.cli.signature import Parameter, parameters
 from narrows.cli.values import CommandError, build, from_text
 
@@ -182,7 +182,7 @@ def _show(summary: dict[str, Any], n_components: int, *, has_code: bool) -> None
     print_rows(
         [
             ("data", f"{summary['rows']:,} rows of {summary['columns']:,} columns{images}"),
-            ("code", f"{n_components:,} number{'s' * (n_components != 1)} a row" if has_code else "none"),
+            ("code", code_in_words(n_components, has_code=has_code)),
             ("error", "   ".join(f"{label} {baselines[key]:.5g}" for key, label in errors.items() if key in baselines)),
             ("", summary["in_words"]),
             ("stopped", f"{_STOPPED.get(summary['stopped'], summary['stopped'])} ({summary['steps']:,} steps)"),

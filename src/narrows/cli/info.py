@@ -9,7 +9,7 @@ import typer
 
 from narrows.cli.arguments import AsJson  # noqa: TC001 - typer reads it at runtime
 from narrows.cli.fit import MODELS
-from narrows.cli.show import baselines_in_words, file_size, print_json, print_rows, print_table
+from narrows.cli.show import baselines_in_words, code_in_words, file_size, print_json, print_rows, print_table
 from narrows.cli.signature import Parameter, parameters
 from narrows.cli.values import option_to_text
 
@@ -52,11 +52,11 @@ def info(
 
 
 def _code(record: dict[str, Any]) -> str:
+    from narrows.networks import Network
+
     network = record["options"]["network"]
-    if isinstance(network, dict) and network.get("skips"):
-        return "none: the network has skips"
-    n_components = record["fitted"]["n_components"]
-    return f"{n_components:,} number{'s' * (n_components != 1)} a row"
+    own = not isinstance(network, dict) or network["option"] == "Modules"
+    return code_in_words(record["fitted"]["n_components"], has_code=own or Network.from_json(network).has_code)
 
 
 def _in_words(record: dict[str, Any]) -> str:

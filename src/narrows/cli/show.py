@@ -121,8 +121,26 @@ def ratio_in_words(model: float, other: float, name: str) -> str:
     return f"{share:.0%} {'less' if better else 'more'} error than {name}"
 
 
+def code_in_words(n_components: int, *, has_code: bool) -> str:
+    """Return the size of a code.
+
+    Examples
+    --------
+    >>> code_in_words(1, has_code=True)
+    '1 number a row'
+    """
+    return f"{n_components:,} number{'s' * (n_components != 1)} a row" if has_code else "none: the network has skips"
+
+
 def baselines_in_words(baselines: dict[str, Any], n_components: int, *, stayed: bool) -> str:
-    """Return the measured errors as one plain sentence."""
+    """Return the measured errors as one plain sentence.
+
+    Examples
+    --------
+    >>> errors = {"model": 1.0, "pca": 2.0, "mean": 4.0, "input": 3.0, "rows": 10, "held_out": True}
+    >>> baselines_in_words(errors, 2, stayed=False).split(";")[1]
+    ' 3 times less error than the noisy input.'
+    """
     where = f"{baselines['rows']:,} {'held-out rows' if baselines['held_out'] else 'rows it was fitted to'}"
     numbers = f"PCA with {n_components} number{'s' * (n_components != 1)}"
     against = ratio_in_words(baselines["model"], baselines["pca"], numbers)
