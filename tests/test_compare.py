@@ -95,6 +95,12 @@ def test_the_verdict_on_a_curved_surface_is_not():
     assert "as little as PCA with" in found.verdict
 
 
+def test_the_commonest_class_is_told(flat):
+    # Accuracies of 0.9 mean nothing where nine rows in ten are of one class.
+    found = narrows.compare(flat[:500], (2,), np.arange(500) % 10 == 0, **QUICK)
+    assert "would be right for 90.0% of the held-out rows" in found.notes[-1]
+
+
 def test_one_fit_for_each_size(flat):
     found = narrows.compare(flat, (1, 2), **QUICK)
     assert found.models["autoencoder", 1].n_components_ == 1
