@@ -135,7 +135,7 @@ def test_a_retry_at_a_tenth_of_the_rate_can_save_the_fit() -> None:
     module = torch.nn.Linear(1, 1, bias=False)
     rates = []
 
-    def objective(batch, generator) -> LossParts:
+    def objective(batch, generator, progress=1.0) -> LossParts:
         rows = (module(batch.float()) - 1).square().sum(1)
         return LossParts({"loss": rows * (float("nan") if module.weight.abs().max() > 50 else 1.0)})
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from narrows._version import __version__
 
 if TYPE_CHECKING:
-    from narrows import corruption, datasets, likelihoods, metrics, networks, report, tables
+    from narrows import corruption, datasets, likelihoods, metrics, networks, priors, report, tables
     from narrows.autoencoder import Autoencoder
     from narrows.comparison import Comparison, compare
     from narrows.errors import (
@@ -21,9 +21,11 @@ if TYPE_CHECKING:
         ModelFileError,
         NarrowsError,
         NotBetterThanBaselineWarning,
+        PosteriorCollapseWarning,
         TrainingDivergedError,
     )
     from narrows.persistence import describe, load
+    from narrows.variational import VariationalAutoencoder
 
 # Threads of torch's OpenMP spin while they wait for work. On a core that has other work too, that makes a fit ten
 # times slower and more; after a thousand turns they now sleep, which costs a quiet machine little. It must be set
@@ -39,7 +41,9 @@ __all__ = [
     "ModelFileError",
     "NarrowsError",
     "NotBetterThanBaselineWarning",
+    "PosteriorCollapseWarning",
     "TrainingDivergedError",
+    "VariationalAutoencoder",
     "__version__",
     "compare",
     "corruption",
@@ -49,6 +53,7 @@ __all__ = [
     "load",
     "metrics",
     "networks",
+    "priors",
     "report",
     "tables",
 ]
@@ -61,12 +66,14 @@ _HOMES = {
     "ModelFileError": "narrows.errors",
     "NarrowsError": "narrows.errors",
     "NotBetterThanBaselineWarning": "narrows.errors",
+    "PosteriorCollapseWarning": "narrows.errors",
     "TrainingDivergedError": "narrows.errors",
+    "VariationalAutoencoder": "narrows.variational",
     "compare": "narrows.comparison",
     "describe": "narrows.persistence",
     "load": "narrows.persistence",
 }
-_MODULES = {"corruption", "datasets", "likelihoods", "metrics", "networks", "report", "tables"}
+_MODULES = {"corruption", "datasets", "likelihoods", "metrics", "networks", "priors", "report", "tables"}
 
 
 def __getattr__(name: str) -> Any:

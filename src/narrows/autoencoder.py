@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from narrows import resolution
+from narrows import resolution, state
 from narrows.inputs import as_companions, as_rows
 from narrows.pipeline import Pipeline
 from narrows.training.rows import PairedRows
@@ -154,6 +154,9 @@ class Autoencoder(Pipeline):
     True
     """
 
+    _choices: ClassVar = {"missing": ("error", "mask"), "scaling": ("common", "standard", "none")}
+    _kept: ClassVar = ("history", "baselines", "stayed_linear", "stopped", "n_steps", "plan")
+
     def __init__(
         self,
         n_components: int | str = "auto",
@@ -288,13 +291,13 @@ class Autoencoder(Pipeline):
         return self
 
     def _to_file(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        return resolution.to_file(self)
+        return state.to_file(self)
 
     @classmethod
     def _from_file(
         cls, metadata: dict[str, Any], tensors: dict[str, Tensor], *, network: Any, device: str
     ) -> Autoencoder:
-        return resolution.from_file(cls, metadata, tensors, network=network, device=device)
+        return state.from_file(cls, metadata, tensors, network=network, device=device)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

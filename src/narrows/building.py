@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
 
-from narrows.networks import Standardise, Start
+from narrows.elbo import KLWeight, NegativeElbo
+from narrows.likelihoods import Bernoulli, DiscretisedLogistic, Gaussian, Likelihood, NormalHead
+from narrows.networks import Convolutional, Dense, Standardise, Start
 from narrows.networks.model import EncoderDecoder
 from narrows.networks.ordered import OrderedDecoder, code_sizes
+from narrows.networks.variational import VariationalModel
 from narrows.planning import FEW_ROWS
 from narrows.reconstruction import OrderedReconstruction, Reconstruction, shown_spread
 from narrows.training.moments import Moments, principal_components
@@ -20,13 +23,16 @@ if TYPE_CHECKING:
 
     from torch import Generator, Tensor, nn
 
-    from narrows.likelihoods import Head, Likelihood
+    from narrows.likelihoods import Head
     from narrows.networks import Network
     from narrows.planning import Budget
     from narrows.training.objective import Objective
     from narrows.training.rows import Rows
 
-__all__ = ["Settings", "build_model", "build_network", "objective_of"]
+__all__ = ["UNDECIDED", "Settings", "assemble", "build_model", "objective_of", "settled"]
+
+UNDECIDED = Likelihood()
+"""Stands for the likelihood that the data is still to decide."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +53,14 @@ class Settings:
     names: list[str] | None
     image_shape: tuple[int, int, int] | None = None
     ordered: bool = False
+    kl: KLWeight | None = None
+    n_labels: int = 0
 
     @property
     def kind(self) -> str:
         """What is fitted, for the plan."""
+        if self.kl is not None:
+            return "variational images" if self.network.of_images else "variational"
         if not self.network.has_code:
             return "skips"
         if self.network.of_images:
@@ -81,15 +91,72 @@ def build_model(rows: Rows, moments: Moments, whole: Moments, settings: Settings
     center, spread = (moments.mean - shift) / scale, moments.variance.sqrt() / scale
     standardise = Standardise(shift, scale, missing=settings.missing)
     seen_spread = None
-    if settings.corrupt is not None or isinstance(rows, PairedRows):
+    if settings.kl is None and (settings.corrupt is not None or isinstance(rows, PairedRows)):
         seen_spread = shown_spread(rows, settings.corrupt, settings.seed, standardise)
     hold = whole.n_rows < FEW_ROWS
-    start = Start(components, deviations, center, spread, hold, settings.image_shape, seen_spread, settings.ordered)
+    start = Start(
+        components,
+        deviations,
+        center,
+        spread,
+        hold and settings.kl is None,
+        settings.image_shape,
+        seen_spread,
+        settings.ordered,
+        posterior=settings.kl is not None,
+        n_labels=settings.n_labels,
+    )
     head = settings.likelihood.head(standardise, whole.pooled() if network.of_images else whole, clean.dtype)
+    if isinstance(head, NormalHead):
+        head.begin(spread.square() - (components * deviations).square().sum(1))
     generator = torch.Generator().manual_seed(settings.seed)
+    return assemble(network, standardise, start, head, generator).to(settings.device), start
+
+
+def assemble(
+    network: Network, standardise: Standardise, start: Start, head: Head, generator: Generator
+) -> EncoderDecoder:
+    """Put scaling, network and head together."""
     encoder, decoder = build_network(network, start, head, generator)
-    model = EncoderDecoder(standardise, encoder, decoder, head, has_code=network.has_code)
-    return model.to(settings.device), start
+    if start.posterior:
+        return VariationalModel(
+            standardise, encoder, decoder, head, n_components=start.n_components, n_labels=start.n_labels
+        )
+    return EncoderDecoder(standardise, encoder, decoder, head, has_code=network.has_code)
+
+
+def settled(settings: Settings, moments: Moments) -> Settings:
+    """Decide what a variational model leaves to the data: what it costs, how columns are scaled, where it starts.
+
+    Data most of whose values are the ends of 0..1 or 0..255, as those of ink on paper are, gets a Bernoulli
+    likelihood; everything else normal noise.
+    """
+    if settings.kl is None:
+        return settings
+    likelihood = settings.likelihood
+    if likelihood == UNDECIDED:
+        likelihood = Bernoulli() if _mostly_ends(moments) else Gaussian()
+    if isinstance(likelihood, Gaussian) and not likelihood.is_density:
+        if likelihood.variance == "none":
+            raise ValueError("a variational autoencoder needs a density: variance='none' has none, 'fixed' has one")
+        likelihood = replace(likelihood, variance="column")
+    scaling = settings.scaling
+    if scaling == "auto":
+        as_a_whole = settings.image_shape is not None or isinstance(likelihood, (Bernoulli, DiscretisedLogistic))
+        scaling = "common" if as_a_whole else "standard"
+    network = settings.network
+    if isinstance(network, (Dense, Convolutional)) and network.linear_path == "auto":
+        linear = network.starts_linear and isinstance(likelihood, Gaussian)
+        network = replace(network, linear_path=linear)
+    return replace(settings, likelihood=likelihood, scaling=scaling, network=network)
+
+
+def _mostly_ends(moments: Moments) -> bool:
+    low, high = float(moments.minimum.min()), float(moments.maximum.max())
+    if (low, high) not in ((0.0, 1.0), (0.0, 255.0)):
+        return False
+    ends = moments.at_minimum[moments.minimum == low].sum() + moments.at_maximum[moments.maximum == high].sum()
+    return bool(ends > 0.5 * moments.count.sum())
 
 
 def build_network(network: Network, start: Start, head: Head, generator: Generator) -> tuple[nn.Module, nn.Module]:
@@ -120,5 +187,7 @@ def _scaling(moments: Moments, settings: Settings) -> tuple[Tensor, Tensor]:
 
 def objective_of(model: EncoderDecoder, settings: Settings) -> Objective:
     """Return what a model is trained on."""
+    if settings.kl is not None:
+        return NegativeElbo(model, settings.kl, settings.corrupt, settings.n_labels)  # type: ignore[arg-type]
     kind = OrderedReconstruction if settings.ordered else Reconstruction
     return kind(model, settings.corrupt)

@@ -8,6 +8,7 @@ __all__ = [
     "ModelFileError",
     "NarrowsError",
     "NotBetterThanBaselineWarning",
+    "PosteriorCollapseWarning",
     "TrainingDivergedError",
 ]
 
@@ -34,3 +35,7 @@ class TrainingDivergedError(NarrowsError, RuntimeError):
 
 class NotBetterThanBaselineWarning(UserWarning):
     """The model is no better, on held-out rows, than a trivial answer: the message names the numbers."""
+
+
+class PosteriorCollapseWarning(UserWarning):
+    """A variational model leaves most of its code unused: the message says how much, and what helps."""

@@ -6,44 +6,29 @@ rows decide whether it leaves PCA at all: it does so only for a gain they can te
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from narrows.baselines import compare, simple_errors, size_errors, squared_errors, surely_better
-from narrows.building import Settings, build_model, objective_of
+from narrows.baselines import compare, surely_better
+from narrows.building import Settings, build_model
 from narrows.likelihoods import Gaussian, GaussianHead
-from narrows.networks.work import work_per_row
-from narrows.planning import MOST_HELD_OUT, Split, make_plan, make_split
-from narrows.reconstruction import BLOCK_ROWS, shown_blocks
-from narrows.training.loop import Hooks, Outcome, Plan, train
+from narrows.planning import make_split
+from narrows.runs import Monitor, Run, few_of, make_run_plan, measured, scaled, split_rows, train_run
+from narrows.training.loop import Outcome, Plan
 from narrows.training.moments import Moments, measure
-from narrows.training.optimisers import FlatParameters
 from narrows.training.rows import plain_rows
-from narrows.training.streams import StreamRows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from torch import Tensor
 
-    from narrows.networks import Start
     from narrows.networks.model import EncoderDecoder
     from narrows.training.checkpoint import CheckpointFile
     from narrows.training.rows import Rows
 
-__all__ = ["Fitted", "Monitor", "fit_model"]
-
-
-@dataclass
-class Monitor:
-    """Who watches a fit: told of each run, step and record."""
-
-    on_run: Callable[[str, Plan, int], None] = lambda name, plan, n_runs: None  # noqa: ARG005
-    on_step: Callable[[int], None] = lambda rows: None  # noqa: ARG005
-    on_record: Callable[[dict[str, Any]], bool | None] = lambda record: None  # noqa: ARG005
+__all__ = ["Fitted", "fit_model"]
 
 
 @dataclass
@@ -80,24 +65,6 @@ class Fitted:
     few_rows: bool
 
 
-@dataclass
-class _Run:
-    """One training: its model, what it started from, and how it went."""
-
-    model: EncoderDecoder
-    start: Start
-    plan: Plan
-    outcome: Outcome
-    held_out: Rows | None = None
-    flat: FlatParameters = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.flat = FlatParameters(self.model)
-
-    def load(self, values: Tensor) -> None:
-        self.flat.assign(values)
-
-
 def fit_model(rows: Rows, settings: Settings, monitor: Monitor, file: CheckpointFile | None = None) -> Fitted:
     """Fit an autoencoder to rows.
 
@@ -113,7 +80,7 @@ def fit_model(rows: Rows, settings: Settings, monitor: Monitor, file: Checkpoint
         Where to save the state now and then.
     """
     split = make_split(rows.n_rows, settings.validation_fraction, starts_linear=settings.network.starts_linear)
-    parts = _split_rows(rows, split, settings.seed)
+    parts = split_rows(rows, split, settings.seed)
     everything = [
         measure(plain_rows(part), allow_missing=settings.missing, names=settings.names)
         for pair in parts
@@ -127,7 +94,7 @@ def fit_model(rows: Rows, settings: Settings, monitor: Monitor, file: Checkpoint
     for number, (train_rows, held_out) in enumerate(parts):
         name = f"fold {number + 1}" if split.folds > 1 else "fit"
         moments = everything[2 * number]
-        runs.append(_train(name, train_rows, held_out, moments, whole, settings, monitor, file, n_runs=n_runs))
+        runs.append(train_run(name, train_rows, held_out, moments, whole, settings, monitor, file, n_runs=n_runs))
         if runs[-1].outcome.stopped in ("interrupted", "callback"):
             break
     stopped = runs[-1].outcome.stopped
@@ -143,7 +110,7 @@ def fit_model(rows: Rows, settings: Settings, monitor: Monitor, file: Checkpoint
         model, _ = build_model(rows, whole, whole, final)
     elif split.refit and stopped not in ("interrupted", "callback", "time"):
         repeat = (first.plan, first.outcome.evaluated[best])
-        again = _train("refit", rows, None, whole, whole, settings, monitor, file, n_runs=n_runs, repeat=repeat)
+        again = train_run("refit", rows, None, whole, whole, settings, monitor, file, n_runs=n_runs, repeat=repeat)
         model = again.model
         if again.outcome.stopped == "interrupted":
             # What the first fit found is better than half a second one.
@@ -162,15 +129,11 @@ def _fit_all(rows: Rows, moments: Moments, settings: Settings, monitor: Monitor,
     stayed = too_few or not bool((moments.variance > 0).any())
     if stayed:
         model, start = build_model(rows, moments, moments, settings)
-        plan = replace(_plan(rows, model, settings, evaluated=False), steps=0)
-        run = _Run(model, start, plan, Outcome(stopped="budget"))
+        plan = replace(make_run_plan(rows, model, settings, evaluated=False), steps=0)
+        run = Run(model, start, plan, Outcome(stopped="budget"))
     else:
-        run = _train("fit", rows, None, moments, moments, settings, monitor, file, n_runs=1)
-    sample = rows
-    if rows.n_rows > MOST_HELD_OUT and not isinstance(rows, StreamRows):
-        chosen = np.random.default_rng(settings.seed).choice(rows.n_rows, MOST_HELD_OUT, replace=False)
-        sample = rows.subset(np.sort(chosen))  # type: ignore[attr-defined]
-    errors = _measured(run, sample, settings)
+        run = train_run("fit", rows, None, moments, moments, settings, monitor, file, n_runs=1)
+    errors = measured(run, few_of(rows, settings.seed), settings)
     outcome = run.outcome
     return _fitted(
         run.model,
@@ -185,7 +148,7 @@ def _fit_all(rows: Rows, moments: Moments, settings: Settings, monitor: Monitor,
 
 def _fitted(
     model: EncoderDecoder,
-    runs: list[_Run],
+    runs: list[Run],
     errors: dict[str, Tensor],
     *,
     stayed: bool,
@@ -200,79 +163,7 @@ def _fitted(
     return Fitted(model.eval(), history, baselines, stayed, stopped, runs[0].plan, steps, runs[0].start.hold)
 
 
-def _split_rows(rows: Rows, split: Split, seed: int) -> list[tuple[Rows, ...]]:
-    if split.folds == 0:
-        return [(rows,)]
-    if isinstance(rows, StreamRows):
-        return [rows.split(split.held_out, seed)]
-    order = np.random.default_rng(seed).permutation(rows.n_rows)
-    if split.folds == 1:
-        cuts = [np.sort(order[: split.held_out])]
-    else:
-        cuts = [np.sort(part) for part in np.array_split(order, split.folds)]
-    everything = np.arange(rows.n_rows)
-    return [(rows.subset(np.setdiff1d(everything, cut)), rows.subset(cut)) for cut in cuts]  # type: ignore[attr-defined]
-
-
-def _plan(rows: Rows, model: EncoderDecoder, settings: Settings, *, evaluated: bool) -> Plan:
-    work = work_per_row(model, rows.n_features)
-    return make_plan(settings.budget, rows.n_rows, rows.n_features, work, evaluated=evaluated, kind=settings.kind)
-
-
-def _train(
-    name: str,
-    rows: Rows,
-    held_out: Rows | None,
-    moments: Moments,
-    whole: Moments,
-    settings: Settings,
-    monitor: Monitor,
-    file: CheckpointFile | None,
-    *,
-    n_runs: int,
-    repeat: tuple[Plan, int] | None = None,
-) -> _Run:
-    model, start = build_model(rows, moments, whole, settings)
-    if repeat is None:
-        plan = _plan(rows, model, settings, evaluated=held_out is not None)
-        if not settings.early_stopping or n_runs > 2:
-            plan = replace(plan, patience=None)
-        if plan.max_seconds is not None:
-            plan = replace(plan, max_seconds=plan.max_seconds / n_runs)
-    else:
-        plan = replace(repeat[0], stop_at=repeat[1], patience=None)
-    # Ten times the loss of a model that says nothing: no fit gets there but one that runs away.
-    plan = replace(plan, hopeless=10 * (float(start.spread.square().sum()) + rows.n_features))
-    monitor.on_run(name, plan, n_runs)
-    objective = objective_of(model, settings)
-    device = settings.device
-
-    def evaluate() -> Tensor:
-        assert held_out is not None
-        # The same noise at every evaluation, so that they can be compared.
-        generator = torch.Generator(device).manual_seed(settings.seed + 1)
-        blocks = held_out.blocks(BLOCK_ROWS)
-        return torch.cat([objective(block.to(device), generator).total.cpu() for block in blocks])
-
-    unit = model.head.unit / rows.n_features
-
-    def on_record(record: dict[str, Any]) -> bool | None:
-        return monitor.on_record({"run": name, **_scaled(record, unit)})
-
-    outcome = train(
-        model,
-        rows,
-        objective,
-        plan,
-        seed=settings.seed,
-        evaluate=evaluate if held_out is not None else None,
-        hooks=Hooks(monitor.on_step, on_record),
-        checkpoints=file.run(name) if file is not None else None,
-    )
-    return _Run(model, start, plan, outcome, held_out)
-
-
-def _choose(runs: list[_Run], settings: Settings) -> tuple[int, bool]:
+def _choose(runs: list[Run], settings: Settings) -> tuple[int, bool]:
     """Find the evaluation at which to stop, and whether to keep to the linear start instead."""
     losses = _joint_losses(runs)
     means = losses.double().mean(1)
@@ -291,17 +182,17 @@ def _plain_if_no_worse(settings: Settings, errors: dict[str, Tensor]) -> Setting
     return settings
 
 
-def _joint_losses(runs: list[_Run]) -> Tensor:
+def _joint_losses(runs: list[Run]) -> Tensor:
     length = min(len(run.outcome.held_out) for run in runs)
     return torch.stack([torch.cat([run.outcome.held_out[i] for run in runs]) for i in range(length)])
 
 
-def _joint_history(runs: list[_Run]) -> list[dict[str, Any]]:
+def _joint_history(runs: list[Run]) -> list[dict[str, Any]]:
     """Bring records to the data's units, and average those of several folds."""
     histories = []
     for run in runs:
         unit = run.model.head.unit / run.start.n_features
-        histories.append([_scaled(record, unit) for record in run.outcome.history])
+        histories.append([scaled(record, unit) for record in run.outcome.history])
     if len(histories) == 1:
         return histories[0]
     joint = []
@@ -311,7 +202,7 @@ def _joint_history(runs: list[_Run]) -> list[dict[str, Any]]:
     return joint
 
 
-def _errors(runs: list[_Run], best: int, settings: Settings) -> dict[str, Tensor]:
+def _errors(runs: list[Run], best: int, settings: Settings) -> dict[str, Tensor]:
     """Measure the chosen model and the trivial answers on the held-out rows of all runs."""
     found = []
     for run in runs:
@@ -320,33 +211,5 @@ def _errors(runs: list[_Run], best: int, settings: Settings) -> dict[str, Tensor
         known = isinstance(run.model.head, GaussianHead) and not settings.ordered
         if not known:
             run.load(run.outcome.best_values)
-        found.append(_measured(run, run.held_out, settings, run.outcome.held_out[best].double() if known else None))
+        found.append(measured(run, run.held_out, settings, run.outcome.held_out[best].double() if known else None))
     return {name: torch.cat([errors[name] for errors in found]) for name in found[0]}
-
-
-def _measured(run: _Run, rows: Rows, settings: Settings, known: Tensor | None = None) -> dict[str, Tensor]:
-    """Measure a run's model, if its errors are not known yet, and the trivial answers."""
-    model = run.model
-    device = run.flat.values.device
-    model.cpu()
-
-    def blocks() -> Any:
-        return shown_blocks(rows, settings.corrupt, settings.seed)
-
-    errors = simple_errors(blocks(), model.standardise, run.start)
-    errors["model"] = known if known is not None else squared_errors(blocks(), model.eval(), model.standardise.scale64)
-    if settings.ordered:
-        errors |= size_errors(blocks(), model, run.start)
-    model.to(device)
-    return _in_units(errors, model)
-
-
-def _in_units(errors: dict[str, Tensor], model: EncoderDecoder) -> dict[str, Tensor]:
-    """Bring squared errors from a model's scaled units to those they are told in; each fold has its own scale."""
-    unit = model.standardise.squared_unit
-    return {name: value if name == "values" else value * unit for name, value in errors.items()}
-
-
-def _scaled(record: dict[str, Any], factor: float) -> dict[str, Any]:
-    plain = ("step", "epoch", "seconds", "learning_rate")
-    return {key: value if key in plain else value * factor for key, value in record.items()}

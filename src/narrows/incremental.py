@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from narrows.baselines import compare, simple_errors, squared_errors
-from narrows.building import build_model, objective_of
+from narrows.building import build_model, objective_of, settled
+from narrows.elbo import active_components
 from narrows.errors import TrainingDivergedError
 from narrows.networks.work import work_per_row
 from narrows.planning import make_plan
@@ -37,6 +38,8 @@ class Incremental:
 
     def __init__(self, rows: Rows, settings: Settings) -> None:
         moments = measure(plain_rows(rows), allow_missing=settings.missing, names=settings.names)
+        settings = settled(settings, moments)
+        self.moments = moments
         self.model, self._start = build_model(rows, moments, moments, settings)
         work = work_per_row(self.model, rows.n_features)
         plan = make_plan(settings.budget, rows.n_rows, rows.n_features, work, evaluated=False, kind=settings.kind)
@@ -46,7 +49,7 @@ class Incremental:
         self._flat = FlatParameters(self.model)
         self._stepper = self.plan.optimizer.stepper(self._flat)
         self._objective = objective_of(self.model, settings)
-        self._settings = settings
+        self.settings = settings
         self._generator = torch.Generator(settings.device).manual_seed(settings.seed)
         self.few_rows = self._start.hold
         self.n_steps = 0
@@ -65,42 +68,47 @@ class Incremental:
         self._flat = FlatParameters(self.model)
         self._stepper = self.plan.optimizer.stepper(self._flat)
         self._stepper.restore(state["_stepper"])
-        self._objective = objective_of(self.model, self._settings)
-        self._generator = torch.Generator(self._settings.device)
+        self._objective = objective_of(self.model, self.settings)
+        self._generator = torch.Generator(self.settings.device)
         self._generator.set_state(state["_generator"])
 
     def update(self, rows: Rows) -> dict[str, Any]:
         """Take one pass over a portion and return its record."""
         self.model.train()
-        total = 0.0
+        sums: dict[str, float] = {}
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self._settings.seed + self._portions)
-            for batch in rows.batches(self.plan.batch_size, self._settings.seed + self._portions):
-                batch = batch.to(self._settings.device)
-                loss = self._objective(batch, self._generator).total
+            torch.manual_seed(self.settings.seed + self._portions)
+            for batch in rows.batches(self.plan.batch_size, self.settings.seed + self._portions):
+                found = self._objective(batch.to(self.settings.device), self._generator)
+                loss = found.total
                 self._flat.take(loss.mean())
                 self._stepper.step(self.plan.learning_rate)
                 self.n_steps += 1
-                total += float(loss.detach().sum())
-                if not abs(total) < float("inf"):
+                for name, part in ({"loss": loss} | (found.parts if len(found.parts) > 1 else {})).items():
+                    sums[name] = sums.get(name, 0.0) + float(part.detach().sum())
+                if not abs(sums["loss"]) < float("inf"):
                     raise TrainingDivergedError(
-                        f"the loss became {total:g} at step {self.n_steps} with learning rate "
+                        f"the loss became {sums['loss']:g} at step {self.n_steps} with learning rate "
                         f"{self.plan.learning_rate:.2g}: set a lower learning_rate, and look for extreme values"
                     )
         self._portions += 1
         self.model.eval()
-        factor = self.model.head.unit / rows.n_features
+        factor = 1.0 if self.settings.kl is not None else self.model.head.unit / rows.n_features
+        facts = {}
+        if self.settings.kl is not None:
+            facts["active_components"] = active_components(self.model, rows)  # type: ignore[arg-type]
         return {
             "step": self.n_steps,
             "epoch": float(self._portions),
-            "loss": total / rows.n_rows * factor,
+            **{name: total / rows.n_rows * factor for name, total in sums.items()},
             "learning_rate": self.plan.learning_rate,
+            **facts,
         }
 
     def compare(self, rows: Rows) -> dict[str, Any]:
         """Hold the model against the mean row and PCA, on the portion it has just seen."""
         standardise = self.model.standardise
-        blocks = lambda: shown_blocks(rows, self._settings.corrupt, self._settings.seed)  # noqa: E731
+        blocks = lambda: shown_blocks(rows, self.settings.corrupt, self.settings.seed)  # noqa: E731
         errors = simple_errors(blocks(), standardise, self._start)
         errors["model"] = squared_errors(blocks(), self.model, standardise.scale64)
         unit = standardise.squared_unit

@@ -22,8 +22,9 @@ KIND = "narrows model"
 
 def _classes() -> dict[str, Any]:
     from narrows.autoencoder import Autoencoder
+    from narrows.variational import VariationalAutoencoder
 
-    return {"Autoencoder": Autoencoder}
+    return {kind.__name__: kind for kind in (Autoencoder, VariationalAutoencoder)}
 
 
 def save(estimator: Any, path: str | os.PathLike[str]) -> None:

@@ -33,7 +33,15 @@ EVALUATIONS = 25
 
 LEAST_STEPS = 300
 
-FLOP_BUDGETS = {"dense": 2.5e12, "corrupted": 5e12, "ordered": 4.2e13, "convolutional": 1.5e13, "skips": 6e13}
+FLOP_BUDGETS = {
+    "dense": 2.5e12,
+    "corrupted": 5e12,
+    "ordered": 4.2e13,
+    "convolutional": 1.5e13,
+    "skips": 6e13,
+    "variational": 2e13,
+    "variational images": 3e13,
+}
 """Limit on the arithmetic of a default fit.
 
 On two cores well under a minute for a dense network, twice that where every pass brings new noise to learn from, and
@@ -41,9 +49,25 @@ five or six minutes for an ordered code, which stands for several fits. Convolut
 up to eight with skips.
 """
 
-MOST_STEPS = {"dense": 6000, "corrupted": 12_000, "ordered": 12_000, "convolutional": 6000, "skips": 20_000}
+MOST_STEPS = {
+    "dense": 6000,
+    "corrupted": 12_000,
+    "ordered": 12_000,
+    "convolutional": 6000,
+    "skips": 20_000,
+    "variational": 30_000,
+    "variational images": 20_000,
+}
 
-MOST_ROWS = {"dense": 512, "corrupted": 512, "ordered": 256, "convolutional": 64, "skips": 64}
+MOST_ROWS = {
+    "dense": 512,
+    "corrupted": 512,
+    "ordered": 256,
+    "convolutional": 64,
+    "skips": 64,
+    "variational": 128,
+    "variational images": 64,
+}
 """Limit on the rows in a step: where a row takes much arithmetic, small batches cost nothing and learn more."""
 
 
@@ -164,6 +188,8 @@ def _learning_rate(optimizer: Optimizer, n_rows: int, n_features: int, kind: str
     """Return the peak rate: narrow and long tables bear a high one, wide and short ones and wide networks do not."""
     if type(optimizer).__name__ != "Adam":
         return optimizer.typical_rate
+    if kind.startswith("variational"):
+        return 2e-3
     if n_rows < FEW_ROWS:
         return 3e-3
     if kind == "ordered" and n_features >= 200:

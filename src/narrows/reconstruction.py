@@ -86,7 +86,7 @@ class Reconstruction:
         self.model = model
         self.corrupt = corrupt
 
-    def __call__(self, batch: Any, generator: Generator | None) -> LossParts:
+    def __call__(self, batch: Any, generator: Generator | None, progress: float = 1.0) -> LossParts:
         """Return the cost of each row."""
         clean, seen = shown(batch, self.corrupt, generator)
         standardise = self.model.standardise
@@ -104,7 +104,7 @@ class OrderedReconstruction(Reconstruction):
     et al. 2022); here all sizes are trained at every step, each with a decoder of its own.
     """
 
-    def __call__(self, batch: Any, generator: Generator | None) -> LossParts:
+    def __call__(self, batch: Any, generator: Generator | None, progress: float = 1.0) -> LossParts:
         """Return the cost of each row."""
         clean, seen = shown(batch, self.corrupt, generator)
         model = self.model

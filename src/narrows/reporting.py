@@ -7,7 +7,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from narrows.fitting import Monitor
+from narrows.runs import Monitor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""From an estimator's parameters to settings, and from a fitted estimator to a file and back.
+"""From an estimator's parameters to settings.
 
 Here every parameter is checked, once, with a sentence that says what it may be.
 """
@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from narrows.building import Settings, build_network
+from narrows.building import Settings
 from narrows.corruption import Corruption
-from narrows.errors import DataError, ModelFileError
+from narrows.errors import DataError
 from narrows.likelihoods import Gaussian, Likelihood
-from narrows.networks import Modules, Network, Standardise, Start
-from narrows.networks.model import EncoderDecoder
+from narrows.networks import Modules, Network
 from narrows.networks.ordered import OrderedDecoder
 from narrows.planning import Budget
 from narrows.training.checkpoint import CheckpointFile
@@ -29,19 +28,9 @@ from narrows.training.rows import ArrayRows, Pair
 from narrows.training.schedules import Schedule, Trapezoid
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from narrows.autoencoder import Autoencoder
     from narrows.training.loop import Plan
     from narrows.training.rows import Rows
-
-FAMILIES: dict[str, type] = {
-    "network": Network,
-    "likelihood": Likelihood,
-    "corruption": Corruption,
-    "optimizer": Optimizer,
-    "schedule": Schedule,
-}
 
 _COUNTS = {"n_components": 1, "batch_size": 1, "max_epochs": 1, "patience": 1}
 
@@ -49,12 +38,12 @@ _COUNTS = {"n_components": 1, "batch_size": 1, "max_epochs": 1, "patience": 1}
 def check_options(estimator: Autoencoder) -> None:
     """Refuse parameters that make no sense, each with one sentence."""
     for name, least in _COUNTS.items():
-        _check_number(name, getattr(estimator, name), integer=True, low=least, auto=True)
-    _check_number("learning_rate", estimator.learning_rate, low=0, open_low=True, auto=True)
-    _check_number("validation_fraction", estimator.validation_fraction, low=0, high=1, auto=True)
-    _check_number("max_seconds", estimator.max_seconds, low=0, open_low=True, none=True)
-    _check_number("checkpoint_seconds", estimator.checkpoint_seconds, low=0)
-    for name, choices in (("missing", ("error", "mask")), ("scaling", ("common", "standard", "none"))):
+        check_number(name, getattr(estimator, name), integer=True, low=least, auto=True)
+    check_number("learning_rate", estimator.learning_rate, low=0, open_low=True, auto=True)
+    check_number("validation_fraction", estimator.validation_fraction, low=0, high=1, auto=True)
+    check_number("max_seconds", estimator.max_seconds, low=0, open_low=True, none=True)
+    check_number("checkpoint_seconds", estimator.checkpoint_seconds, low=0)
+    for name, choices in estimator._choices.items():
         value = getattr(estimator, name)
         if value not in choices:
             raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
@@ -62,7 +51,7 @@ def check_options(estimator: Autoencoder) -> None:
         raise TypeError(f"callbacks must be functions of one record, got {estimator.callbacks!r}")
 
 
-def _check_number(
+def check_number(
     name: str,
     value: Any,
     *,
@@ -73,6 +62,7 @@ def _check_number(
     auto: bool = False,
     none: bool = False,
 ) -> None:
+    """Refuse a parameter that is no number of the kind and range it should be; the sentence says which that is."""
     if (auto and isinstance(value, str) and value == "auto") or (none and value is None):
         return
     kind = numbers.Integral if integer else numbers.Real
@@ -96,21 +86,21 @@ def network_option(value: Any) -> Network:
 
 def settings(estimator: Autoencoder, n_features: int, shape: tuple[int, int, int] | None = None) -> Settings:
     """Resolve all parameters for data with this many columns, which may be images of this shape."""
-    likelihood = estimator.likelihood
     network = network_option(estimator.network)
     if network.of_images and estimator.scaling == "standard":
         raise ValueError("scaling='standard' is for columns of different units: images are scaled as a whole")
-    if estimator.ordered and not network.has_code:
+    ordered = bool(getattr(estimator, "ordered", False))
+    if ordered and not network.has_code:
         raise ValueError("ordered=True needs a network with a code, which one with skips does not have")
     return Settings(
         n_components=_number(estimator.n_components) or min(32, -(-n_features // 2)),
         network=network,
-        likelihood=Gaussian() if likelihood == "auto" else Likelihood.resolve(likelihood),
+        likelihood=_likelihood(estimator.likelihood),
         corrupt=_corrupt(estimator.corruption),
         missing=estimator.missing == "mask",
         scaling=estimator.scaling,
         budget=Budget(
-            optimizer=_optimizer(estimator.optimizer, network),
+            optimizer=_optimizer(estimator.optimizer, muon=network.of_images and not hasattr(estimator, "beta")),
             schedule=Trapezoid() if estimator.schedule == "auto" else Schedule.resolve(estimator.schedule),
             learning_rate=_number(estimator.learning_rate),
             batch_size=_number(estimator.batch_size),
@@ -120,17 +110,21 @@ def settings(estimator: Autoencoder, n_features: int, shape: tuple[int, int, int
         ),
         validation_fraction=_number(estimator.validation_fraction),
         early_stopping=bool(estimator.early_stopping),
-        device=_device(estimator.device),
-        seed=_seed(estimator.random_state),
+        device=device_of(estimator.device),
+        seed=seed_of(estimator.random_state),
         names=[str(name) for name in getattr(estimator, "feature_names_in_", [])] or None,
         image_shape=shape,
-        ordered=bool(estimator.ordered),
+        ordered=ordered,
     )
 
 
-def _optimizer(value: Any, network: Network) -> Optimizer:
+def _likelihood(value: Any) -> Likelihood:
+    return Gaussian() if isinstance(value, str) and value == "auto" else Likelihood.resolve(value)
+
+
+def _optimizer(value: Any, *, muon: bool) -> Optimizer:
     if value == "auto":
-        return Muon() if network.of_images else Adam()
+        return Muon() if muon else Adam()
     return Optimizer.resolve(value)
 
 
@@ -183,7 +177,8 @@ def _corrupt(value: Any) -> Any:
     return Corruption.resolve(value).apply
 
 
-def _device(name: str) -> torch.device:
+def device_of(name: str) -> torch.device:
+    """Return the device of this name; of "auto" the best there is."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -194,7 +189,8 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _seed(random_state: Any) -> int:
+def seed_of(random_state: Any) -> int:
+    """Turn a ``random_state`` into a number."""
     if random_state is None:
         # Not numpy's global generator: a fit leaves it untouched.
         return int(np.random.SeedSequence().generate_state(1)[0] >> 1)
@@ -275,110 +271,3 @@ def check_code(estimator: Autoencoder, what: str) -> None:
             f"{what} needs a code, and a network with skips has none that is narrow: use reconstruct or denoise, "
             "or fit a network without skips"
         )
-
-
-def to_file(estimator: Autoencoder) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Return all of a fitted estimator as JSON values and tensors."""
-    options = {}
-    for name, value in estimator.get_params(deep=False).items():
-        options[name] = _option_to_json(name, value)
-    fitted = {
-        "n_components": estimator.n_components_,
-        "n_features_in": estimator.n_features_in_,
-        "history": estimator.history_,
-        "baselines": estimator.baselines_,
-        "stayed_linear": estimator.stayed_linear_,
-        "stopped": estimator.stopped_,
-        "n_steps": estimator.n_steps_,
-        "plan": estimator.plan_,
-        "missing": estimator._model.standardise.missing,
-        "likelihood": type(estimator._model.head).__name__.removesuffix("Head"),
-        "few_rows": estimator._few_rows,
-        "image_shape": estimator.image_shape_,
-        "row_shape": list(estimator._row_shape),
-        "ordered": is_ordered(estimator),
-    }
-    if hasattr(estimator, "feature_names_in_"):
-        fitted["feature_names_in"] = [str(name) for name in estimator.feature_names_in_]
-    return {"options": options, "fitted": fitted}, dict(estimator._model.state_dict())
-
-
-def _option_to_json(name: str, value: Any) -> Any:
-    if name == "network" and isinstance(value, tuple):
-        return Modules(*value).to_json()
-    if name in FAMILIES and isinstance(value, FAMILIES[name]):
-        return value.to_json()  # type: ignore[attr-defined]
-    if name in ("callbacks", "checkpoint"):
-        return None
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    if name == "image_shape" and isinstance(value, (tuple, list)):
-        return [int(size) for size in value]
-    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
-        return int(value)
-    if isinstance(value, numbers.Real) and not isinstance(value, bool):
-        return float(value)
-    # A function or a random state cannot be written as plain values; nothing after the fit needs it.
-    return value if isinstance(value, (str, bool, type(None))) else None
-
-
-def from_file(
-    cls: type[Autoencoder], metadata: dict[str, Any], tensors: dict[str, Tensor], *, network: Any, device: str
-) -> Autoencoder:
-    """Rebuild a fitted estimator from what :func:`to_file` gave."""
-    options, fitted = dict(metadata["options"]), metadata["fitted"]
-    for name, family in FAMILIES.items():
-        if isinstance(options[name], dict):
-            own = options[name]["option"] == "Modules"
-            options[name] = _own_network(network) if own else family.from_json(options[name])  # type: ignore[attr-defined]
-    known = cls._get_param_names()
-    if unknown := set(options) - set(known):
-        raise ModelFileError(f"the file has an option {min(unknown)!r} that this version of narrows does not know")
-    options["callbacks"] = ()
-    if isinstance(options.get("image_shape"), list):
-        options["image_shape"] = tuple(options["image_shape"])
-    estimator = cls(**(options | {"device": device}))
-    # Files of before there were images have neither shape.
-    shape = fitted.get("image_shape")
-    estimator.image_shape_ = None if shape is None else tuple(shape)
-    estimator._row_shape = tuple(fitted.get("row_shape", [fitted["n_features_in"]]))
-    model = _empty_model(estimator, fitted, tensors)
-    model.load_state_dict(tensors)
-    estimator._set_model(model.to(_device(device)).eval(), fitted["n_components"], few_rows=fitted["few_rows"])
-    estimator.n_features_in_ = fitted["n_features_in"]
-    if "feature_names_in" in fitted:
-        estimator.feature_names_in_ = np.asarray(fitted["feature_names_in"], dtype=object)
-    for name in ("history", "baselines", "stayed_linear", "stopped", "n_steps", "plan"):
-        setattr(estimator, f"{name}_", fitted[name])
-    return estimator
-
-
-def _own_network(network: Any) -> Network:
-    if network is None:
-        raise ModelFileError(
-            "the model was fitted with torch modules of your own, whose code is not in the file: "
-            "hand them in again as network=(encoder, decoder)"
-        )
-    return network_option(network)
-
-
-def _empty_model(estimator: Autoencoder, fitted: dict[str, Any], tensors: dict[str, Tensor]) -> EncoderDecoder:
-    """Build the pipeline in the right shape; its weights are still to be filled in."""
-    n_features, n_components = fitted["n_features_in"], fitted["n_components"]
-    prefix = "encoder.0."
-    shift, scale = tensors[prefix + "shift64"], tensors[prefix + "scale64"]
-    if len(shift) != n_features:
-        raise ModelFileError("the file contradicts itself about the number of features")
-    standardise = Standardise(shift, scale.expand(n_features), missing=fitted["missing"])
-    head = Likelihood.resolve(fitted["likelihood"]).empty_head(standardise)
-    # The linear path is built whole; where the fitted one lacks a part, the state that is loaded lacks it too.
-    center = torch.ones(n_features) if "encoder.1.center" in tensors else torch.zeros(n_features)
-    zeros = torch.zeros(n_features, n_components, dtype=torch.float64)
-    ones = torch.ones(n_features, dtype=torch.float64)
-    shape = estimator.image_shape_
-    ordered = fitted.get("ordered", False)
-    deviations = ones.new_ones(n_components)
-    start = Start(zeros, deviations, center.double(), ones, fitted["few_rows"], shape, None, ordered)
-    network = network_option(estimator.network)
-    encoder, decoder = build_network(network, start, head, torch.Generator())
-    return EncoderDecoder(standardise, encoder, decoder, head, has_code=network.has_code)

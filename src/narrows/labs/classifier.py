@@ -94,7 +94,7 @@ class CrossEntropy:
     def __init__(self, layers: nn.Module) -> None:
         self.layers = layers
 
-    def __call__(self, batch: Tensor, generator: Generator | None) -> LossParts:
+    def __call__(self, batch: Tensor, generator: Generator | None, progress: float = 1.0) -> LossParts:
         """Return the cross-entropy of each row."""
         scores = self.layers(batch[:, :-1])
         return LossParts({"cross_entropy": functional.cross_entropy(scores, batch[:, -1].long(), reduction="none")})

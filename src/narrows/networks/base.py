@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import torch
+from torch.nn import functional
+
 from narrows.options import Option
 
 if TYPE_CHECKING:
@@ -13,6 +16,9 @@ if TYPE_CHECKING:
     from narrows.likelihoods import Head
 
 __all__ = ["Network", "Start"]
+
+POSTERIOR_LOG_VARIANCE = -2.0
+"""Of every number of a code before training: it passes on most of its value, and can come to pass on less."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,10 @@ class Start:
         Standard deviation of each column of what the encoder is shown, where that is not the clean rows.
     ordered : bool
         Whether one encoder is to serve codes of many sizes.
+    posterior : bool
+        Whether the encoder is to give a mean and a log-variance for each number of the code, which is of unit spread.
+    n_labels : int
+        How many numbers that tell a row's label the decoder is given after the code.
     """
 
     components: Tensor
@@ -45,6 +55,8 @@ class Start:
     image_shape: tuple[int, int, int] | None = None
     seen_spread: Tensor | None = None
     ordered: bool = False
+    posterior: bool = False
+    n_labels: int = 0
 
     @property
     def seen(self) -> Tensor:
@@ -60,6 +72,41 @@ class Start:
     def n_components(self) -> int:
         """Size of the code."""
         return self.components.shape[1]
+
+    @property
+    def code_outputs(self) -> int:
+        """How many numbers the encoder gives."""
+        return self.n_components * (2 if self.posterior else 1)
+
+    @property
+    def code_inputs(self) -> int:
+        """How many numbers the decoder takes."""
+        return self.n_components + self.n_labels
+
+    @property
+    def code_spread(self) -> Tensor:
+        """Spread of each number of the code in principal components; never zero."""
+        spread = self.deviations.clamp_min(float(self.deviations.max()) * 0.01)
+        return torch.where(spread > 0, spread, torch.ones_like(spread))
+
+    def linear_encoder(self) -> tuple[Tensor, Tensor]:
+        """Return weight (code_outputs, n_features) and bias of the linear path to the code.
+
+        To the principal components, or for a posterior to their values over their spread, and to one constant
+        log-variance.
+        """
+        weight, bias = self.components.T, -self.center @ self.components
+        if not self.posterior:
+            return weight, bias
+        spread = self.code_spread
+        below = torch.full_like(bias, POSTERIOR_LOG_VARIANCE)
+        return functional.pad(weight / spread[:, None], (0, 0, 0, len(bias))), torch.cat([bias / spread, below])
+
+    def linear_decoder(self, head: Head) -> tuple[Tensor, Tensor]:
+        """Return weight (n_outputs, code_inputs) and bias of the linear path back."""
+        components = self.components * self.code_spread if self.posterior else self.components
+        weight, bias = head.linear_start(components, self.center)
+        return functional.pad(weight, (0, self.n_labels)), bias
 
 
 @dataclass(frozen=True)
@@ -96,8 +143,8 @@ class Network(Option):
         Returns
         -------
         encoder : torch.nn.Module
-            From standardised rows (rows, n_features) to codes (rows, n_components).
+            From standardised rows (rows, n_features) to codes (rows, code_outputs).
         decoder : torch.nn.Module
-            From codes to the head's input (rows, n_features).
+            From codes (rows, code_inputs) to the head's input (rows, n_outputs).
         """
         raise TypeError(f"{type(self).__name__} does not build a network")

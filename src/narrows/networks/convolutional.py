@@ -24,8 +24,8 @@ from torch import nn
 from torch.nn import functional
 
 from narrows.networks.base import Network, Start
-from narrows.networks.dense import ACTIVATIONS, CLAMP, Corrected
-from narrows.networks.layers import Linear
+from narrows.networks.dense import ACTIVATIONS, CLAMP, corrected
+from narrows.networks.layers import Constant, Linear
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -57,6 +57,9 @@ class Convolutional(Network):
         code then: ``transform`` is refused, ``denoise`` and ``reconstruct`` work.
     activation : str, default "silu"
         Between convolutions; one of those of :class:`~narrows.networks.Dense`.
+    linear_path : bool or "auto", default "auto"
+        Whether the layers correct a linear path that starts at PCA. ``"auto"``: wherever there is a code, except in a
+        variational autoencoder with a likelihood other than normal.
 
     Examples
     --------
@@ -73,6 +76,7 @@ class Convolutional(Network):
     blocks: int = 2
     skips: bool = False
     activation: str = "silu"
+    linear_path: bool | str = "auto"
 
     def __post_init__(self) -> None:
         widths = (self.channels,) if isinstance(self.channels, int) else tuple(self.channels)
@@ -81,13 +85,15 @@ class Convolutional(Network):
         object.__setattr__(self, "channels", widths)
         if not isinstance(self.blocks, int) or self.blocks < 0:
             raise ValueError(f"blocks must be a whole number of at least 0, got {self.blocks!r}")
+        if self.linear_path not in (True, False, "auto"):
+            raise ValueError(f"linear_path must be True, False or 'auto', got {self.linear_path!r}")
         if self.activation not in ACTIVATIONS:
             raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}, got {self.activation!r}")
 
     @property
     def starts_linear(self) -> bool:
         """Whether the untrained network already is the linear start."""
-        return not self.skips
+        return not self.skips and self.linear_path is not False
 
     @property
     def of_images(self) -> bool:
@@ -103,49 +109,37 @@ class Convolutional(Network):
         """Make the encoder and its mirror."""
         assert start.image_shape is not None
         height, width, n_channels = start.image_shape
-        widths = (n_channels, *self.channels)
-        down = Down(widths, self.blocks, self.activation)
-        up = Up(widths, self.blocks, self.activation)
+        # A head may take several numbers for each value: these are so many more images.
+        copies = head.n_outputs // start.n_features
+        down = Down((n_channels, *self.channels), self.blocks, self.activation)
+        up = Up((n_channels * copies, *self.channels), self.blocks, self.activation)
         _initialise(down, generator)
         _initialise(up, generator)
-        nn.init.zeros_(up.last.weight)
+        if self.skips or self.starts_linear:
+            nn.init.zeros_(up.last.weight)
         if self.skips:
             return SkipEncoder(down, start.image_shape), SkipDecoder(up, start.image_shape)
         factor = 2 ** len(self.channels)
         small = (self.channels[-1], -(-height // factor), -(-width // factor))
+        narrowing = torch.zeros(start.code_outputs, math.prod(small))
+        if not self.starts_linear:
+            narrowing.normal_(0.0, (1 / math.prod(small)) ** 0.5, generator=generator)
         into = nn.Sequential(
-            ToMaps(start.image_shape),
-            down,
-            nn.Flatten(),
-            Linear(torch.zeros(start.n_components, math.prod(small)), torch.zeros(start.n_components)),
+            ToMaps(start.image_shape), down, nn.Flatten(), Linear(narrowing, torch.zeros(start.code_outputs))
         )
-        weight = torch.empty(math.prod(small), start.n_components)
-        weight.normal_(0.0, (1 / start.n_components) ** 0.5, generator=generator)
+        weight = torch.empty(math.prod(small), start.code_inputs)
+        weight.normal_(0.0, (1 / start.code_inputs) ** 0.5, generator=generator)
         outof = nn.Sequential(
-            Linear(weight, torch.zeros(math.prod(small))), nn.Unflatten(1, small), up, FromMaps(start.image_shape)
+            Linear(weight, torch.zeros(math.prod(small))),
+            nn.Unflatten(1, small),
+            up,
+            FromMaps(start.image_shape, copies),
         )
-        return _corrected(into, outof, start, head)
-
-
-def _corrected(into: nn.Module, outof: nn.Module, start: Start, head: Head) -> tuple[nn.Module, nn.Module]:
-    weight, bias = head.linear_start(start.components, start.center)
-    spread = start.deviations.clamp_min(float(start.deviations.max()) * 0.01)
-    spread = torch.where(spread > 0, spread, torch.ones_like(spread))
-    common = float(start.seen.square().mean()) ** 0.5
-    gain = torch.full_like(start.spread, 1 / common if common > 0 else 1.0)
-    encoder = Corrected(
-        Linear(start.components.T, -start.center @ start.components),
-        into,
-        gain=gain,
-        clamp=CLAMP,
-        fade=start.hold,
-        end=spread,
-    )
-    decoder = Corrected(Linear(weight, bias), outof, gain=1 / spread, clamp=CLAMP, fade=start.hold)
-    if start.hold:
-        encoder.linear.requires_grad_(requires_grad=False)
-        decoder.linear.requires_grad_(requires_grad=False)
-    return encoder, decoder
+        if not self.starts_linear:
+            return into, nn.Sequential(*outof, Constant(head.linear_start(start.components, start.center)[1]))
+        common = float(start.seen.square().mean()) ** 0.5
+        seen = torch.full_like(start.spread, common if common > 0 else 1.0)
+        return corrected(into, outof, start, head, seen=seen, clamp=CLAMP)
 
 
 def _initialise(module: nn.Module, generator: Generator) -> None:
@@ -176,16 +170,18 @@ class ToMaps(nn.Module):
 
 
 class FromMaps(nn.Module):
-    """Feature maps back to flat rows, cut to the image's size."""
+    """Feature maps back to flat rows, cut to the image's size; with ``copies`` several images one after the other."""
 
-    def __init__(self, image_shape: tuple[int, int, int]) -> None:
+    def __init__(self, image_shape: tuple[int, int, int], copies: int = 1) -> None:
         super().__init__()
         self.image_shape = image_shape
+        self.copies = copies
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Return rows (rows, height * width * channels)."""
+        """Return rows (rows, copies * height * width * channels)."""
         height, width, _ = self.image_shape
-        return maps[:, :, :height, :width].permute(0, 2, 3, 1).flatten(1)
+        maps = maps[:, :, :height, :width]
+        return maps.unflatten(1, (self.copies, -1)).permute(0, 1, 3, 4, 2).flatten(1)
 
 
 class Block(nn.Module):

@@ -12,11 +12,42 @@ from torch import nn
 from narrows.networks.base import Network, Start
 
 if TYPE_CHECKING:
-    from torch import Generator
+    from torch import Generator, Tensor
 
     from narrows.likelihoods import Head
 
 __all__ = ["Modules"]
+
+
+class Posterior(nn.Module):
+    """The user's encoder of a variational autoencoder: a mean and a log-variance, in one tensor or in two.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Returns (rows, 2 * n_components), or a tuple that begins with means and log-variances.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return means and log-variances side by side."""
+        found = self.module(x)
+        return torch.cat(tuple(found[:2]), 1) if isinstance(found, (tuple, list)) else found
+
+
+def _refuse_sigmoid(decoder: nn.Module, head: Head) -> None:
+    """Refuse a second sigmoid: a decoder as courses have it ends in one, and a Bernoulli likelihood has its own."""
+    last = decoder
+    while isinstance(last, nn.Sequential) and len(last):
+        last = last[-1]
+    if type(head).__name__ == "BernoulliHead" and isinstance(last, nn.Sigmoid):
+        raise ValueError(
+            "the decoder ends in a sigmoid, but likelihood='bernoulli' takes logits and applies the sigmoid itself: "
+            "leave it out"
+        )
 
 
 @dataclass(frozen=True)
@@ -25,7 +56,8 @@ class Modules(Network, named=False):
 
     The modules are copied before they are trained, so that a refit starts where they are now. The encoder is given
     standardised rows (``scaling="none"`` passes them as they are) of shape (rows, n_features) and returns
-    (rows, n_components); the decoder returns (rows, n_features), logits when the likelihood is Bernoulli.
+    (rows, n_components), for a variational autoencoder means and log-variances, (rows, 2 * n_components) or a tuple
+    of both; the decoder returns (rows, n_features), logits when the likelihood is Bernoulli.
 
     Parameters
     ----------
@@ -48,20 +80,24 @@ class Modules(Network, named=False):
                 raise TypeError(f"{name} must be a torch.nn.Module, got {getattr(self, name)!r}")
 
     def build(self, start: Start, head: Head, generator: Generator) -> tuple[nn.Module, nn.Module]:
-        """Copy the modules and check their shapes with one row of zeros."""
+        """Copy the modules and check their shapes with two rows of zeros."""
         encoder, decoder = copy.deepcopy(self.encoder).float(), copy.deepcopy(self.decoder).float()
+        if start.posterior:
+            encoder = Posterior(encoder)
+        _refuse_sigmoid(decoder, head)
         with torch.no_grad():
             encoder.eval()
             decoder.eval()
             code = encoder(torch.zeros(2, start.n_features))
-            if tuple(code.shape) != (2, start.n_components):
+            if tuple(code.shape) != (2, start.code_outputs):
+                means = " means and as many log-variances" if start.posterior else ""
                 raise ValueError(
                     f"the encoder turns (2, {start.n_features}) into {tuple(code.shape)}, "
-                    f"but n_components asks for (2, {start.n_components})"
+                    f"but n_components asks for (2, {start.code_outputs}){means and f': {start.n_components}{means}'}"
                 )
-            output = decoder(code)
-        if tuple(output.shape) != (2, start.n_features):
-            raise ValueError(f"the decoder turns a code into {tuple(output.shape)}, not (2, {start.n_features})")
+            output = decoder(torch.zeros(2, start.code_inputs))
+        if tuple(output.shape) != (2, head.n_outputs):
+            raise ValueError(f"the decoder turns a code into {tuple(output.shape)}, not (2, {head.n_outputs})")
         return encoder, decoder
 
     def to_json(self) -> dict[str, Any]:

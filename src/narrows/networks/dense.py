@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from narrows.networks.base import Network, Start
 from narrows.networks.layers import Linear
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from narrows.likelihoods import Head
 
-__all__ = ["ACTIVATIONS", "Dense"]
+__all__ = ["ACTIVATIONS", "Dense", "corrected"]
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "elu": nn.ELU,
@@ -54,7 +55,7 @@ class Dense(Network):
     hidden : tuple of int or "auto", default "auto"
         Widths of the encoder's hidden layers, outermost first; the decoder has them in reverse. ``()`` is a linear
         autoencoder. ``"auto"`` is (256, 128) for 64 columns or more, and (128, 64) for fewer; twice as wide for an
-        ordered code, whose encoder serves many sizes.
+        ordered code, whose encoder serves many sizes, and in a variational autoencoder.
     activation : str, default "silu"
         Between the layers: one of elu, gelu, identity, leaky_relu, relu, sigmoid, silu, softplus, tanh.
     code_activation : str, default "identity"
@@ -110,48 +111,36 @@ class Dense(Network):
         """Whether the untrained network already is the linear start."""
         return self._plain_ends and self.linear_path is not False
 
-    def widths(self, n_features: int, *, ordered: bool = False) -> tuple[int, ...]:
+    def widths(self, n_features: int, *, ordered: bool = False, posterior: bool = False) -> tuple[int, ...]:
         """Return the widths of the encoder's hidden layers for data with this many columns."""
         if not isinstance(self.hidden, str):
             return self.hidden
         first = 256 if n_features >= 64 else 128
-        return (2 * first, first) if ordered else (first, first // 2)
+        return (2 * first, first) if ordered or posterior else (first, first // 2)
 
     def build(self, start: Start, head: Head, generator: Generator) -> tuple[nn.Module, nn.Module]:
         """Make the encoder and its mirror."""
-        widths = self.widths(start.n_features, ordered=start.ordered)
+        widths = self.widths(start.n_features, ordered=start.ordered, posterior=start.posterior)
         corrects = self.starts_linear
-        encoder = self._layers((start.n_features, *widths, start.n_components), generator, zero_end=corrects)
-        decoder = self._layers((start.n_components, *widths[::-1], start.n_features), generator, zero_end=corrects)
+        encoder = self._layers((start.n_features, *widths, start.code_outputs), generator, zero_end=corrects)
+        decoder = self._layers((start.code_inputs, *widths[::-1], head.n_outputs), generator, zero_end=corrects)
         if not corrects:
+            if start.posterior and self._plain_ends:
+                # The mean row, as far as the last layer's bias can give it.
+                last: Linear = decoder[-1]  # type: ignore[assignment]
+                last.bias.data.copy_(head.linear_start(start.components, start.center)[1])
             encoder.append(ACTIVATIONS[self.code_activation]())
             decoder.append(ACTIVATIONS[self.output_activation]())
             return _without_identities(encoder), _without_identities(decoder)
-        clamp = None if self.activation == "identity" else CLAMP
-        weight, bias = head.linear_start(start.components, start.center)
-        spread = start.deviations.clamp_min(float(start.deviations.max()) * 0.01)
-        spread = torch.where(spread > 0, spread, torch.ones_like(spread))
-        inverse = torch.where(start.seen > 0, 1 / start.seen, torch.zeros_like(start.seen))
-        into = Corrected(
-            Linear(start.components.T, -start.center @ start.components),
+        return corrected(
             _without_identities(encoder),
-            center=start.center,
-            gain=inverse,
-            clamp=clamp,
-            fade=start.hold,
-            end=spread,
-        )
-        outof = Corrected(
-            Linear(weight, bias),
             _without_identities(decoder),
-            gain=1 / spread,
-            clamp=clamp,
-            fade=start.hold,
+            start,
+            head,
+            center=start.center,
+            seen=start.seen,
+            clamp=None if self.activation == "identity" else CLAMP,
         )
-        if start.hold:
-            into.linear.requires_grad_(requires_grad=False)
-            outof.linear.requires_grad_(requires_grad=False)
-        return into, outof
 
     def _layers(self, widths: tuple[int, ...], generator: Generator, *, zero_end: bool) -> nn.Sequential:
         layers = nn.Sequential()
@@ -169,6 +158,47 @@ class Dense(Network):
             if not last:
                 layers.append(ACTIVATIONS[self.activation]())
         return layers
+
+
+def corrected(
+    into: nn.Module,
+    outof: nn.Module,
+    start: Start,
+    head: Head,
+    *,
+    center: Tensor | None = None,
+    seen: Tensor,
+    clamp: float | None,
+) -> tuple[nn.Module, nn.Module]:
+    """Put layers that start at zero beside the linear paths there and back.
+
+    Parameters
+    ----------
+    into, outof : torch.nn.Module
+        The layers, whose last one starts at zero.
+    start : Start
+        The linear paths.
+    head : Head
+        What the decoder's output goes into.
+    center : Tensor, optional
+        What is subtracted from the encoder's input before its layers see it.
+    seen : Tensor, shape (n_features,)
+        The spread that each column of it is divided by; zero for a column that the layers are not to see.
+    clamp : float or None
+        Limit on what the layers see, in spreads.
+    """
+    spread = torch.ones_like(start.deviations) if start.posterior else start.code_spread
+    gain = torch.where(seen > 0, 1 / seen, torch.zeros_like(seen))
+    code_gain = functional.pad(1 / spread, (0, start.n_labels), value=1.0)
+    end = None if start.posterior else spread
+    encoder = Corrected(
+        Linear(*start.linear_encoder()), into, center=center, gain=gain, clamp=clamp, fade=start.hold, end=end
+    )
+    decoder = Corrected(Linear(*start.linear_decoder(head)), outof, gain=code_gain, clamp=clamp, fade=start.hold)
+    if start.hold:
+        encoder.linear.requires_grad_(requires_grad=False)
+        decoder.linear.requires_grad_(requires_grad=False)
+    return encoder, decoder
 
 
 def _without_identities(layers: nn.Sequential) -> nn.Sequential:

@@ -10,7 +10,7 @@ from torch.nn import functional
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Linear"]
+__all__ = ["Constant", "Linear"]
 
 STEADY_WIDTH = 16
 
@@ -42,3 +42,21 @@ class Linear(nn.Linear):
             return functional.linear(x, self.weight, self.bias)
         weight = functional.pad(self.weight, (0, 0, 0, spare))
         return functional.linear(x, weight, functional.pad(self.bias, (0, spare)))[:, : self.out_features]
+
+
+class Constant(nn.Module):
+    """Add a row that is learnt: a decoder begins with the mean row, and has what varies left to learn.
+
+    Parameters
+    ----------
+    values : Tensor, shape (n,)
+        To begin with.
+    """
+
+    def __init__(self, values: Tensor) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(values.detach().float().clone())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the sum."""
+        return x + self.bias

@@ -31,6 +31,8 @@ __all__ = ["Hooks", "Outcome", "Plan", "train"]
 
 RETRY_FACTOR = 0.1
 
+TOTAL = "loss"
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -83,10 +85,13 @@ class Hooks:
         After each step, given the number of rows.
     on_record : callable
         After each evaluation, given the new history record; a true answer stops the training.
+    facts : callable
+        At each evaluation, for what else the record is to say of the model.
     """
 
     on_step: Callable[[int], None] = lambda rows: None  # noqa: ARG005
     on_record: Callable[[dict[str, Any]], bool | None] = lambda record: None  # noqa: ARG005
+    facts: Callable[[], dict[str, float]] = dict
 
 
 @dataclass
@@ -145,7 +150,7 @@ def train(
     plan: Plan,
     *,
     seed: int,
-    evaluate: Callable[[], Tensor] | None = None,
+    evaluate: Callable[[], LossParts] | None = None,
     hooks: Hooks | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> Outcome:
@@ -164,7 +169,7 @@ def train(
     seed : int
         Orders the rows, corrupts, drops out. No global random state is touched.
     evaluate : callable, optional
-        Gives the loss of each held-out row, without corruption.
+        Gives the loss of each held-out row, its parts apart.
     hooks : Hooks, optional
         What to do at each moment.
     checkpoints : Checkpoints, optional
@@ -194,7 +199,7 @@ class _Run:
         objective: Objective,
         plan: Plan,
         seed: int,
-        evaluate: Callable[[], Tensor] | None,
+        evaluate: Callable[[], LossParts] | None,
         hooks: Hooks,
         checkpoints: Checkpoints | None,
     ) -> None:
@@ -275,7 +280,7 @@ class _Run:
         state, plan = self.state, self.plan
         if batch.device != self.flat.values.device:
             batch = batch.to(self.flat.values.device)
-        loss = self.objective(batch, self.generator)
+        loss = self.objective(batch, self.generator, self._progress())
         total = loss.total
         self.flat.take(total.mean())
         self.rate = plan.learning_rate * state.rate_factor * plan.schedule.factor(self._progress())
@@ -296,7 +301,8 @@ class _Run:
 
     def _add(self, loss: LossParts, rows: int) -> None:
         state = self.state
-        for name, part in loss.parts.items():
+        told = {TOTAL: loss.total} | (loss.parts if len(loss.parts) > 1 else {})
+        for name, part in told.items():
             value = float(part.detach().sum())
             state.sums[name] = state.sums.get(name, 0.0) + value
             if not abs(value) < float("inf"):
@@ -314,11 +320,12 @@ class _Run:
             return
         record: dict[str, Any] = {"step": state.step, "epoch": self._passes(), "seconds": self._seconds()}
         if not first:
-            parts = {name: value / state.rows for name, value in state.sums.items()}
-            record |= {"loss": sum(parts.values()), **(parts if len(parts) > 1 else {})}
+            record |= {name: value / state.rows for name, value in state.sums.items()}
             record["learning_rate"] = self.rate
         if self.evaluate is not None:
-            record["val_loss"] = self._evaluate()
+            record |= self._evaluate()
+        if not first or self.evaluate is not None:
+            record |= self._facts()
         if not first or self.evaluate is not None:
             state.history.append(record)
             if self.hooks.on_record(record):
@@ -329,12 +336,18 @@ class _Run:
         part = min(1.0, self.state.batch * self.plan.batch_size / max(1, self.rows.n_rows))
         return round(self.state.epoch + part, 4)
 
-    def _evaluate(self) -> float:
+    def _facts(self) -> dict[str, float]:
+        self.module.eval()
+        with torch.no_grad():
+            return self.hooks.facts()
+
+    def _evaluate(self) -> dict[str, float]:
         assert self.evaluate is not None
         state = self.state
         self.module.eval()
         with torch.no_grad():
-            losses = self.evaluate()
+            found = self.evaluate()
+        losses = found.total
         state.evaluated.append(state.step)
         state.held_out.append(losses)
         means = [float(values.double().mean()) for values in state.held_out]
@@ -346,4 +359,5 @@ class _Run:
             state.best_values = self.flat.values.clone()
         elif self.plan.patience is not None and len(means) - 1 - state.best >= self.plan.patience:
             state.stopped = state.stopped or "patience"
-        return now
+        parts = found.parts if len(found.parts) > 1 else {}
+        return {"val_loss": now} | {f"val_{name}": float(part.double().mean()) for name, part in parts.items()}

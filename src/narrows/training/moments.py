@@ -46,6 +46,8 @@ class Moments:
         The extremes.
     at_minimum, at_maximum : Tensor of float64
         How many values equal them.
+    whole : Tensor of bool
+        Which columns have whole numbers only.
     """
 
     n_rows: int
@@ -56,6 +58,7 @@ class Moments:
     maximum: Tensor
     at_minimum: Tensor
     at_maximum: Tensor
+    whole: Tensor
 
     @property
     def variance(self) -> Tensor:
@@ -100,6 +103,7 @@ class Moments:
             maximum,
             _count_kept(self.minimum, self.at_minimum, other.minimum, other.at_minimum, minimum),
             _count_kept(self.maximum, self.at_maximum, other.maximum, other.at_maximum, maximum),
+            self.whole & other.whole,
         )
 
 
@@ -130,14 +134,18 @@ def measure(rows: Rows, *, allow_missing: bool = False, names: list[str] | None 
     for block in rows.blocks(block_rows):
         if shift is None:
             shift = torch.nan_to_num(block.double().nanmean(0))
-        part = _measure_block(block, shift, allow_missing=allow_missing, names=names)
+        # Most floats show in the first block that no column is whole.
+        look = total is None or bool(total.whole.any())
+        part = _measure_block(block, shift, allow_missing=allow_missing, names=names, look=look)
         total = part if total is None else total.merge(part)
     if total is None:
         raise DataError("there are no rows to learn from")
     return total
 
 
-def _measure_block(block: Tensor, shift: Tensor, *, allow_missing: bool, names: list[str] | None) -> Moments:
+def _measure_block(
+    block: Tensor, shift: Tensor, *, allow_missing: bool, names: list[str] | None, look: bool
+) -> Moments:
     n_rows, n_features = block.shape
     wide = block.dtype in (torch.float64, torch.int64, torch.int32)
     # float32 about a shift near the mean is exact enough where float64 would cost time.
@@ -171,7 +179,12 @@ def _measure_block(block: Tensor, shift: Tensor, *, allow_missing: bool, names: 
         scatter = centred.square().sum(0).double() - count * gap**2
     minimum, maximum = low.amin(0), high.amax(0)
     at_minimum, at_maximum = _count(low, minimum), _count(high, maximum)
-    return Moments(n_rows, count, shift + gap, scatter, minimum.double(), maximum.double(), at_minimum, at_maximum)
+    whole = torch.full((n_features,), look)
+    if look and block.is_floating_point():
+        whole = ((block == block.round()) | torch.isnan(block)).all(0)
+    return Moments(
+        n_rows, count, shift + gap, scatter, minimum.double(), maximum.double(), at_minimum, at_maximum, whole
+    )
 
 
 def _count(block: Tensor, value: Tensor) -> Tensor:

@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+import torch
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from torch import Generator, Tensor
 
 __all__ = ["LossParts", "Objective"]
@@ -21,22 +25,45 @@ class LossParts:
     ----------
     parts : dict of str to Tensor
         For example ``reconstruction``, and ``kl`` for a variational model.
+    minimised : Tensor or None
+        What is minimised, where that is not the sum of the parts.
     """
 
     parts: dict[str, Tensor]
+    minimised: Tensor | None = None
 
     @property
     def total(self) -> Tensor:
-        """The sum of the parts, shape (rows,)."""
+        """What is minimised, shape (rows,): the sum of the parts if nothing else is said."""
+        if self.minimised is not None:
+            return self.minimised
         first, *rest = self.parts.values()
         for part in rest:
             first = first + part
         return first
 
+    @classmethod
+    def joined(cls, found: Iterable[LossParts]) -> LossParts:
+        """Put the losses of several blocks of rows one after the other, on the CPU."""
+        losses = list(found)
+        parts = {name: torch.cat([loss.parts[name].cpu() for loss in losses]) for name in losses[0].parts}
+        whole = losses[0].minimised is None
+        return cls(parts, None if whole else torch.cat([loss.total.cpu() for loss in losses]))
+
 
 class Objective(Protocol):
     """From a batch in the data's own type and units to its loss."""
 
-    def __call__(self, batch: Tensor, generator: Generator | None) -> LossParts:
-        """Return the loss of each row; without a generator nothing random happens."""
+    def __call__(self, batch: Tensor, generator: Generator | None, progress: float = 1.0) -> LossParts:
+        """Return the loss of each row.
+
+        Parameters
+        ----------
+        batch : Tensor
+            Rows.
+        generator : torch.Generator or None
+            Without one nothing random happens.
+        progress : float, default 1
+            How much of the training is done, for losses whose parts are weighed by a schedule.
+        """
         ...

@@ -1,9 +1,4 @@
-"""What a reconstruction costs: per row and per feature, with missing values left out.
-
-A likelihood is an option value; :meth:`Likelihood.head` fits it to the data and gives a small torch module that
-turns the decoder's raw output into a mean in the data's units and into a cost. Costs are sums over features; the
-mean over rows is taken by whoever trains.
-"""
+"""Squared error within the bounds of the data, and its likelihood with a noise of its own."""
 
 from __future__ import annotations
 
@@ -11,11 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
-from torch.nn import functional
 
-from narrows.errors import DataError
-from narrows.options import Option
+from narrows.likelihoods.base import Head, Likelihood
+from narrows.likelihoods.normal import NormalHead
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,83 +16,14 @@ if TYPE_CHECKING:
     from narrows.networks.scaling import Standardise
     from narrows.training.moments import Moments
 
-__all__ = ["Bernoulli", "Gaussian", "Head", "Likelihood", "hard_bounds"]
+__all__ = ["Gaussian", "GaussianHead", "hard_bounds"]
 
-
-class Head(nn.Module):
-    """The end of a model: the decoder's raw output becomes a mean and a cost."""
-
-    standardise: Standardise
-
-    @property
-    def unit(self) -> float:
-        """Return what turns a cost into the unit it is told in."""
-        return 1.0
-
-    def mean(self, output: Tensor) -> Tensor:
-        """Return the reconstruction in the data's units, shape (rows, n_features)."""
-        raise NotImplementedError
-
-    def cost(self, output: Tensor, x: Tensor, z: Tensor) -> Tensor:
-        """Return the cost of each value, shape (rows, n_features).
-
-        Parameters
-        ----------
-        output : Tensor, shape (rows, n_features)
-            What the decoder gave.
-        x : Tensor, shape (rows, n_features)
-            The clean rows in the data's units; NaN where missing.
-        z : Tensor, shape (rows, n_features)
-            The clean rows standardised; zero where missing.
-        """
-        raise NotImplementedError
-
-    def row_cost(self, output: Tensor, x: Tensor, z: Tensor) -> Tensor:
-        """Return the cost summed over the observed features, shape (rows,)."""
-        cost = self.cost(output, x, z)
-        if self.standardise.missing:
-            cost = torch.where(torch.isnan(x), torch.zeros_like(cost), cost)
-        return cost.sum(1)
-
-    def linear_start(self, components: Tensor, center: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the decoder weight (n_features, n_components) and bias for codes along principal components.
-
-        Parameters
-        ----------
-        components : Tensor, shape (n_features, n_components)
-            The principal components of standardised rows.
-        center : Tensor, shape (n_features,)
-            The mean of standardised rows.
-        """
-        return components, center
-
-
-@dataclass(frozen=True)
-class Likelihood(Option):
-    """The family of likelihoods."""
-
-    def head(self, standardise: Standardise, moments: Moments, dtype: Any) -> Head:
-        """Fit the likelihood to data.
-
-        Parameters
-        ----------
-        standardise : Standardise
-            How the model scales its input.
-        moments : Moments
-            Of all rows at hand.
-        dtype : numpy.dtype
-            The data's type.
-        """
-        raise TypeError(f"{type(self).__name__} is not a likelihood")
-
-    def empty_head(self, standardise: Standardise) -> Head:
-        """Return a head whose fitted values are still to be loaded."""
-        raise TypeError(f"{type(self).__name__} is not a likelihood")
+VARIANCES = ("auto", "none", "fixed", "common", "column", "value")
 
 
 @dataclass(frozen=True)
 class Gaussian(Likelihood):
-    """Squared error: the data is the mean plus noise of the same size everywhere.
+    """The data is the mean plus normal noise: squared error, or with a noise that is learnt too.
 
     Parameters
     ----------
@@ -107,7 +31,12 @@ class Gaussian(Likelihood):
         Values the data does not leave. ``"auto"`` takes a bound where the data shows one: 0 and 1 or 0 and 255 when
         these are the extremes of all columns, otherwise, from 500 rows on, a column's own extreme that at least a
         tenth of its values equal, as the zeros of counts and the ends of dummy columns do. ``"none"`` is the plain
-        squared error.
+        squared error. With a learnt noise there are no bounds.
+    variance : {"auto", "none", "fixed", "common", "column", "value"}, default "auto"
+        What is known of the noise. ``"none"``, which ``"auto"`` is for an ``Autoencoder``: nothing, only squared
+        errors count. The others make it a density, which a ``VariationalAutoencoder`` needs: ``"column"`` learns
+        one variance a column (``"auto"`` there), ``"common"`` one for all, ``"value"`` has the decoder give one for
+        each value, and ``"fixed"`` is the variance 1 in scaled units that squared error alone amounts to.
 
     Notes
     -----
@@ -117,9 +46,13 @@ class Gaussian(Likelihood):
     in the output, as cross-entropy is the matching loss of a sigmoid. So an output beyond a bound costs nothing when
     the value sits at the bound, still learns when it does not, and inside the bounds it is least squares, for which
     PCA is the linear answer.
+
+    A variance that is learnt weighs reconstruction against KL as the data asks for: Rybkin, Daniilidis and Levine
+    2021, *Simple and effective VAE training with calibrated decoders*.
     """
 
     bounds: str | tuple[float, float] = "auto"
+    variance: str = "auto"
 
     def __post_init__(self) -> None:
         if isinstance(self.bounds, str):
@@ -127,9 +60,18 @@ class Gaussian(Likelihood):
                 raise ValueError(f"bounds must be 'auto', 'none' or two numbers, got {self.bounds!r}")
         elif len(self.bounds) != 2 or not self.bounds[0] < self.bounds[1]:
             raise ValueError(f"bounds must be two rising numbers, got {self.bounds!r}")
+        if self.variance not in VARIANCES:
+            raise ValueError(f"variance must be one of {', '.join(VARIANCES)}, got {self.variance!r}")
+
+    @property
+    def is_density(self) -> bool:
+        """Whether there is a noise, so that reconstructions have a likelihood."""
+        return self.variance not in ("auto", "none")
 
     def head(self, standardise: Standardise, moments: Moments, dtype: Any) -> Head:
-        """Fit the bounds."""
+        """Fit the bounds, or the noise to begin with."""
+        if self.is_density:
+            return NormalHead.for_data(standardise, moments, self.variance)
         low = torch.full_like(moments.mean, -torch.inf)
         high = torch.full_like(moments.mean, torch.inf)
         if self.bounds == "auto":
@@ -139,7 +81,9 @@ class Gaussian(Likelihood):
         return GaussianHead(standardise, low, high)
 
     def empty_head(self, standardise: Standardise) -> Head:
-        """Return a head without bounds."""
+        """Return a head without bounds, or with any noise."""
+        if self.is_density:
+            return NormalHead(standardise, torch.ones_like(standardise.shift64), self.variance)
         nothing = torch.full_like(standardise.shift64, torch.inf)
         return GaussianHead(standardise, -nothing, nothing)
 
@@ -219,6 +163,10 @@ class GaussianHead(Head):
         super()._load_from_state_dict(state, prefix, *args)
         self._set_flag()
 
+    def option(self) -> Likelihood:
+        """Return the likelihood that makes such a head."""
+        return Gaussian()
+
     @property
     def unit(self) -> float:
         """Return the square of the scaled unit."""
@@ -243,55 +191,3 @@ class GaussianHead(Head):
         observed = (~torch.isnan(x)).to(output.dtype) if self.standardise.missing else None
         cost: Tensor = _ClampedSquaredError.apply(output, z, self, observed)
         return cost
-
-
-@dataclass(frozen=True)
-class Bernoulli(Likelihood):
-    """Binary cross-entropy, for data in 0..1 (8-bit data is taken as 0..255 and scaled).
-
-    The decoder gives logits, so nothing saturates; the reconstruction is their sigmoid.
-    """
-
-    def head(self, standardise: Standardise, moments: Moments, dtype: Any) -> Head:
-        """Check the range and fit the start."""
-        top = 255.0 if str(dtype) == "uint8" and float(moments.maximum.max()) > 1 else 1.0
-        low, high = float(moments.minimum.min()), float(moments.maximum.max())
-        if low < 0 or high > top:
-            raise DataError(
-                f"likelihood='bernoulli' needs values in 0..1, but these lie in {low:g}..{high:g}: "
-                "scale them, or use likelihood='gaussian'"
-            )
-        return BernoulliHead(standardise, moments.mean / top, top)
-
-    def empty_head(self, standardise: Standardise) -> Head:
-        """Return a head for values in 0..1."""
-        return BernoulliHead(standardise, torch.full_like(standardise.shift64, 0.5), 1.0)
-
-
-class BernoulliHead(Head):
-    """Cross-entropy on logits."""
-
-    start: Tensor
-    top: Tensor
-
-    def __init__(self, standardise: Standardise, start: Tensor, top: float) -> None:
-        super().__init__()
-        self.standardise = standardise
-        self.register_buffer("start", start.clamp(0.01, 0.99))
-        self.register_buffer("top", torch.tensor(top))
-
-    def mean(self, output: Tensor) -> Tensor:
-        """Return probabilities, times the top of the data's range."""
-        return torch.sigmoid(output) * self.top
-
-    def cost(self, output: Tensor, x: Tensor, z: Tensor) -> Tensor:
-        """Return the cross-entropy of each value, in nats."""
-        target = torch.nan_to_num(x) if self.standardise.missing else x
-        target = target.to(output.dtype) / self.top
-        return functional.binary_cross_entropy_with_logits(output, target, reduction="none")
-
-    def linear_start(self, components: Tensor, center: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the first-order expansion of the logits about the mean, its slope held within reason."""
-        slope = (1 / (self.start * (1 - self.start))).clamp_max(12.0) / self.top
-        scale = self.standardise.scale64.expand(len(components))
-        return components * (slope * scale).unsqueeze(1).to(components), torch.logit(self.start).to(components)

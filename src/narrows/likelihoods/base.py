@@ -1,0 +1,131 @@
+"""What every likelihood must do, and the module it becomes at the end of a model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from narrows.options import Option
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+    from narrows.networks.scaling import Standardise
+    from narrows.training.moments import Moments
+
+__all__ = ["Head", "Likelihood"]
+
+
+class Head(nn.Module):
+    """The end of a model: the decoder's raw output becomes a mean and a cost."""
+
+    standardise: Standardise
+
+    is_density = False
+    """Whether the cost is minus the logarithm of a density or probability of the data, in nats."""
+
+    @property
+    def unit(self) -> float:
+        """Return what turns a cost into the unit it is told in."""
+        return 1.0
+
+    @property
+    def n_features(self) -> int:
+        """Columns of the data."""
+        return self.standardise.shift64.numel()
+
+    @property
+    def n_outputs(self) -> int:
+        """How many numbers the decoder is to give for a row; the first ``n_features`` of them are its mean."""
+        return self.n_features
+
+    def option(self) -> Likelihood:
+        """Return the likelihood whose :meth:`~Likelihood.empty_head` is such a head."""
+        raise NotImplementedError
+
+    def observe(self, x: Tensor, generator: Generator | None) -> Tensor:
+        """Return the rows a step is to learn; a likelihood whose data is itself drawn draws it here.
+
+        Parameters
+        ----------
+        x : Tensor, shape (rows, n_features)
+            Clean rows in the data's units.
+        generator : torch.Generator or None
+            Without one the rows are what they are.
+        """
+        return x
+
+    def sample(self, output: Tensor, generator: Generator) -> Tensor:
+        """Draw rows in the data's units from the decoder's output, noise included.
+
+        Parameters
+        ----------
+        output : Tensor, shape (rows, n_outputs)
+            What the decoder gave.
+        generator : torch.Generator
+            The source of the noise.
+        """
+        raise NotImplementedError
+
+    def mean(self, output: Tensor) -> Tensor:
+        """Return the reconstruction in the data's units, shape (rows, n_features)."""
+        raise NotImplementedError
+
+    def cost(self, output: Tensor, x: Tensor, z: Tensor) -> Tensor:
+        """Return the cost of each value, shape (rows, n_features).
+
+        Parameters
+        ----------
+        output : Tensor, shape (rows, n_outputs)
+            What the decoder gave.
+        x : Tensor, shape (rows, n_features)
+            The clean rows in the data's units; NaN where missing.
+        z : Tensor, shape (rows, n_features)
+            The clean rows standardised; zero where missing.
+        """
+        raise NotImplementedError
+
+    def row_cost(self, output: Tensor, x: Tensor, z: Tensor) -> Tensor:
+        """Return the cost summed over the observed features, shape (rows,)."""
+        cost = self.cost(output, x, z)
+        if self.standardise.missing:
+            cost = torch.where(torch.isnan(x), torch.zeros_like(cost), cost)
+        return cost.sum(1)
+
+    def linear_start(self, components: Tensor, center: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the decoder weight (n_outputs, n_components) and bias for codes along principal components.
+
+        Parameters
+        ----------
+        components : Tensor, shape (n_features, n_components)
+            The principal components of standardised rows.
+        center : Tensor, shape (n_features,)
+            The mean of standardised rows.
+        """
+        return components, center
+
+
+@dataclass(frozen=True)
+class Likelihood(Option):
+    """The family of likelihoods."""
+
+    def head(self, standardise: Standardise, moments: Moments, dtype: Any) -> Head:
+        """Fit the likelihood to data.
+
+        Parameters
+        ----------
+        standardise : Standardise
+            How the model scales its input.
+        moments : Moments
+            Of all rows at hand.
+        dtype : numpy.dtype
+            The data's type.
+        """
+        raise TypeError(f"{type(self).__name__} is not a likelihood")
+
+    def empty_head(self, standardise: Standardise) -> Head:
+        """Return a head whose fitted values are still to be loaded."""
+        raise TypeError(f"{type(self).__name__} is not a likelihood")

@@ -1,0 +1,109 @@
+"""Binary cross-entropy, for data in 0..1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn import functional
+
+from narrows.errors import DataError
+from narrows.likelihoods.base import Head, Likelihood
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+    from narrows.networks.scaling import Standardise
+    from narrows.training.moments import Moments
+
+__all__ = ["Bernoulli", "BernoulliHead"]
+
+
+@dataclass(frozen=True)
+class Bernoulli(Likelihood):
+    """Binary cross-entropy, for data in 0..1 (8-bit data is taken as 0..255 and scaled).
+
+    The decoder gives logits, so nothing saturates; the reconstruction is their sigmoid.
+
+    Parameters
+    ----------
+    dynamic : bool, default False
+        Whether values between 0 and 1 are chances, by which zeros and ones are drawn afresh at every step (dynamic
+        binarisation, Salakhutdinov and Murray 2008). Otherwise they enter the cross-entropy as they are, as courses
+        have it: that is then no likelihood, since a value of 0.5 costs 0.69 however well it is rebuilt.
+    """
+
+    dynamic: bool = False
+
+    @property
+    def is_density(self) -> bool:
+        """Whether reconstructions have a likelihood: always."""
+        return True
+
+    def head(self, standardise: Standardise, moments: Moments, dtype: Any) -> Head:
+        """Check the range and fit the start."""
+        top = 255.0 if str(dtype) == "uint8" and float(moments.maximum.max()) > 1 else 1.0
+        low, high = float(moments.minimum.min()), float(moments.maximum.max())
+        if low < 0 or high > top:
+            raise DataError(
+                f"likelihood='bernoulli' needs values in 0..1, but these lie in {low:g}..{high:g}: "
+                "scale them, or use likelihood='gaussian'"
+            )
+        return BernoulliHead(standardise, moments.mean / top, top, dynamic=self.dynamic)
+
+    def empty_head(self, standardise: Standardise) -> Head:
+        """Return a head for values in 0..1."""
+        return BernoulliHead(standardise, torch.full_like(standardise.shift64, 0.5), 1.0, dynamic=self.dynamic)
+
+
+class BernoulliHead(Head):
+    """Cross-entropy on logits."""
+
+    start: Tensor
+    top: Tensor
+    is_density = True
+
+    def __init__(self, standardise: Standardise, start: Tensor, top: float, *, dynamic: bool = False) -> None:
+        super().__init__()
+        self.standardise = standardise
+        self.dynamic = dynamic
+        self.register_buffer("start", start.clamp(0.01, 0.99))
+        self.register_buffer("top", torch.tensor(top))
+
+    def option(self) -> Likelihood:
+        """Return the likelihood that makes such a head."""
+        return Bernoulli(dynamic=self.dynamic)
+
+    def observe(self, x: Tensor, generator: Generator | None) -> Tensor:
+        """Return zeros and ones drawn by chances, if the likelihood is dynamic."""
+        if not self.dynamic or generator is None:
+            return x
+        # Sixteen random bits a value, four values a draw: a generator takes longer for each than the comparison.
+        count = x.numel()
+        bits = torch.empty(-(-count // 4), dtype=torch.int64, device=x.device)
+        bits.random_(-(2**63), None, generator=generator)
+        level = bits.view(torch.int16)[:count].view(x.shape).float().add_(32768.5)
+        return (level < x.float() * (65536 / float(self.top))).float().mul_(float(self.top))
+
+    def sample(self, output: Tensor, generator: Generator) -> Tensor:
+        """Draw zeros and ones, times the top of the data's range."""
+        chance = torch.sigmoid(output)
+        draw = torch.rand(chance.shape, generator=generator, device=chance.device, dtype=chance.dtype)
+        return (draw < chance).to(chance.dtype) * self.top
+
+    def mean(self, output: Tensor) -> Tensor:
+        """Return probabilities, times the top of the data's range."""
+        return torch.sigmoid(output) * self.top
+
+    def cost(self, output: Tensor, x: Tensor, z: Tensor) -> Tensor:
+        """Return the cross-entropy of each value, in nats."""
+        target = torch.nan_to_num(x) if self.standardise.missing else x
+        target = target.to(output.dtype) / self.top
+        return functional.binary_cross_entropy_with_logits(output, target, reduction="none")
+
+    def linear_start(self, components: Tensor, center: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the first-order expansion of the logits about the mean, its slope held within reason."""
+        slope = (1 / (self.start * (1 - self.start))).clamp_max(12.0) / self.top
+        scale = self.standardise.scale64.expand(len(components))
+        return components * (slope * scale).unsqueeze(1).to(components), torch.logit(self.start).to(components)

@@ -1,0 +1,215 @@
+"""Where codes are drawn from: the standard normal, or a mixture fitted to the codes of the data after training."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from narrows.options import Option
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["CodePrior", "Mixture", "Normal", "Prior"]
+
+MOST_CODES = 40_000
+ROWS_A_COMPONENT = 20
+"""Rows for each number of the code that a component needs at least, to have a shape of its own."""
+
+MOST_COMPONENTS = 50
+
+LEAST_VARIANCE = 1e-4
+EM_STEPS = 60
+
+
+@dataclass(frozen=True)
+class Prior(Option):
+    """The family of priors."""
+
+    def fit(self, codes: np.ndarray, labels: np.ndarray | None, n_labels: int, seed: int) -> CodePrior | None:
+        """Fit to codes drawn from the posteriors of the data.
+
+        Parameters
+        ----------
+        codes : ndarray of float64, shape (n, n_components)
+            One draw for each row.
+        labels : ndarray of int, shape (n,), or None
+            Numbers of the rows' labels.
+        n_labels : int
+            How many labels there are.
+        seed : int
+            Of the fit.
+        """
+        raise TypeError(f"{type(self).__name__} is not a prior")
+
+
+@dataclass(frozen=True)
+class Normal(Prior):
+    """The standard normal distribution that training pulls the codes to.
+
+    They never follow it altogether, so rows that are sampled from it look less like the data than those from a
+    mixture; with labels, each label still gets a mixture, since the standard normal knows none.
+    """
+
+    def fit(self, codes: np.ndarray, labels: np.ndarray | None, n_labels: int, seed: int) -> CodePrior | None:
+        """Fit a mixture only where there are labels."""
+        return None if labels is None else Mixture().fit(codes, labels, n_labels, seed)
+
+
+@dataclass(frozen=True)
+class Mixture(Prior):
+    """A mixture of normal distributions, fitted to the codes after training; with labels one for each label.
+
+    Parameters
+    ----------
+    n_components : int or "auto", default "auto"
+        How many distributions in all. ``"auto"``: as many as there are rows to give each a shape of its own, at
+        most 50, or 10 for each label.
+
+    Notes
+    -----
+    A prior fitted afterwards to the aggregate of all posteriors, which is the one that makes the bound on the
+    likelihood tightest (Hoffman and Johnson 2016, *ELBO surgery*; Tomczak and Welling 2018, *VAE with a VampPrior*);
+    a Gaussian mixture for it: Ghosh et al. 2020, *From variational to deterministic autoencoders*.
+    """
+
+    n_components: int | str = "auto"
+
+    def __post_init__(self) -> None:
+        count = self.n_components
+        if count != "auto" and (not isinstance(count, int) or isinstance(count, bool) or count < 1):
+            raise ValueError(f"n_components of a mixture must be a whole number of at least 1 or 'auto', got {count!r}")
+
+    def fit(self, codes: np.ndarray, labels: np.ndarray | None, n_labels: int, seed: int) -> CodePrior | None:
+        """Fit one mixture, or one for each label, weighed by how frequent it is."""
+        if labels is None:
+            return CodePrior.of(*_mixture(codes, self._count(len(codes), codes.shape[1], 1), seed))
+        parts = []
+        for label in range(n_labels):
+            own = codes[labels == label]
+            # A label of few rows borrows its shape from all.
+            weights, means, covariances = _mixture(own, self._count(len(own), own.shape[1], n_labels), seed, codes)
+            parts.append((weights * len(own) / len(codes), means, covariances, np.full(len(weights), label)))
+        weights, means, covariances, of_label = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return CodePrior.of(weights, means, covariances, of_label)
+
+    def _count(self, n_rows: int, width: int, n_groups: int) -> int:
+        if isinstance(self.n_components, int):
+            return max(1, min(n_rows, round(self.n_components / n_groups)))
+        most = MOST_COMPONENTS if n_groups == 1 else MOST_COMPONENTS // 5
+        return max(1, min(most, n_rows // (ROWS_A_COMPONENT * width)))
+
+
+def _mixture(
+    codes: np.ndarray, count: int, seed: int, others: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return weights, means and covariances of a mixture of so many normal distributions."""
+    n_rows, width = codes.shape
+    if count == 1 or n_rows < 2:
+        centred = codes - codes.mean(0)
+        shape = centred.T @ centred
+        wide = codes if others is None else others
+        all_centred = wide - wide.mean(0)
+        # As much of the shape of all codes as if twice as many rows as numbers in a code had it.
+        weight = 2 * width if others is not None else 0
+        pooled = all_centred.T @ all_centred / max(1, len(wide))
+        covariance = (shape + weight * pooled) / max(1, n_rows + weight)
+        return np.ones(1), codes.mean(0, keepdims=True), covariance[None] + LEAST_VARIANCE * np.eye(width)
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.mixture import GaussianMixture
+
+    chosen = np.random.default_rng(seed).permutation(n_rows)[:MOST_CODES]
+    mixture = GaussianMixture(count, reg_covar=LEAST_VARIANCE, max_iter=EM_STEPS, random_state=seed % 2**32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        mixture.fit(codes[chosen])
+    return mixture.weights_, mixture.means_, mixture.covariances_
+
+
+@dataclass(frozen=True)
+class CodePrior:
+    """A fitted mixture over codes.
+
+    Attributes
+    ----------
+    weights : Tensor of float64, shape (m,)
+        Their sum is one.
+    means : Tensor of float64, shape (m, n_components)
+        Of each normal distribution.
+    factors : Tensor of float64, shape (m, n_components, n_components)
+        Lower Cholesky factors of the covariances.
+    labels : Tensor of int64, shape (m,)
+        The label each belongs to; all -1 where there are no labels.
+    """
+
+    weights: Tensor
+    means: Tensor
+    factors: Tensor
+    labels: Tensor
+
+    @classmethod
+    def of(
+        cls, weights: np.ndarray, means: np.ndarray, covariances: np.ndarray, labels: np.ndarray | None = None
+    ) -> CodePrior:
+        """Make it from what a fit gave."""
+        of_label = np.full(len(weights), -1) if labels is None else labels
+        return cls(
+            torch.from_numpy(weights / weights.sum()),
+            torch.from_numpy(means),
+            torch.linalg.cholesky(torch.from_numpy(covariances)),
+            torch.from_numpy(of_label.astype(np.int64)),
+        )
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return all of it, for a file."""
+        return {"weights": self.weights, "means": self.means, "factors": self.factors, "labels": self.labels}
+
+    def log_density(self, codes: Tensor) -> Tensor:
+        """Return the logarithm of the density of codes, shape (rows,)."""
+        device = codes.device
+        identity = torch.eye(self.means.shape[1], dtype=torch.float64)
+        inverse = torch.linalg.solve_triangular(self.factors, identity.expand_as(self.factors), upper=False)
+        logs = self.weights.log() - self.factors.diagonal(dim1=1, dim2=2).log().sum(1)
+        shift = (inverse @ self.means.unsqueeze(2)).squeeze(2).to(device)
+        wide = codes.double()
+        # One component after the other: all at once would take as many times the memory.
+        found = [
+            logs[number].to(device) - ((wide @ inverse[number].T.to(device)) - shift[number]).square().sum(1) / 2
+            for number in range(len(self.weights))
+        ]
+        width = self.means.shape[1] * math.log(2 * math.pi) / 2
+        return torch.logsumexp(torch.stack(found, 1), 1) - width
+
+    def draw(self, count: int, generator: torch.Generator, label: int | None = None) -> tuple[Tensor, Tensor]:
+        """Draw codes, of one label or of all.
+
+        Parameters
+        ----------
+        count : int
+            How many.
+        generator : torch.Generator
+            The source of randomness.
+        label : int, optional
+            The number of a label.
+
+        Returns
+        -------
+        codes : Tensor of float64, shape (count, n_components)
+        labels : Tensor of int64, shape (count,)
+            The label that each was drawn from; -1 where there are none.
+        """
+        weights = self.weights if label is None else self.weights * (self.labels == label)
+        noise = torch.randn(count, self.means.shape[1], generator=generator, dtype=torch.float64)
+        codes = torch.empty_like(noise)
+        if not count:
+            return codes, self.labels[:0]
+        chosen = torch.multinomial(weights, count, replacement=True, generator=generator)
+        for number in chosen.unique().tolist():
+            own = chosen == number
+            codes[own] = noise[own] @ self.factors[number].T + self.means[number]
+        return codes, self.labels[chosen]

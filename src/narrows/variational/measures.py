@@ -1,0 +1,126 @@
+"""What a variational fit is held against: bits of a model without dependence, of PCA, and plain reconstructions."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from narrows.likelihoods import BernoulliHead, DiscretisedLogisticHead, NormalHead
+from narrows.training.rows import plain_rows
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from narrows.likelihoods import Head
+    from narrows.networks import Start
+    from narrows.training.moments import Moments
+    from narrows.training.rows import Rows
+
+__all__ = ["independent_cost", "ppca_cost", "told", "values_of"]
+
+BLOCK = 1024
+MOST_PPCA_COLUMNS = 2000
+
+
+def values_of(rows: Rows, missing: bool) -> int:
+    """Count the observed values of rows."""
+    if not missing:
+        return rows.n_rows * rows.n_features
+    return int(sum((~torch.isnan(block)).sum() for block in plain_rows(rows).blocks(BLOCK)))
+
+
+def independent_cost(train: Rows, held_out: Rows, head: Head, moments: Moments) -> float:
+    """Return the mean cost of held-out rows, in nats, under a model whose features are independent.
+
+    Of the same kind as the head: a chance for each binary column, a normal density for each column, or a histogram
+    of whole numbers.
+
+    Parameters
+    ----------
+    train, held_out : Rows
+        What the model is fitted to, and what it is measured on.
+    head : Head
+        The likelihood of the model that is held against it.
+    moments : Moments
+        Of the training rows.
+    """
+    if isinstance(head, DiscretisedLogisticHead):
+        table = _histogram(train, head)
+    total = 0.0
+    rows = plain_rows(held_out)
+    for block in rows.blocks(BLOCK):
+        x = block.double()
+        if isinstance(head, BernoulliHead):
+            # One more of each, so that nothing is impossible (Laplace).
+            chance = (moments.mean * moments.count / head.top.double() + 1) / (moments.count + 2)
+            logits = torch.logit(chance).expand_as(x)
+            target = torch.nan_to_num(x) / head.top.double()
+            cost = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
+        elif isinstance(head, DiscretisedLogisticHead):
+            cost = _looked_up(table, x, head)
+        else:
+            assert isinstance(head, NormalHead)
+            scale = head.standardise.scale64
+            variance = moments.variance + (head.floor.double() * scale.square())
+            cost = (x - moments.mean).square() / (2 * variance) + (2 * math.pi * variance).log() / 2
+        total += float(torch.nan_to_num(cost * ~torch.isnan(x)).sum())
+    return total / rows.n_rows
+
+
+def _histogram(train: Rows, head: DiscretisedLogisticHead) -> np.ndarray:
+    low, high = int(head.low), int(head.high)
+    table = np.ones((train.n_features, high - low + 1))
+    columns = np.arange(train.n_features)
+    for block in plain_rows(train).blocks(BLOCK):
+        values = block.numpy().astype(np.int64) - low
+        np.add.at(table, (np.broadcast_to(columns, values.shape), values), 1.0)
+    return -np.log(table / table.sum(1, keepdims=True))
+
+
+def _looked_up(table: np.ndarray, x: Tensor, head: DiscretisedLogisticHead) -> Tensor:
+    low, high = int(head.low), int(head.high)
+    values = x.numpy().astype(np.int64).clip(low, high) - low
+    return torch.from_numpy(table[np.arange(table.shape[0]), values])
+
+
+def ppca_cost(held_out: Rows, head: Head, start: Start) -> float | None:
+    """Return the mean cost of held-out rows, in nats, under probabilistic PCA with a code of the same size.
+
+    Tipping and Bishop 1999, *Probabilistic principal component analysis*; the noise of each column is what its
+    components leave of it, not less than the head's floor. None where the head has no normal noise.
+    """
+    if not isinstance(head, NormalHead) or start.n_features > MOST_PPCA_COLUMNS:
+        return None
+    floor = head.floor.double()
+    components, variances = start.components, start.deviations.square()
+    left = start.spread.square() - (components.square() * variances).sum(1)
+    noise = torch.maximum(left, floor)
+    rest = float(left.clamp_min(0).mean())
+    slopes = components * (variances - rest).clamp_min(0).sqrt()
+    covariance = slopes @ slopes.T + torch.diag(noise)
+    factor = torch.linalg.cholesky(covariance)
+    standardise = head.standardise
+    constant = factor.diagonal().log().sum() + len(floor) * math.log(2 * math.pi) / 2
+    constant += standardise.scale64.log().expand(len(floor)).sum()
+    total = 0.0
+    for block in plain_rows(held_out).blocks(BLOCK):
+        z = (block.double() - standardise.shift64) / standardise.scale64 - start.center
+        if torch.isnan(z).any():
+            return None
+        whitened = torch.linalg.solve_triangular(factor, z.T, upper=False)
+        total += float(whitened.square().sum() / 2 + constant * len(z))
+    return total / held_out.n_rows
+
+
+def in_bits(nats: float, rows: int, values: int) -> float:
+    """Return bits a value of a cost in nats a row."""
+    return nats * rows / (max(1, values) * math.log(2))
+
+
+def told(costs: dict[str, float | None], rows: int, values: int) -> dict[str, Any]:
+    """Bring costs in nats a row to bits a value, leaving out what there is none of."""
+    return {name: in_bits(nats, rows, values) for name, nats in costs.items() if nats is not None}

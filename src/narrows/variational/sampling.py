@@ -1,0 +1,221 @@
+"""From codes to rows that look like the data: the same kind of container, types, ranges and columns."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from narrows.inference import run_rows
+from narrows.likelihoods import BernoulliHead, DiscretisedLogisticHead, NormalHead
+from narrows.training.rows import ArrayRows, plain_rows
+from narrows.variational.marginals import MOST_COLUMNS, Marginals
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from narrows.networks.variational import VariationalModel
+    from narrows.priors import CodePrior
+    from narrows.training.moments import Moments
+    from narrows.training.rows import Rows
+
+__all__ = ["Form", "decode", "measure_marginals", "one_hot"]
+
+SAMPLED = 20_000
+"""Rows of the data, and rows sampled, that the columns' distributions are taken from."""
+
+
+def one_hot(numbers: np.ndarray, count: int) -> Tensor:
+    """Return a column for each label, one where a row has it; -1 is no label."""
+    columns = torch.zeros(len(numbers), count)
+    known = np.flatnonzero(numbers >= 0)
+    columns[known, torch.from_numpy(numbers[known])] = 1.0
+    return columns
+
+
+def decode(
+    model: VariationalModel, codes: np.ndarray, labels: Tensor | None, generator: torch.Generator | None
+) -> np.ndarray:
+    """Decode codes to rows in the data's units.
+
+    Parameters
+    ----------
+    model : VariationalModel
+        The fitted pipeline.
+    codes : ndarray of shape (n, n_components)
+        The codes.
+    labels : Tensor of shape (n, n_labels), or None
+        What the decoder is told of them.
+    generator : torch.Generator or None
+        With one, values are drawn from the likelihood; otherwise they are its means.
+    """
+    width = codes.shape[1]
+    given = codes if labels is None else np.concatenate([codes, labels.double().numpy()], 1)
+
+    # Draws are made where the generator is, so that they are the same on every device.
+    head = model.head if generator is None else copy.deepcopy(model.head).cpu()
+
+    def rebuild(block: Tensor) -> Tensor:
+        block = block.float()
+        output = model.decode(block[:, :width], None if labels is None else block[:, width:])
+        return head.mean(output) if generator is None else head.sample(output.cpu(), generator)
+
+    rows = ArrayRows(np.ascontiguousarray(given, np.float64))
+    return run_rows(model, rows, rebuild, (head.n_features,), np.dtype(np.float64))
+
+
+@dataclass
+class Form:
+    """What sampled rows are to look like.
+
+    Attributes
+    ----------
+    container : {"array", "pandas", "polars"}
+        What the model was fitted to.
+    dtypes : list of str
+        The type of the array, or of each column.
+    low, high : ndarray of shape (n_features,)
+        The range of each column.
+    draws : bool
+        Whether values are drawn rather than means given, unless something else is asked for.
+    marginals : Marginals or None
+        The distribution of each column, where drawn values are to follow it.
+    """
+
+    container: str
+    dtypes: list[str]
+    low: np.ndarray
+    high: np.ndarray
+    draws: bool
+    marginals: Marginals | None = None
+
+    @classmethod
+    def of(cls, X: Any, rows: Rows, moments: Moments, model: VariationalModel, *, images: bool) -> Form:
+        """Look at what a model was fitted to."""
+        container, dtypes = _container(X, rows)
+        low, high = moments.minimum.numpy(), moments.maximum.numpy()
+        head = model.head
+        draws = not images
+        if isinstance(head, BernoulliHead):
+            ends = moments.at_minimum + moments.at_maximum * (moments.maximum > moments.minimum)
+            draws &= bool((ends >= moments.count).all())
+        low, high = np.where(np.isfinite(low), low, 0.0), np.where(np.isfinite(high), high, 0.0)
+        return cls(container, dtypes, low, high, draws)
+
+    def finish(self, rows: np.ndarray, *, drawn: bool, row_shape: tuple[int, ...], names: list[str] | None) -> Any:
+        """Bring decoded rows to the data's distributions, ranges, types and container."""
+        if drawn and self.marginals is not None and len(rows):
+            rows = self.marginals.apply(rows)
+        rows = np.clip(rows, self.low, self.high)
+        if self.container == "array":
+            return _cast(rows, self.dtypes[0]).reshape(-1, *row_shape)
+        columns = names if names is not None else [f"x{number}" for number in range(rows.shape[1])]
+        values = {name: rows[:, number] for number, name in enumerate(columns)}
+        kinds = dict(zip(columns, self.dtypes, strict=True))
+        return _pandas(values, kinds) if self.container == "pandas" else _polars(values, kinds)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what is not an array, for a file."""
+        return {"container": self.container, "dtypes": self.dtypes, "draws": self.draws}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return what is an array, for a file."""
+        own = {"low": torch.from_numpy(self.low), "high": torch.from_numpy(self.high)}
+        if self.marginals is None:
+            return own
+        return own | {f"marginals.{name}": value for name, value in self.marginals.tensors().items()}
+
+    @classmethod
+    def from_file(cls, record: dict[str, Any], tensors: dict[str, Tensor]) -> Form:
+        """Make it from what :meth:`to_json` and :meth:`tensors` gave."""
+        prefix = "marginals."
+        own = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+        marginals = Marginals.from_tensors(own) if own else None
+        low, high = tensors["low"].numpy(), tensors["high"].numpy()
+        return cls(record["container"], record["dtypes"], low, high, record["draws"], marginals)
+
+
+def _container(X: Any, rows: Rows) -> tuple[str, list[str]]:
+    library = type(X).__module__.partition(".")[0]
+    if library == "pandas" and hasattr(X, "columns"):
+        return "pandas", [str(kind) for kind in X.dtypes]
+    if library == "polars" and hasattr(X, "columns"):
+        return "polars", [str(kind) for kind in X.dtypes]
+    return "array", [str(plain_rows(rows).dtype)]
+
+
+def _cast(values: np.ndarray, kind: str) -> np.ndarray:
+    dtype = np.dtype(kind)
+    if dtype.kind == "b":
+        return values >= 0.5
+    return np.round(values).astype(dtype) if dtype.kind in "iu" else values.astype(dtype)
+
+
+def _pandas(values: dict[str, np.ndarray], kinds: dict[str, str]) -> Any:
+    import pandas as pd
+
+    columns = {}
+    for name, column in values.items():
+        kind = pd.api.types.pandas_dtype(kinds[name])
+        whole = pd.api.types.is_integer_dtype(kind)
+        if pd.api.types.is_bool_dtype(kind):
+            columns[name] = pd.Series(column >= 0.5).astype(kind)
+        else:
+            columns[name] = pd.Series(np.round(column) if whole else column).astype(kind)
+    return pd.DataFrame(columns)
+
+
+def _polars(values: dict[str, np.ndarray], kinds: dict[str, str]) -> Any:
+    import polars as pl
+
+    columns = {}
+    for name, column in values.items():
+        kind = getattr(pl, kinds[name])
+        if kind == pl.Boolean:
+            columns[name] = pl.Series(name, column >= 0.5)
+        else:
+            columns[name] = pl.Series(name, np.round(column) if kind.is_integer() else column).cast(kind)
+    return pl.DataFrame(columns)
+
+
+def measure_marginals(
+    model: VariationalModel, rows: Rows, mixture: CodePrior | None, *, n_labels: int, seed: int
+) -> Marginals | None:
+    """Compare the columns of rows with those of sampled rows; None where the likelihood knows their values itself.
+
+    Parameters
+    ----------
+    model : VariationalModel
+        The fitted pipeline.
+    rows : Rows
+        All rows.
+    mixture : CodePrior or None
+        What codes are drawn from; None for the standard normal.
+    n_labels : int
+        How many labels the decoder is told of.
+    seed : int
+        Of the draws.
+    """
+    rows = plain_rows(rows)
+    head = model.head
+    if isinstance(head, (BernoulliHead, DiscretisedLogisticHead)) or rows.n_features > MOST_COLUMNS:
+        return None
+    assert isinstance(head, NormalHead)
+    generator = torch.Generator().manual_seed(seed)
+    if mixture is None:
+        codes, labels = torch.randn(SAMPLED, model.n_components, generator=generator, dtype=torch.float64), None
+    else:
+        codes, labels = mixture.draw(SAMPLED, generator)
+    columns = one_hot(labels.numpy(), n_labels) if n_labels and labels is not None else None
+    sampled = decode(model, codes.numpy(), columns, generator)
+    seen: list[np.ndarray] = []
+    count = 0
+    for batch in rows.batches(min(1024, rows.n_rows), seed):
+        seen.append(batch.double().numpy())
+        count += len(batch)
+        if count >= SAMPLED:
+            break
+    return Marginals.measure(np.concatenate(seen), sampled)
