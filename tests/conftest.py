@@ -21,6 +21,10 @@ def estimators() -> list:
         narrows.Autoencoder(2, network=narrows.networks.Dense((8,), activation="relu", linear_path=False), **QUICK),
         narrows.Autoencoder(2, corruption="gaussian", optimizer="muon", early_stopping=False, **QUICK),
         narrows.Autoencoder(2, ordered=True, **QUICK),
+        narrows.VariationalAutoencoder(2, **QUICK),
+        narrows.VariationalAutoencoder(
+            2, network=narrows.networks.Dense((8,), linear_path=False), prior="normal", scaling="common", **QUICK
+        ),
     ]
 
 

@@ -12,20 +12,30 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import narrows
-from narrows import Autoencoder
+from narrows import Autoencoder, VariationalAutoencoder
 
-pytestmark = pytest.mark.filterwarnings("ignore::narrows.NotBetterThanBaselineWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::narrows.NotBetterThanBaselineWarning"),
+    pytest.mark.filterwarnings("ignore::narrows.PosteriorCollapseWarning"),
+]
 
 
 @pytest.mark.filterwarnings("ignore")
-@parametrize_with_checks([Autoencoder(max_epochs=2), Autoencoder(max_epochs=2, missing="mask", scaling="standard")])
+@parametrize_with_checks(
+    [
+        Autoencoder(max_epochs=2),
+        Autoencoder(max_epochs=2, missing="mask", scaling="standard"),
+        VariationalAutoencoder(max_epochs=2),
+        VariationalAutoencoder(max_epochs=2, missing="mask", prior="normal"),
+    ]
+)
 def test_checks(estimator, check) -> None:
     check(estimator)
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-@parametrize_with_checks([Autoencoder()])
+@parametrize_with_checks([Autoencoder(), VariationalAutoencoder()])
 def test_checks_at_the_defaults(estimator, check) -> None:
     check(estimator)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from narrows import resolution, state
-from narrows.inputs import as_companions, as_rows
+from narrows.inputs import as_companions
 from narrows.pipeline import Pipeline
 from narrows.training.rows import PairedRows
 
@@ -243,7 +243,7 @@ class Autoencoder(Pipeline):
         """Check options and rows; clean rows that come beside noisy ones are then the data."""
         resolution.check_options(self)
         missing = self.missing == "mask"
-        given = as_rows(self, X, reset=reset, allow_missing=missing)
+        given = self._taken(X, reset=reset, allow_missing=missing)
         if reset:
             self.image_shape_ = resolution.image_shape(self, given.rows.n_features, given.row_shape)
             self._row_shape = given.row_shape

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
 
 from narrows.elbo import KLWeight, NegativeElbo
-from narrows.likelihoods import Bernoulli, DiscretisedLogistic, Gaussian, Likelihood, NormalHead
+from narrows.errors import DataError
+from narrows.likelihoods import Bernoulli, DiscretisedLogistic, Gaussian, Likelihood, Mixed, NormalHead
 from narrows.networks import Convolutional, Dense, Standardise, Start
+from narrows.networks.base import POSTERIOR_LOG_VARIANCE
 from narrows.networks.model import EncoderDecoder
 from narrows.networks.ordered import OrderedDecoder, code_sizes
 from narrows.networks.variational import VariationalModel
@@ -55,6 +58,8 @@ class Settings:
     ordered: bool = False
     kl: KLWeight | None = None
     n_labels: int = 0
+    sampled: bool = True
+    levels: tuple[int, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -108,7 +113,10 @@ def build_model(rows: Rows, moments: Moments, whole: Moments, settings: Settings
     )
     head = settings.likelihood.head(standardise, whole.pooled() if network.of_images else whole, clean.dtype)
     if isinstance(head, NormalHead):
-        head.begin(spread.square() - (components * deviations).square().sum(1))
+        # What the components leave, and what the noise on the codes adds.
+        explained = (components * deviations).square().sum(1)
+        passed = math.exp(POSTERIOR_LOG_VARIANCE) if settings.kl is not None else 0.0
+        head.begin(spread.square() - explained + passed * explained)
     generator = torch.Generator().manual_seed(settings.seed)
     return assemble(network, standardise, start, head, generator).to(settings.device), start
 
@@ -135,18 +143,22 @@ def settled(settings: Settings, moments: Moments) -> Settings:
         return settings
     likelihood = settings.likelihood
     if likelihood == UNDECIDED:
-        likelihood = Bernoulli() if _mostly_ends(moments) else Gaussian()
+        likelihood = Bernoulli() if _mostly_ends(moments) and not settings.levels else Gaussian()
     if isinstance(likelihood, Gaussian) and not likelihood.is_density:
         if likelihood.variance == "none":
             raise ValueError("a variational autoencoder needs a density: variance='none' has none, 'fixed' has one")
         likelihood = replace(likelihood, variance="column")
+    if settings.levels:
+        if not isinstance(likelihood, Gaussian):
+            raise DataError("a frame with categories takes likelihood='auto' or 'gaussian', which is for its numbers")
+        likelihood = Mixed(settings.levels, likelihood.variance)
     scaling = settings.scaling
     if scaling == "auto":
         as_a_whole = settings.image_shape is not None or isinstance(likelihood, (Bernoulli, DiscretisedLogistic))
         scaling = "common" if as_a_whole else "standard"
     network = settings.network
     if isinstance(network, (Dense, Convolutional)) and network.linear_path == "auto":
-        linear = network.starts_linear and isinstance(likelihood, Gaussian)
+        linear = network.starts_linear and isinstance(likelihood, (Gaussian, Mixed))
         network = replace(network, linear_path=linear)
     return replace(settings, likelihood=likelihood, scaling=scaling, network=network)
 
@@ -188,6 +200,12 @@ def _scaling(moments: Moments, settings: Settings) -> tuple[Tensor, Tensor]:
 def objective_of(model: EncoderDecoder, settings: Settings) -> Objective:
     """Return what a model is trained on."""
     if settings.kl is not None:
-        return NegativeElbo(model, settings.kl, settings.corrupt, settings.n_labels)  # type: ignore[arg-type]
+        return NegativeElbo(
+            model,  # type: ignore[arg-type]
+            settings.kl,
+            settings.corrupt,
+            settings.n_labels,
+            sampled=settings.sampled,
+        )
     kind = OrderedReconstruction if settings.ordered else Reconstruction
     return kind(model, settings.corrupt)

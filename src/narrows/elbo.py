@@ -109,6 +109,8 @@ class NegativeElbo:
         From float rows in the data's units and a generator to corrupted rows, which the encoder is shown instead.
     n_labels : int, default 0
         Number of labels the decoder knows; batches are then pairs of rows and label numbers, -1 for none.
+    sampled : bool, default True
+        Whether codes are drawn; otherwise they are their means, as in a plain autoencoder.
     """
 
     def __init__(
@@ -117,8 +119,11 @@ class NegativeElbo:
         weight: KLWeight,
         corrupt: Callable[[Tensor, Generator], Tensor] | None = None,
         n_labels: int = 0,
+        *,
+        sampled: bool = True,
     ) -> None:
-        self.model, self.weight, self.corrupt, self.n_labels = model, weight, corrupt, n_labels
+        self.model, self.weight, self.corrupt = model, weight, corrupt
+        self.n_labels, self.sampled = n_labels, sampled
 
     def __call__(self, batch: Any, generator: Generator | None, progress: float = 1.0) -> LossParts:
         """Return reconstruction and KL of each row, in nats."""
@@ -128,7 +133,7 @@ class NegativeElbo:
         z = model.standardise(x)
         mean, log_variance = model.posterior(self._shown(x, z, generator))
         code = mean
-        if generator is not None:
+        if self.sampled and generator is not None:
             noise = torch.randn(mean.shape, generator=generator, device=mean.device)
             code = torch.addcmul(mean, torch.exp(log_variance / 2), noise)
         reconstruction = head.row_cost(model.decode(code, labels), x, z)

@@ -45,9 +45,13 @@ class Pipeline(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
 
     def _rows(self, X: Any) -> Given:
         check_is_fitted(self, "encoder_")
-        given = as_rows(self, X, reset=False, allow_missing=self._model.standardise.missing)
+        given = self._taken(X, reset=False, allow_missing=self._model.standardise.missing)
         resolution.check_rows(self, given.row_shape)
         return given
+
+    def _taken(self, X: Any, *, reset: bool, allow_missing: bool) -> Given:
+        """Validate input and take it for rows of numbers."""
+        return as_rows(self, X, reset=reset, allow_missing=allow_missing)
 
     def transform(self, X: Any, n_components: int | None = None) -> np.ndarray:
         """Encode rows: the same for the same row, whatever rows come with it.
@@ -86,7 +90,7 @@ class Pipeline(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         check_is_fitted(self, "encoder_")
         resolution.check_code(self, "inverse_transform")
         rows, dtype = resolution.code_rows(self, X)
-        decoded = run_rows(self._model, rows, self._decode, (self.n_features_in_,), dtype)
+        decoded = run_rows(self._model, rows, self._decode, (self._model.head.n_features,), dtype)
         return decoded.reshape(-1, *self._row_shape)
 
     def _decode(self, codes: Tensor) -> Tensor:
@@ -117,7 +121,7 @@ class Pipeline(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
             output = model.output(model.standardise(block), size)
             return model.head.mean(output.double() if wide else output)
 
-        rebuilt = run_rows(model, given.rows, rebuild, (self.n_features_in_,), given.float_dtype)
+        rebuilt = run_rows(model, given.rows, rebuild, (model.head.n_features,), given.float_dtype)
         return rebuilt.reshape(-1, *given.row_shape)
 
     def denoise(self, X: Any) -> np.ndarray:
@@ -192,7 +196,7 @@ class Pipeline(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
             error = ((mean - exact) / unit).square()
             return error if per_feature else error.nanmean(1)
 
-        shape = (self.n_features_in_,) if per_feature else ()
+        shape = (model.head.n_features,) if per_feature else ()
         errors = run_rows(model, given.rows, measure, shape, np.dtype(np.float64))
         return errors.reshape(-1, *given.row_shape) if per_feature else errors
 

@@ -39,8 +39,8 @@ FLOP_BUDGETS = {
     "ordered": 4.2e13,
     "convolutional": 1.5e13,
     "skips": 6e13,
-    "variational": 2e13,
-    "variational images": 3e13,
+    "variational": 3e13,
+    "variational images": 1e14,
 }
 """Limit on the arithmetic of a default fit.
 
@@ -55,7 +55,7 @@ MOST_STEPS = {
     "ordered": 12_000,
     "convolutional": 6000,
     "skips": 20_000,
-    "variational": 30_000,
+    "variational": 40_000,
     "variational images": 20_000,
 }
 
@@ -66,7 +66,7 @@ MOST_ROWS = {
     "convolutional": 64,
     "skips": 64,
     "variational": 128,
-    "variational images": 64,
+    "variational images": 128,
 }
 """Limit on the rows in a step: where a row takes much arithmetic, small batches cost nothing and learn more."""
 

@@ -19,7 +19,7 @@ from narrows.building import Settings
 from narrows.corruption import Corruption
 from narrows.errors import DataError
 from narrows.likelihoods import Gaussian, Likelihood
-from narrows.networks import Modules, Network
+from narrows.networks import Convolutional, Dense, Modules, Network
 from narrows.networks.ordered import OrderedDecoder
 from narrows.planning import Budget
 from narrows.training.checkpoint import CheckpointFile
@@ -84,9 +84,17 @@ def network_option(value: Any) -> Network:
     return Network.resolve(value)
 
 
+def network_of(estimator: Autoencoder, shape: tuple[int, ...] | None = None) -> Network:
+    """Return the network of an estimator, which ``"auto"`` leaves to whether its rows are images of a known shape."""
+    if isinstance(estimator.network, str) and estimator.network == "auto":
+        known = shape if shape is not None else getattr(estimator, "image_shape_", None)
+        return Dense() if known is None else Convolutional(blocks=1)
+    return network_option(estimator.network)
+
+
 def settings(estimator: Autoencoder, n_features: int, shape: tuple[int, int, int] | None = None) -> Settings:
     """Resolve all parameters for data with this many columns, which may be images of this shape."""
-    network = network_option(estimator.network)
+    network = network_of(estimator, shape)
     if network.of_images and estimator.scaling == "standard":
         raise ValueError("scaling='standard' is for columns of different units: images are scaled as a whole")
     ordered = bool(getattr(estimator, "ordered", False))
@@ -140,7 +148,7 @@ def image_shape(estimator: Autoencoder, n_features: int, row_shape: tuple[int, .
     if shape is None and len(row_shape) > 1:
         shape = row_shape
     if shape is None:
-        network = network_option(estimator.network)
+        network = network_of(estimator)
         if not network.of_images:
             return None
         side = math.isqrt(n_features)
@@ -266,7 +274,7 @@ def code_size(estimator: Autoencoder, n_components: int | None) -> int:
 
 def check_code(estimator: Autoencoder, what: str) -> None:
     """Refuse what needs a code where the network has none."""
-    if not network_option(estimator.network).has_code:
+    if not network_of(estimator).has_code:
         raise DataError(
             f"{what} needs a code, and a network with skips has none that is narrow: use reconstruct or denoise, "
             "or fit a network without skips"

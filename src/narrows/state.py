@@ -16,7 +16,7 @@ from narrows.errors import ModelFileError
 from narrows.likelihoods import Likelihood
 from narrows.networks import Modules, Network, Standardise, Start
 from narrows.priors import Prior
-from narrows.resolution import device_of, is_ordered, network_option
+from narrows.resolution import device_of, is_ordered, network_of, network_option
 from narrows.training.optimisers import Optimizer
 from narrows.training.schedules import Schedule
 
@@ -48,6 +48,7 @@ def to_file(estimator: Pipeline) -> tuple[dict[str, Any], dict[str, Tensor]]:
     fitted = {
         "n_components": estimator.n_components_,
         "n_features_in": estimator.n_features_in_,
+        "n_values": model.head.n_features,
         **{name: getattr(estimator, f"{name}_") for name in estimator._kept},
         "missing": model.standardise.missing,
         "likelihood": _likelihood_record(model.head),
@@ -128,7 +129,8 @@ def _own_network(network: Any) -> Network:
 
 def _empty_model(estimator: Pipeline, fitted: dict[str, Any], tensors: dict[str, Tensor]) -> EncoderDecoder:
     """Build the pipeline in the right shape; its weights are still to be filled in."""
-    n_features, n_components = fitted["n_features_in"], fitted["n_components"]
+    # Where a frame has categories, each of them is a value.
+    n_features, n_components = fitted.get("n_values", fitted["n_features_in"]), fitted["n_components"]
     prefix = "encoder.0."
     shift, scale = tensors[prefix + "shift64"], tensors[prefix + "scale64"]
     if len(shift) != n_features:
@@ -153,7 +155,7 @@ def _empty_model(estimator: Pipeline, fitted: dict[str, Any], tensors: dict[str,
         posterior=fitted.get("posterior", False),
         n_labels=fitted.get("n_labels", 0),
     )
-    own = network_option(estimator.network)
+    own = network_of(estimator)
     if fitted.get("linear_path") is not None:
         own = replace(own, linear_path=fitted["linear_path"])  # type: ignore[call-arg]
     return assemble(own, standardise, start, head, torch.Generator())

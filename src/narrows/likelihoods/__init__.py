@@ -9,6 +9,7 @@ from narrows.likelihoods.base import Head, Likelihood
 from narrows.likelihoods.bernoulli import Bernoulli, BernoulliHead
 from narrows.likelihoods.gaussian import Gaussian, GaussianHead, hard_bounds
 from narrows.likelihoods.logistic import DiscretisedLogistic, DiscretisedLogisticHead
+from narrows.likelihoods.mixed import Mixed, MixedHead
 from narrows.likelihoods.normal import NormalHead
 
 __all__ = [
@@ -20,6 +21,8 @@ __all__ = [
     "GaussianHead",
     "Head",
     "Likelihood",
+    "Mixed",
+    "MixedHead",
     "NormalHead",
     "hard_bounds",
 ]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from narrows.options import Option
 
@@ -106,6 +107,16 @@ class Head(nn.Module):
             The mean of standardised rows.
         """
         return components, center
+
+    def first_spread(self, spread: Tensor) -> Tensor:
+        """Return how far each of the decoder's outputs is to vary before training, shape (n_outputs,).
+
+        Parameters
+        ----------
+        spread : Tensor, shape (n_features,)
+            The standard deviation of each standardised column.
+        """
+        return functional.pad(spread, (0, self.n_outputs - self.n_features))
 
 
 @dataclass(frozen=True)

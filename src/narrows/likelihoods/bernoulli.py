@@ -102,6 +102,10 @@ class BernoulliHead(Head):
         target = target.to(output.dtype) / self.top
         return functional.binary_cross_entropy_with_logits(output, target, reduction="none")
 
+    def first_spread(self, spread: Tensor) -> Tensor:
+        """Return a spread of logits that leaves everything open."""
+        return torch.full_like(spread, 0.3)
+
     def linear_start(self, components: Tensor, center: Tensor) -> tuple[Tensor, Tensor]:
         """Return the first-order expansion of the logits about the mean, its slope held within reason."""
         slope = (1 / (self.start * (1 - self.start))).clamp_max(12.0) / self.top

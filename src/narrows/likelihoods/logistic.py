@@ -146,6 +146,11 @@ class DiscretisedLogisticHead(Head):
         values = self.standardise.inverse((means + log_scales.exp() * torch.logit(draw)).squeeze(1)).round()
         return torch.clamp(values, self.low.to(values.dtype), self.high.to(values.dtype))
 
+    def first_spread(self, spread: Tensor) -> Tensor:
+        """Return the spread of the columns for all means, and none for scales and weights."""
+        means = spread.repeat(self.components)
+        return functional.pad(means, (0, self.n_outputs - len(means)))
+
     def linear_start(self, components: Tensor, center: Tensor) -> tuple[Tensor, Tensor]:
         """Return the same means for every distribution of the mixture, and scales and weights without a slope."""
         copies = self.components

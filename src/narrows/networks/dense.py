@@ -126,8 +126,9 @@ class Dense(Network):
         decoder = self._layers((start.code_inputs, *widths[::-1], head.n_outputs), generator, zero_end=corrects)
         if not corrects:
             if start.posterior and self._plain_ends:
-                # The mean row, as far as the last layer's bias can give it.
+                # Rows that vary about the mean row as the data does; a constant column starts, and stays, exact.
                 last: Linear = decoder[-1]  # type: ignore[assignment]
+                last.weight.data.mul_(head.first_spread(start.spread).to(last.weight).unsqueeze(1))
                 last.bias.data.copy_(head.linear_start(start.components, start.center)[1])
             encoder.append(ACTIVATIONS[self.code_activation]())
             decoder.append(ACTIVATIONS[self.output_activation]())

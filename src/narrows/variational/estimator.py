@@ -7,12 +7,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+import sklearn.mixture  # noqa: F401 - to import it draws from Python's own generator, which a fit must leave alone
 
 from narrows import resolution, state
 from narrows.building import UNDECIDED
 from narrows.elbo import KLWeight
 from narrows.errors import DataError, NotBetterThanBaselineWarning, PosteriorCollapseWarning
-from narrows.inputs import as_rows, is_path
+from narrows.inputs import is_path
 from narrows.priors import CodePrior, Prior
 from narrows.training.rows import ArrayRows, PairedRows
 from narrows.variational.pipeline import VariationalPipeline
@@ -52,11 +53,13 @@ class VariationalAutoencoder(VariationalPipeline):
     n_components : int or "auto", default "auto"
         Size of the code. ``"auto"``: half the number of columns, rounded up, at most 32. Numbers that are not worth
         their KL go unused: see ``n_active_components_``.
-    network : Network, "dense", or pair of torch modules, default "dense"
+    network : Network, "auto", "dense", "convolutional" or pair of torch modules, default "auto"
         What encodes and decodes. ``"dense"`` is ``Dense()``: two hidden layers, (512, 256) for 64 columns or more,
-        that with a normal likelihood correct a linear path which starts at PCA. ``"convolutional"`` is for images. A
-        pair ``(encoder, decoder)`` of your own modules gets standardised rows: the encoder returns means and
-        log-variances, in one tensor or two, the decoder what the likelihood takes (logits for ``"bernoulli"``).
+        that with a normal likelihood correct a linear path which starts at PCA. ``"auto"`` is that for tables, and
+        ``Convolutional(blocks=1)`` for images: give an array of images, or ``image_shape`` for rows that are images
+        laid out flat. A pair ``(encoder, decoder)`` of your own modules gets standardised rows: the encoder returns
+        means and log-variances, in one tensor or two, the decoder what the likelihood takes (logits for
+        ``"bernoulli"``).
     image_shape : tuple of int or None, default None
         Height and width, and channels unless there is one, of the images that rows are. None takes it from an array
         of images; networks for images need to know it.
@@ -173,6 +176,7 @@ class VariationalAutoencoder(VariationalPipeline):
 
     Notes
     -----
+    Frames may have columns of text or categories: each gets chances for its categories, and comes back as it was.
     Of tables with a normal likelihood, each value that is sampled is moved to the same quantile of its column in the
     data, as in a copula, so that whole numbers, spikes and tails are the data's (``noise=False`` gives bare means).
 
@@ -196,7 +200,7 @@ class VariationalAutoencoder(VariationalPipeline):
         self,
         n_components: int | str = "auto",
         *,
-        network: Network | str | tuple[torch.nn.Module, torch.nn.Module] = "dense",
+        network: Network | str | tuple[torch.nn.Module, torch.nn.Module] = "auto",
         image_shape: tuple[int, ...] | None = None,
         likelihood: Likelihood | str = "auto",
         beta: float = 1.0,
@@ -285,7 +289,9 @@ class VariationalAutoencoder(VariationalPipeline):
         """Check options, rows and labels; where the decoder is told of labels they come beside the rows."""
         resolution.check_options(self)
         self._check_own_options()
-        given = as_rows(self, X, reset=reset, allow_missing=self.missing == "mask")
+        if reset:
+            self._columns = None
+        given = self._taken(X, reset=reset, allow_missing=self.missing == "mask")
         if reset:
             self.image_shape_ = resolution.image_shape(self, given.rows.n_features, given.row_shape)
             self._row_shape = given.row_shape
@@ -304,7 +310,7 @@ class VariationalAutoencoder(VariationalPipeline):
         resolution.check_number("free_bits", self.free_bits, low=0)
         resolution.check_number("kl_warmup", self.kl_warmup, low=0, high=1)
         Prior.resolve(self.prior)
-        if not resolution.network_option(self.network).has_code:
+        if not resolution.network_of(self).has_code:
             raise ValueError("a variational autoencoder needs a network with a code: one with skips has none")
 
     def _labels(self, y: Any, count: int, *, reset: bool) -> np.ndarray | None:
@@ -313,12 +319,14 @@ class VariationalAutoencoder(VariationalPipeline):
             self.__dict__.pop("classes_", None)
         if y is None:
             return None
-        from sklearn.utils import column_or_1d
         from sklearn.utils.multiclass import type_of_target
 
-        given = column_or_1d(np.asarray(y), warn=False) if np.ndim(y) == 1 else None
-        if given is None or len(given) != count:
-            raise ValueError(f"y must be one label for each of {count} rows, got shape {np.shape(y)}")
+        given = np.asarray(y)
+        given = given.ravel() if given.ndim == 2 and given.shape[1] == 1 else given
+        if len(given) != count:
+            raise ValueError(f"y must be one label for each of {count} rows, got shape {given.shape}")
+        if given.ndim != 1:
+            return None
         if type_of_target(given) not in ("binary", "multiclass"):
             return None
         classes, numbers = np.unique(given, return_inverse=True)
@@ -335,7 +343,10 @@ class VariationalAutoencoder(VariationalPipeline):
         undecided = isinstance(self.likelihood, str) and self.likelihood == "auto"
         likelihood = UNDECIDED if undecided else settings.likelihood
         n_labels = len(self.classes_) if self.conditional else 0
-        return replace(settings, kl=kl, likelihood=likelihood, n_labels=n_labels)
+        settings = replace(settings, kl=kl, likelihood=likelihood, n_labels=n_labels)
+        if self._columns is None:
+            return settings
+        return replace(settings, levels=self._columns.sizes, names=self._columns.value_names)
 
     def _take(self, fitted: Fitted, X: Any, rows: Rows, labels: np.ndarray | None) -> None:
         from narrows.variational.fitting import fitted_prior
@@ -350,7 +361,9 @@ class VariationalAutoencoder(VariationalPipeline):
         self.plan_ = resolution.plan_record(fitted.plan) | _settled_record(settings)
         n_classes = 0 if labels is None else len(self.classes_)
         self._mixture = fitted_prior(model, rows, Prior.resolve(self.prior), labels, n_classes, settings.seed)
-        self._form = Form.of(X, rows, fitted.moments, model, images=self.image_shape_ is not None)
+        self._form = Form.of(
+            X, rows, fitted.moments, model, images=self.image_shape_ is not None, columns=self._columns
+        )
         if self._form.draws:
             drawn_from = self._prior_named(None)
             self._form.marginals = measure_marginals(
@@ -409,7 +422,9 @@ class VariationalAutoencoder(VariationalPipeline):
             self.history_, self.stopped_, self._mixture = [], "budget", None
             self.plan_ = resolution.plan_record(partial.plan) | _settled_record(partial.settings)
             self._set_model(partial.model, partial.settings.n_components, few_rows=False)
-            self._form = Form.of(X, rows, partial.moments, self._model, images=self.image_shape_ is not None)
+            self._form = Form.of(
+                X, rows, partial.moments, self._model, images=self.image_shape_ is not None, columns=self._columns
+            )
         self.history_.append(self._partial.update(rows))
         self.n_steps_ = self._partial.n_steps
         self.n_active_components_ = int(self.history_[-1]["active_components"])

@@ -10,7 +10,7 @@ import torch
 
 from narrows.baselines import compare
 from narrows.building import objective_of, settled
-from narrows.elbo import active_components
+from narrows.elbo import KLWeight, active_components
 from narrows.inference import run_rows
 from narrows.planning import REFIT_ROWS, make_split
 from narrows.runs import Run, few_of, measured, split_rows, train_run
@@ -142,7 +142,7 @@ def _plain(
     steps = min(run.plan.steps, max(LEAST_PLAIN_STEPS, round(PLAIN_SHARE * run.plan.steps)))
     limit = run.plan.max_seconds
     plan = replace(run.plan, steps=steps, max_seconds=None if limit is None else PLAIN_SHARE * limit)
-    settings = replace(settings, kl=None, n_labels=0, corrupt=None)
+    settings = replace(settings, kl=KLWeight(beta=0.0), n_labels=0, corrupt=None, sampled=False)
     name = "plain autoencoder"
     plain = train_run(
         name, plain_rows(rows), None, moments, whole, settings, monitor, None, n_runs=n_runs, repeat=(plan, steps)

@@ -60,8 +60,8 @@ class Marginals:
         return cls(model_quantiles, data_quantiles, stepped)
 
     def apply(self, rows: np.ndarray) -> np.ndarray:
-        """Return rows whose columns are distributed as the data's."""
-        result = np.empty(rows.shape)
+        """Return rows whose first columns, as many as were measured, are distributed as the data's."""
+        result = rows.copy()
         for number, (model, data) in enumerate(zip(self.model, self.data, strict=True)):
             values = np.interp(rows[:, number], model, data)
             if self.stepped[number]:

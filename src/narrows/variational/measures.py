@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from narrows.likelihoods import BernoulliHead, DiscretisedLogisticHead, NormalHead
+from narrows.likelihoods import BernoulliHead, DiscretisedLogisticHead, MixedHead, NormalHead
 from narrows.training.rows import plain_rows
 
 if TYPE_CHECKING:
@@ -67,6 +67,11 @@ def independent_cost(train: Rows, held_out: Rows, head: Head, moments: Moments) 
             scale = head.standardise.scale64
             variance = moments.variance + (head.floor.double() * scale.square())
             cost = (x - moments.mean).square() / (2 * variance) + (2 * math.pi * variance).log() / 2
+            if isinstance(head, MixedHead):
+                # One more row of each category.
+                seen = moments.mean * moments.count
+                chances = [(part + 1) / (part + 1).sum() for part in seen[head.n_numbers :].split(head.levels)]
+                cost[:, head.n_numbers :] = -x[:, head.n_numbers :] * torch.cat(chances).log()
         total += float(torch.nan_to_num(cost * ~torch.isnan(x)).sum())
     return total / rows.n_rows
 
@@ -93,7 +98,7 @@ def ppca_cost(held_out: Rows, head: Head, start: Start) -> float | None:
     Tipping and Bishop 1999, *Probabilistic principal component analysis*; the noise of each column is what its
     components leave of it, not less than the head's floor. None where the head has no normal noise.
     """
-    if not isinstance(head, NormalHead) or start.n_features > MOST_PPCA_COLUMNS:
+    if not isinstance(head, NormalHead) or isinstance(head, MixedHead) or start.n_features > MOST_PPCA_COLUMNS:
         return None
     floor = head.floor.double()
     components, variances = start.components, start.deviations.square()

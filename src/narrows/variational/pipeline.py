@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import _check_feature_names, _check_n_features, check_is_fitted
 
+from narrows.errors import DataError
+from narrows.frames import FrameColumns
 from narrows.inference import run_rows
+from narrows.inputs import Given
 from narrows.pipeline import Pipeline
 from narrows.priors import Normal, Prior
 from narrows.resolution import check_number, code_rows, seed_of
+from narrows.training.rows import ArrayRows
 from narrows.variational import sampling
 from narrows.variational.bounds import Elbo, bound, importance_bound
 from narrows.variational.paths import spherical
@@ -42,6 +46,30 @@ class VariationalPipeline(Pipeline):
     _form: Form
     classes_: np.ndarray
     prior: Prior | str
+    _columns: FrameColumns | None
+
+    def _taken(self, X: Any, *, reset: bool, allow_missing: bool) -> Given:
+        """Validate input and take it for rows of numbers, of a frame with categories a column for each of these."""
+        columns = FrameColumns.learn(X) if reset else self._form.columns
+        if columns is None:
+            return super()._taken(X, reset=reset, allow_missing=allow_missing)
+        values = columns.encode(X)
+        _check_feature_names(self, X, reset=reset)
+        _check_n_features(self, X, reset=reset)
+        if not allow_missing and np.isnan(values).any():
+            name = columns.value_names[int(np.isnan(values).any(0).argmax())].partition("=")[0]
+            raise DataError(
+                f"column {name!r} has missing values: missing='mask' learns around them, or fill them in first"
+            )
+        if reset:
+            self._columns = columns
+        return Given(ArrayRows(values), np.dtype(np.float64), (values.shape[1],))
+
+    def _told(self, rows: np.ndarray) -> Any:
+        """Give rows the shape of the data; of a frame with categories, make a frame of them."""
+        if self._form.columns is None:
+            return rows.reshape(-1, *self._row_shape)
+        return self._form.finish(rows.reshape(len(rows), -1), drawn=False, row_shape=self._row_shape, names=None)
 
     def encode_distribution(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         """Encode rows to distributions.
@@ -86,10 +114,32 @@ class VariationalPipeline(Pipeline):
             In the data's units.
         """
         if y is None:
-            return super().reconstruct(X, n_components)
+            rebuilt = super().reconstruct(X, n_components)
+            return rebuilt if self._form.columns is None else self._told(rebuilt)
         given = self._rows(X)
         codes = np.asarray(self.transform(X, n_components))
-        return self._decoded(codes, y).astype(given.float_dtype).reshape(-1, *given.row_shape)
+        rebuilt = self._decoded(codes, y).astype(given.float_dtype)
+        return rebuilt.reshape(-1, *given.row_shape) if self._form.columns is None else self._told(rebuilt)
+
+    def reconstruction_error(self, X: Any, *, per_feature: bool = False) -> np.ndarray:
+        """Measure how far rows are from their reconstruction, as :meth:`Autoencoder.reconstruction_error` does.
+
+        Parameters
+        ----------
+        X : array-like, frame, CSR matrix or path, shape (n, n_features)
+            The rows.
+        per_feature : bool, default False
+            Whether to return each value's squared error rather than the row's mean. Of a column of categories it is
+            the mean over what its categories' chances are off, in standard deviations.
+
+        Returns
+        -------
+        ndarray of shape (n,), or of the shape of X
+            Squared errors in the data's units; in standard deviations of each column with ``scaling="standard"``,
+            which is what ``"auto"`` is for tables.
+        """
+        errors = super().reconstruction_error(X, per_feature=per_feature)
+        return self._form.columns.fold(errors) if per_feature and self._form.columns is not None else errors
 
     def elbo(
         self,
@@ -296,7 +346,7 @@ class VariationalPipeline(Pipeline):
         first, last = (np.asarray(self.transform(self._one(row))[0], np.float64) for row in (a, b))
         share = np.linspace(0, 1, steps)[:, None]
         codes = first + share * (last - first) if method == "linear" else spherical(first, last, share)
-        return self._decoded(codes, y).reshape(-1, *self._row_shape)
+        return self._told(self._decoded(codes, y))
 
     def traverse(self, x: Any, component: int, values: Sequence[float] | None = None, *, y: Any = None) -> np.ndarray:
         """Decode the code of a row with one of its numbers set to other values.
@@ -327,7 +377,7 @@ class VariationalPipeline(Pipeline):
             raise ValueError(f"values must be a sequence of finite numbers, got {values!r}")
         codes = np.repeat(np.asarray(self.transform(self._one(x)), np.float64), len(steps), axis=0)
         codes[:, component] = steps
-        return self._decoded(codes, y).reshape(-1, *self._row_shape)
+        return self._told(self._decoded(codes, y))
 
     def inverse_transform(self, X: Any, y: Any = None) -> np.ndarray:
         """Decode codes to rows in the data's units.
@@ -345,10 +395,10 @@ class VariationalPipeline(Pipeline):
             Means, not draws; images, if the model was fitted to an array of images.
         """
         if y is None:
-            return super().inverse_transform(X)
+            return self._told(super().inverse_transform(X))
         check_is_fitted(self, "encoder_")
         code_rows(self, X)
-        return self._decoded(np.asarray(X), y).reshape(-1, *self._row_shape)
+        return self._told(self._decoded(np.asarray(X), y))
 
     def _decoded(self, codes: np.ndarray, y: Any) -> np.ndarray:
         if y is None:
@@ -357,6 +407,11 @@ class VariationalPipeline(Pipeline):
 
     def _one(self, row: Any) -> Any:
         """Take one row for a table of one."""
+        if self._form.columns is not None:
+            table = row.to_frame().T if hasattr(row, "to_frame") and getattr(row, "ndim", 0) == 1 else row
+            if getattr(table, "shape", (0,))[0] != 1:
+                raise ValueError("one row of a frame with the columns of the fit is needed")
+            return table
         if hasattr(row, "to_frame"):
             row = row.to_numpy()
         array = np.asarray(row)

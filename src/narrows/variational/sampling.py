@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from narrows.frames import FrameColumns
 from narrows.inference import run_rows
-from narrows.likelihoods import BernoulliHead, DiscretisedLogisticHead, NormalHead
+from narrows.likelihoods import BernoulliHead, DiscretisedLogisticHead, MixedHead, NormalHead
 from narrows.training.rows import ArrayRows, plain_rows
 from narrows.variational.marginals import MOST_COLUMNS, Marginals
 
@@ -73,8 +74,9 @@ class Form:
 
     Attributes
     ----------
-    container : {"array", "pandas", "polars"}
-        What the model was fitted to.
+    container : {"array", "columns", "pandas", "polars"}
+        What the model was fitted to. ``"columns"`` is a file's table whose columns differ in type: rows come as one
+        array of a type that holds all, its whole numbers and truth values as such.
     dtypes : list of str
         The type of the array, or of each column.
     low, high : ndarray of shape (n_features,)
@@ -83,6 +85,8 @@ class Form:
         Whether values are drawn rather than means given, unless something else is asked for.
     marginals : Marginals or None
         The distribution of each column, where drawn values are to follow it.
+    columns : FrameColumns or None
+        How the columns of a frame with categories became numbers.
     """
 
     container: str
@@ -91,9 +95,19 @@ class Form:
     high: np.ndarray
     draws: bool
     marginals: Marginals | None = None
+    columns: FrameColumns | None = None
 
     @classmethod
-    def of(cls, X: Any, rows: Rows, moments: Moments, model: VariationalModel, *, images: bool) -> Form:
+    def of(
+        cls,
+        X: Any,
+        rows: Rows,
+        moments: Moments,
+        model: VariationalModel,
+        *,
+        images: bool,
+        columns: FrameColumns | None = None,
+    ) -> Form:
         """Look at what a model was fitted to."""
         container, dtypes = _container(X, rows)
         low, high = moments.minimum.numpy(), moments.maximum.numpy()
@@ -103,7 +117,7 @@ class Form:
             ends = moments.at_minimum + moments.at_maximum * (moments.maximum > moments.minimum)
             draws &= bool((ends >= moments.count).all())
         low, high = np.where(np.isfinite(low), low, 0.0), np.where(np.isfinite(high), high, 0.0)
-        return cls(container, dtypes, low, high, draws)
+        return cls(container, dtypes, low, high, draws, columns=columns)
 
     def finish(self, rows: np.ndarray, *, drawn: bool, row_shape: tuple[int, ...], names: list[str] | None) -> Any:
         """Bring decoded rows to the data's distributions, ranges, types and container."""
@@ -112,14 +126,20 @@ class Form:
         rows = np.clip(rows, self.low, self.high)
         if self.container == "array":
             return _cast(rows, self.dtypes[0]).reshape(-1, *row_shape)
-        columns = names if names is not None else [f"x{number}" for number in range(rows.shape[1])]
-        values = {name: rows[:, number] for number, name in enumerate(columns)}
-        kinds = dict(zip(columns, self.dtypes, strict=True))
+        if self.container == "columns":
+            return _common(rows, self.dtypes)
+        if self.columns is not None:
+            values = self.columns.decode(rows)
+        else:
+            labels = names if names is not None else [f"x{number}" for number in range(rows.shape[1])]
+            values = {name: rows[:, number] for number, name in enumerate(labels)}
+        kinds = dict(zip(values, self.dtypes, strict=True))
         return _pandas(values, kinds) if self.container == "pandas" else _polars(values, kinds)
 
     def to_json(self) -> dict[str, Any]:
         """Return what is not an array, for a file."""
-        return {"container": self.container, "dtypes": self.dtypes, "draws": self.draws}
+        columns = None if self.columns is None else self.columns.to_json()
+        return {"container": self.container, "dtypes": self.dtypes, "draws": self.draws, "columns": columns}
 
     def tensors(self) -> dict[str, Tensor]:
         """Return what is an array, for a file."""
@@ -135,7 +155,8 @@ class Form:
         own = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
         marginals = Marginals.from_tensors(own) if own else None
         low, high = tensors["low"].numpy(), tensors["high"].numpy()
-        return cls(record["container"], record["dtypes"], low, high, record["draws"], marginals)
+        columns = None if record.get("columns") is None else FrameColumns(**record["columns"])
+        return cls(record["container"], record["dtypes"], low, high, record["draws"], marginals, columns)
 
 
 def _container(X: Any, rows: Rows) -> tuple[str, list[str]]:
@@ -154,6 +175,15 @@ def _cast(values: np.ndarray, kind: str) -> np.ndarray:
     return np.round(values).astype(dtype) if dtype.kind in "iu" else values.astype(dtype)
 
 
+def _common(rows: np.ndarray, kinds: list[str]) -> np.ndarray:
+    """Give each column values of its own type, in an array of a type that holds all; truth values are 0 and 1."""
+    dtypes = [np.dtype(np.uint8) if kind == "bool" else np.dtype(kind) for kind in kinds]
+    result = np.empty(rows.shape, np.result_type(*dtypes))
+    for number, kind in enumerate(kinds):
+        result[:, number] = _cast(rows[:, number], kind)
+    return result
+
+
 def _pandas(values: dict[str, np.ndarray], kinds: dict[str, str]) -> Any:
     import pandas as pd
 
@@ -161,7 +191,9 @@ def _pandas(values: dict[str, np.ndarray], kinds: dict[str, str]) -> Any:
     for name, column in values.items():
         kind = pd.api.types.pandas_dtype(kinds[name])
         whole = pd.api.types.is_integer_dtype(kind)
-        if pd.api.types.is_bool_dtype(kind):
+        if column.dtype == object:
+            columns[name] = pd.Series(column, dtype=kind)
+        elif pd.api.types.is_bool_dtype(kind):
             columns[name] = pd.Series(column >= 0.5).astype(kind)
         else:
             columns[name] = pd.Series(np.round(column) if whole else column).astype(kind)
@@ -173,6 +205,11 @@ def _polars(values: dict[str, np.ndarray], kinds: dict[str, str]) -> Any:
 
     columns = {}
     for name, column in values.items():
+        if column.dtype == object:
+            text = pl.Series(name, column.tolist(), dtype=pl.String)
+            plain = kinds[name].partition("(")[0]
+            columns[name] = text.cast(pl.Categorical) if plain in ("Categorical", "Enum") else text
+            continue
         kind = getattr(pl, kinds[name])
         if kind == pl.Boolean:
             columns[name] = pl.Series(name, column >= 0.5)
@@ -218,4 +255,8 @@ def measure_marginals(
         count += len(batch)
         if count >= SAMPLED:
             break
-    return Marginals.measure(np.concatenate(seen), sampled)
+    # Categories are drawn by their chances as it is.
+    numbers = head.n_numbers if isinstance(head, MixedHead) else head.n_features
+    if not numbers:
+        return None
+    return Marginals.measure(np.concatenate(seen)[:, :numbers], sampled[:, :numbers])

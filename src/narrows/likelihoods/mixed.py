@@ -1,0 +1,100 @@
+"""A likelihood for each column of a table: normal noise for numbers, chances for categories."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn import functional
+
+from narrows.likelihoods.base import Head, Likelihood
+from narrows.likelihoods.normal import NormalHead
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+    from narrows.networks.scaling import Standardise
+    from narrows.training.moments import Moments
+
+__all__ = ["Mixed", "MixedHead"]
+
+
+@dataclass(frozen=True)
+class Mixed(Likelihood):
+    """Normal noise for the first columns, then blocks of columns that hold a one in one place: categories.
+
+    Frames with columns of text or categories get it by themselves.
+
+    Parameters
+    ----------
+    levels : tuple of int
+        How many columns each block has; all columns before the blocks are numbers.
+    variance : {"fixed", "common", "column", "value"}, default "column"
+        Of the numbers, as for :class:`~narrows.likelihoods.Gaussian`.
+    """
+
+    # Not annotated as numbers: no command line can name the blocks of a table.
+    levels: Any = ()
+    variance: str = "column"
+
+    @property
+    def is_density(self) -> bool:
+        """Whether reconstructions have a likelihood: always."""
+        return True
+
+    def head(self, standardise: Standardise, moments: Moments, dtype: Any) -> Head:
+        """Take the noise to begin with, and how frequent the categories are."""
+        head = MixedHead.for_data(standardise, moments, self.variance)
+        head.set_blocks(tuple(self.levels), moments.mean)
+        return head
+
+    def empty_head(self, standardise: Standardise) -> Head:
+        """Return a head with any noise."""
+        head = MixedHead(standardise, torch.ones_like(standardise.shift64), self.variance)
+        head.set_blocks(tuple(self.levels), torch.full_like(standardise.shift64, 0.5))
+        return head
+
+
+class MixedHead(NormalHead):
+    """Normal noise for numbers, and for each block of a category's columns a softmax."""
+
+    frequent: Tensor
+
+    def set_blocks(self, levels: tuple[int, ...], means: Tensor) -> None:
+        """Say which columns are blocks, and how frequent each category is."""
+        self.levels = levels
+        self.n_numbers = self.n_features - sum(levels)
+        self.register_buffer("frequent", means[self.n_numbers :].clamp(1e-3, 1.0).float())
+
+    def option(self) -> Likelihood:
+        """Return the likelihood that makes such a head."""
+        return Mixed(self.levels, self.kind)
+
+    def log_chances(self, output: Tensor) -> list[Tensor]:
+        """Return the logarithms of the chances of each block's categories, (rows, categories)."""
+        raw = output[:, self.n_numbers : self.n_features]
+        # Outputs are standardised columns; a chance moves by so much relative to itself, to the first order.
+        slope = ((1 - self.frequent) / self.frequent).sqrt().clamp_max(3.0).to(raw.dtype)
+        logits = raw * slope + self.frequent.log().to(raw.dtype)
+        return [functional.log_softmax(part, 1) for part in logits.split(self.levels, 1)]
+
+    def mean(self, output: Tensor) -> Tensor:
+        """Return means of the numbers in the data's units, and the chances of all categories."""
+        numbers = super().mean(output)[:, : self.n_numbers]
+        return torch.cat([numbers, *(part.exp() for part in self.log_chances(output))], 1)
+
+    def cost(self, output: Tensor, x: Tensor, z: Tensor) -> Tensor:
+        """Return minus the logarithm of each number's density; of a block all cost stands at its category."""
+        numbers = super().cost(output, x, z)[:, : self.n_numbers]
+        ones = torch.nan_to_num(x[:, self.n_numbers :]).to(output.dtype)
+        return torch.cat([numbers, -ones * torch.cat(self.log_chances(output), 1)], 1)
+
+    def sample(self, output: Tensor, generator: Generator) -> Tensor:
+        """Draw numbers about their means, and one category of each block."""
+        numbers = super().sample(output, generator)[:, : self.n_numbers]
+        blocks = []
+        for part in self.log_chances(output):
+            chosen = torch.multinomial(part.exp(), 1, generator=generator)
+            blocks.append(torch.zeros_like(part).scatter_(1, chosen, 1.0))
+        return torch.cat([numbers, *blocks], 1)
