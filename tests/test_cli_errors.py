@@ -79,7 +79,7 @@ MISTAKES = [
     (FIT + "--corruption gaussian(sigma=loud)", "sigma must be a number, got 'loud'"),
     (FIT + "--corruption gaussian(-1)", "sigma must be 0 or more"),
     (FIT + "--corruption gaussian(1,2,3)", "was given 3 settings; it has sigma, clip"),
-    (FIT + "--likelihood poisson", "known are auto, bernoulli, gaussian"),
+    (FIT + "--likelihood poisson", "known are auto, bernoulli, discretisedlogistic, gaussian"),
     (FIT + "--schedule constant(3)", "it has none"),
     ("encode people.csv -m good.narrows", "Missing option"),
     ("encode people.csv -m good.narrows -o c.txt", "does not write"),

@@ -66,7 +66,8 @@ def test_adam_is_torch_s(decay: float) -> None:
     plain.load_state_dict(ours.state_dict())
     flats = FlatParameters(ours), FlatParameters(plain)
     steppers = [Adam(weight_decay=decay).stepper(flat) for flat in flats]
-    reference = torch.optim.AdamW(theirs.parameters(), lr=0.1, weight_decay=decay)
+    groups = [{"params": [theirs.weight], "weight_decay": decay}, {"params": [theirs.bias], "weight_decay": 0.0}]
+    reference = torch.optim.AdamW(groups, lr=0.1)
     for _ in range(5):
         x = torch.randn(4, 7)
         for module, flat, stepper, step in zip((ours, plain), flats, steppers, ("step", "_plain_step"), strict=True):
@@ -79,6 +80,7 @@ def test_adam_is_torch_s(decay: float) -> None:
         reference.step()
     torch.testing.assert_close(ours.weight, theirs.weight)
     torch.testing.assert_close(plain.weight, theirs.weight)
+    torch.testing.assert_close(ours.bias, theirs.bias)
 
 
 def test_rmsprop_first_step_is_the_sign_of_the_gradient() -> None:

@@ -9,11 +9,14 @@ import typer
 
 from narrows.cli.arguments import AsJson, DataArgument, Device, ModelFile, Out  # noqa: TC001 - typer reads them
 from narrows.cli.show import print_json, print_rows, print_table
+from narrows.cli.values import CommandError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy as np
+
+    from narrows.cli.files import Data
 
 __all__ = ["columns_of", "decode", "encode", "reconstruct", "score", "use"]
 
@@ -90,19 +93,28 @@ def score(
         typer.Option("--out", "-o", metavar="OUT", help="The file to write; without it a summary is printed."),
     ] = None,
     per_feature: Annotated[bool, typer.Option("--per-feature", help="The error of each value.")] = False,
+    elbo: Annotated[
+        bool, typer.Option("--elbo", help="Of a variational model: how likely rows are, in nats, instead of errors.")
+    ] = False,
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Measure how badly each row of DATA is rebuilt.
 
     The error of a row is the mean of its squared errors, in the data's units (in standard deviations of each column
-    for a model with --scaling standard).
+    for a model with --scaling standard, which a vae has for tables by default). With --elbo it is the evidence lower
+    bound of the row, and its two parts: higher is more like the data.
     """
     from narrows.cli import files
 
+    if elbo and per_feature:
+        raise CommandError("--elbo and --per-feature do not go together: a bound is of whole rows.")
     if out is not None:
         files.check_table_place(out, files.file_of(data), model)
     fitted = files.load_model(model, device)
+    if elbo:
+        _score_bounds(fitted, model, files.read_for(fitted, data), out, as_json=as_json)
+        return
     given = files.read_for(fitted, data)
     errors = use(lambda X: fitted.reconstruction_error(X, per_feature=per_feature), given.rows)
     names = columns_of(fitted) or [f"x{k}" for k in range(fitted.n_features_in_)]
@@ -123,6 +135,30 @@ def score(
         print_json(summary)
     else:
         _show(summary)
+
+
+def _score_bounds(fitted: Any, model: Path, given: Data, out: Path | None, *, as_json: bool) -> None:
+    """Write or sum up the evidence lower bounds of rows."""
+    import numpy as np
+
+    if not hasattr(fitted, "elbo"):
+        raise CommandError(f"{model} holds the model class {type(fitted).__name__}, which has no --elbo.")
+    found = use(lambda X: np.stack(fitted.elbo(X), axis=1), given.rows)
+    names = ["elbo", "reconstruction", "kl"]
+    if out is not None:
+        _write(out, found, names, as_json=as_json)
+        return
+    means = dict(zip(names, found.mean(0).tolist(), strict=True))
+    lowest = np.argsort(found[:, 0], kind="stable")[:_WORST]
+    worst: list[dict[str, Any]] = [{"row": int(row), "elbo": float(found[row, 0])} for row in lowest]
+    if given.names is not None:
+        worst = [entry | {"file": given.names[entry["row"]]} for entry in worst]
+    if as_json:
+        print_json({"rows": len(found), "mean": means, "worst": worst})
+        return
+    said = f"{means['elbo']:.5g} nats: reconstruction {means['reconstruction']:.5g} less KL {means['kl']:.5g}"
+    print_rows([("rows", f"{len(found):,}"), ("mean elbo", said)])
+    print_table(["row", "elbo"], [(_row(w), w["elbo"]) for w in worst], title="least likely rows (the first is 0)")
 
 
 def use(function: Any, rows: Any) -> np.ndarray:

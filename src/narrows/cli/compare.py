@@ -12,8 +12,6 @@ from narrows.cli.show import print_json
 from narrows.cli.values import CommandError
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from narrows.comparison import Comparison
 
 __all__ = ["compare"]
@@ -117,6 +115,7 @@ def _data(data: str, labels: str | None, columns: str | None) -> tuple[Any, Any,
     """Return rows, classes, what is held out, and column names."""
     from narrows import datasets
     from narrows.cli import files
+    from narrows.cli.labels import read_labels
 
     known = files.named_set(data)
     if known is not None:
@@ -128,52 +127,11 @@ def _data(data: str, labels: str | None, columns: str | None) -> tuple[Any, Any,
             held["y_test"] = loaded.test_labels
         return loaded.train, loaded.train_labels, held, None
     chosen = None if columns is None else [name.strip() for name in columns.split(",")]
-    y: np.ndarray | None = None
-    path = Path(data)
-    if labels is not None and path.is_file() and not Path(labels).is_file():
-        y, chosen = _label_column(path, labels, chosen)
-    elif labels is not None:
-        y = _label_file(Path(labels))
+    y, chosen = read_labels(data, labels, chosen)
     given = files.read_data(data, chosen)
     if isinstance(given.rows, Path):
         raise CommandError(f"{data} is too big to be compared in memory: compare a part of it.")
     return given, y, {}, given.columns
-
-
-def _label_column(path: Path, name: str, chosen: list[str] | None) -> tuple[np.ndarray, list[str]]:
-    """Read the classes from a column of the data, and return the columns that are left."""
-    import csv
-
-    import numpy as np
-
-    from narrows.tables.formats import format_of
-
-    kind = format_of(path)
-    if kind == "parquet":
-        import pyarrow.parquet as pq
-
-        table = pq.read_table(path)
-        names = list(table.column_names)
-        values = None if name not in names else np.asarray(table.column(name).to_pylist())
-    elif kind in ("csv", "tsv") and path.suffix.lower() != ".gz":
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            rows = list(csv.reader(stream, delimiter="," if kind == "csv" else "\t"))
-        names = rows[0] if rows else []
-        values = None if name not in names else np.asarray([row[names.index(name)] for row in rows[1:] if row])
-    else:
-        raise CommandError(f"--labels {name!r}: {path} has no named columns, and there is no file {name!r}.")
-    if values is None:
-        raise CommandError(f"--labels {name!r} is neither a column of {path} nor a file.")
-    return values, [column for column in chosen or names if column != name]
-
-
-def _label_file(path: Path) -> np.ndarray:
-    from narrows import tables
-
-    table = tables.read(path)
-    if table.values.shape[1] != 1:
-        raise CommandError(f"{path} has {table.values.shape[1]} columns, and labels are one.")
-    return table.values[:, 0]
 
 
 def _save_plot(found: Comparison, path: Path) -> None:

@@ -159,6 +159,7 @@ def read_data(data: str, columns: Sequence[str] | None = None, *, stream: bool =
     array, and the names beside it, because pandas is an extra and a frame would only carry the names.
     """
     from narrows import datasets, tables
+    from narrows.cli.columns import read_table
 
     file = file_of(data)
     known = named_set(data)
@@ -175,7 +176,7 @@ def read_data(data: str, columns: Sequence[str] | None = None, *, stream: bool =
     if stream or (columns is None and not whole and _is_big(path)):
         source = tables.open_segments(path)
         return Data(path, source.columns, source.shape, _names_of_images(path))
-    table = tables.read(path, columns=columns)
+    table = read_table(path, columns)
     return Data(table.values, table.columns, table.shape, _names_of_images(path))
 
 
@@ -224,6 +225,8 @@ def read_for(model: Any, data: str, *, whole: bool = False) -> Data:
     CommandError
         If a column is missing, their number differs, or rows are images of another shape than those of the fit.
     """
+    if getattr(getattr(model, "_form", None), "columns", None) is not None:
+        raise CommandError("The model was fitted to a frame with categories, which the command line does not read.")
     file = file_of(data)
     wanted = [str(name) for name in getattr(model, "feature_names_in_", [])]
     found = _names_in(file)

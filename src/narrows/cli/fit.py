@@ -12,45 +12,34 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from narrows.cli.arguments import AsJson, DataArgument  # noqa: TC001 - typer reads them at runtime
-from narrows.cli.show import baselines_in_words, code_in_words, file_size, note, print_json, print_rows
-from narrows.cli.signature import Parameter, parameters
+from narrows.cli.flags import MODELS, derived_flags, flag_parameters
+from narrows.cli.show import note, print_json
+from narrows.cli.signature import parameters
 from narrows.cli.values import CommandError, build, from_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["MODELS", "command", "flag_parameters"]
-
-MODELS = {"autoencoder": ("narrows.autoencoder", "Autoencoder")}
-"""What ``--model`` knows: where each class is. A new one is one line here."""
-
-_NOT_FLAGS = {"callbacks"}
-
-_STOPPED = {
-    "budget": "it had taken all its steps",
-    "patience": "held-out rows no longer improved",
-    "time": "its time was up",
-    "callback": "a callback asked for it",
-    "interrupted": "it was interrupted; the model is the best so far",
-}
-
-
-def flag_parameters() -> dict[str, Parameter]:
-    """Return every parameter of every class that gets a flag."""
-    found: dict[str, Parameter] = {}
-    for home in MODELS.values():
-        for parameter in parameters(*home):
-            if parameter.name not in _NOT_FLAGS:
-                found.setdefault(parameter.name, parameter)
-    return found
+__all__ = ["MODELS", "command", "fit", "flag_parameters", "takes_labels"]
 
 
 def fit(
     data: DataArgument,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="MODEL", help="The model file to write.")],
-    model: Annotated[str, typer.Option("--model", help=f"What to fit: {', '.join(MODELS)}.")] = "autoencoder",
+    model: Annotated[
+        str,
+        typer.Option("--model", metavar="|".join(MODELS), help="What to fit; sample draws new rows from vae."),
+    ] = "autoencoder",
     columns: Annotated[
         str | None, typer.Option("--columns", metavar="A,B,...", help="Columns to use, by name or by position from 0.")
+    ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            "--labels",
+            metavar="COLUMN|FILE",
+            help="Classes to draw rows of, for vae: a column of DATA, or a file; a named data set brings its own.",
+        ),
     ] = None,
     clean: Annotated[
         str | None,
@@ -75,14 +64,17 @@ def fit(
     """Fit a model to DATA and save it.
 
     Option values are written as in Python, where words need no quotes: --network 'dense(hidden=(256, 128),
-    activation=relu)', --corruption 'gaussian(0.3)'.
+    activation=relu)', --corruption 'gaussian(0.3)'. A model's name in brackets, (vae), begins what is said of that
+    model alone.
     """
-    from narrows.cli import files, pairs
+    from narrows.cli import files, pairs, summary
     from narrows.cli.mistakes import mistakes_of, warnings_as_lines
 
     given = _options(model, {name: value for name, value in flags.items() if value is not None}, quiet=quiet)
+    _check_companions(model, labels, clean)
     files.check_model_place(out, files.file_of(data), None if clean is None else files.file_of(clean))
     chosen = None if columns is None else [name.strip() for name in columns.split(",")]
+    classes, chosen = _labels(model, data, labels, chosen, given, stream=stream)
     rows, target = pairs.read_to_fit(
         data, clean, chosen, stream=stream, patches=patches, seed=given.get("random_state")
     )
@@ -92,19 +84,64 @@ def fit(
             files.refuse_missing(target, str(clean), fitting=True)
     with mistakes_of(rows.columns):
         estimator = _estimator(model, given)
+        if labels is not None:
+            _check_classes(estimator, classes, _n_rows(rows.rows), labels)
         start = time.perf_counter()
         with warnings_as_lines():
-            estimator.fit(rows.images(), None if target is None else target.images())
+            estimator.fit(rows.images(), classes if target is None else target.images())
         seconds = time.perf_counter() - start
     _name_columns(estimator, rows.columns)
+    _type_columns(estimator, data, chosen, rows.rows)
     estimator.save(out)
     if estimator.stopped_ == "interrupted":
         note(f"narrows: interrupted; the best model so far is in {out}.")
-    summary = _summary(estimator, _n_rows(rows.rows), seconds, out)
+    told = summary.summary_of(estimator, _n_rows(rows.rows), seconds, out)
     if as_json:
-        print_json(summary)
+        print_json(told)
     elif not quiet:
-        _show(summary, estimator.n_components_, has_code=_has_code(estimator))
+        summary.show(told, has_code=_has_code(estimator))
+
+
+def takes_labels(model: str) -> bool:
+    """Say whether a model is fitted with labels: its decoder may then be told of them."""
+    return any(parameter.name == "conditional" for parameter in parameters(*MODELS[model]))
+
+
+def _check_companions(model: str, labels: str | None, clean: str | None) -> None:
+    """Refuse what this model has no use for beside its rows."""
+    if labels is not None and not takes_labels(model):
+        raise CommandError(f"--labels is not an option of {model}, which learns without.")
+    if clean is not None and takes_labels(model):
+        raise CommandError(
+            f"--clean is not an option of {model}: it learns from clean rows, which --corruption spoils."
+        )
+
+
+def _labels(
+    model: str, data: str, labels: str | None, columns: list[str] | None, given: dict[str, Any], *, stream: bool
+) -> tuple[Any, list[str] | None]:
+    """Return the labels of the rows, if the model takes any, and the columns that are left to fit to."""
+    from narrows.cli.files import named_set
+    from narrows.cli.labels import labels_of_set, read_labels
+
+    if not takes_labels(model):
+        return None, columns
+    known = named_set(data)
+    if known is not None:
+        return labels_of_set(known, labels), columns
+    if given.get("conditional") and labels is None:
+        raise CommandError("--conditional needs --labels: a column of DATA, or a file, that says what each row is.")
+    found, rest = read_labels(data, labels, columns)
+    if stream and rest != columns:
+        raise CommandError("--stream has all columns of its file, so --labels must be a file of its own.")
+    return found, rest
+
+
+def _check_classes(estimator: Any, classes: Any, n_rows: int, labels: str) -> None:
+    """Refuse labels that are no classes before the fit, which would pass over them."""
+    if estimator._labels(classes, n_rows, reset=False) is None:
+        count = len(set(classes.tolist()))
+        raise CommandError(f"--labels {labels} holds no classes: {count:,} different values in {n_rows:,} rows.")
 
 
 def _options(model: str, given: dict[str, Any], *, quiet: bool) -> dict[str, Any]:
@@ -115,7 +152,9 @@ def _options(model: str, given: dict[str, Any], *, quiet: bool) -> dict[str, Any
     options = {}
     for name, value in given.items():
         if name not in own:
-            raise CommandError(f"{flag_parameters()[name].flag} is not an option of {model}.")
+            others = [other for other in MODELS if name in {parameter.name for parameter in parameters(*MODELS[other])}]
+            flag = flag_parameters()[name].flag
+            raise CommandError(f"{flag} is not an option of {model}, but of {' and '.join(others)}.")
         options[name] = from_text(own[name], value) if isinstance(value, str) else value
         choices = own[name].choices
         if choices and value not in choices:
@@ -141,10 +180,23 @@ def _name_columns(estimator: Any, columns: list[str] | None) -> None:
         estimator.feature_names_in_ = np.asarray(columns, dtype=object)
 
 
-def _has_code(estimator: Any) -> bool:
-    from narrows.resolution import network_option
+def _type_columns(estimator: Any, data: str, chosen: list[str] | None, rows: Any) -> None:
+    """Tell a model that makes new rows what each column of its file holds, as fitting to a frame would."""
+    from narrows.cli.columns import column_types
+    from narrows.cli.files import file_of
 
-    return network_option(estimator.network).has_code
+    form, file = getattr(estimator, "_form", None), file_of(data)
+    if form is None or form.container != "array" or file is None:
+        return
+    kinds = column_types(file, chosen, rows)
+    if kinds is not None and set(kinds) != set(form.dtypes):
+        form.container, form.dtypes = "columns", kinds
+
+
+def _has_code(estimator: Any) -> bool:
+    from narrows.resolution import network_of
+
+    return network_of(estimator).has_code
 
 
 def _n_rows(rows: Any) -> int:
@@ -155,43 +207,6 @@ def _n_rows(rows: Any) -> int:
     return sum(open_segments(rows).segment_rows)
 
 
-def _summary(estimator: Any, n_rows: int, seconds: float, out: Path) -> dict[str, Any]:
-    return {
-        "model": str(out),
-        "class": type(estimator).__name__,
-        "rows": n_rows,
-        "columns": estimator.n_features_in_,
-        "image_shape": estimator.image_shape_,
-        "n_components": estimator.n_components_,
-        "baselines": estimator.baselines_,
-        "in_words": baselines_in_words(estimator.baselines_, estimator.n_components_, stayed=estimator.stayed_linear_),
-        "stayed_linear": estimator.stayed_linear_,
-        "stopped": estimator.stopped_,
-        "steps": estimator.n_steps_,
-        "seconds": seconds,
-        "bytes": out.stat().st_size,
-    }
-
-
-def _show(summary: dict[str, Any], n_components: int, *, has_code: bool) -> None:
-    from narrows.cli.files import shape_in_words
-
-    baselines, shape = summary["baselines"], summary["image_shape"]
-    errors = {"model": "model", "pca": f"PCA with {n_components}", "mean": "mean row", "input": "noisy input"}
-    images = f", images of {shape_in_words(shape)}" if shape else ""
-    print_rows(
-        [
-            ("data", f"{summary['rows']:,} rows of {summary['columns']:,} columns{images}"),
-            ("code", code_in_words(n_components, has_code=has_code)),
-            ("error", "   ".join(f"{label} {baselines[key]:.5g}" for key, label in errors.items() if key in baselines)),
-            ("", summary["in_words"]),
-            ("stopped", f"{_STOPPED.get(summary['stopped'], summary['stopped'])} ({summary['steps']:,} steps)"),
-            ("time", f"{summary['seconds']:.1f} s"),
-            ("file", f"{summary['model']}, {file_size(summary['model'])}"),
-        ]
-    )
-
-
 def command() -> Callable[..., None]:
     """Return ``fit`` with the flags of all classes in its signature, for typer to read."""
     hints = get_type_hints(fit, include_extras=True)
@@ -200,7 +215,7 @@ def command() -> Callable[..., None]:
         for parameter in inspect.signature(fit).parameters.values()
         if parameter.kind is not inspect.Parameter.VAR_KEYWORD
     ]
-    derived = [_flag(parameter) for parameter in flag_parameters().values()]
+    derived = derived_flags()
 
     def run_fit(**given: Any) -> None:
         fit(**given)
@@ -209,42 +224,3 @@ def command() -> Callable[..., None]:
     run_fit.__signature__ = inspect.Signature([*plain, *derived])  # type: ignore[attr-defined]
     run_fit.__annotations__ = {parameter.name: parameter.annotation for parameter in [*plain, *derived]}
     return run_fit
-
-
-def _flag(parameter: Parameter) -> inspect.Parameter:
-    """Make one flag. None means that it was not given, so that the constructor's own default holds."""
-    flag = parameter.flag
-    kind: type = str
-    if parameter.atoms == ("bool",):
-        flag, kind = f"{flag}/--no-{flag.removeprefix('--')}", bool
-    elif parameter.atoms in (("int",), ("float",)):
-        kind = int if parameter.atoms == ("int",) else float
-    option = typer.Option(
-        flag,
-        help=_help(parameter),
-        metavar=None if kind is bool else _metavar(parameter),
-        show_default=False,
-    )
-    return inspect.Parameter(
-        parameter.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
-    )
-
-
-def _help(parameter: Parameter) -> str:
-    known = [f"{member.name}({', '.join(member.fields)})".removesuffix("()") for member in parameter.family]
-    choice = f" Known: {', '.join(known)}." if known else ""
-    default = parameter.default
-    shown = f"{default:g}" if isinstance(default, float) else str(default).lower()
-    return parameter.help + choice + (f" [default: {shown}]" if default is not None else "")
-
-
-def _metavar(parameter: Parameter) -> str:
-    if parameter.choices:
-        return "|".join(parameter.choices)
-    if parameter.family:
-        return "NAME"
-    words = {"int": "INT", "float": "NUMBER", "os.PathLike[str]": "FILE", "tuple[int, ...]": "H,W[,C]"}
-    parts = [word for atom, word in words.items() if atom in parameter.atoms]
-    if isinstance(parameter.default, str) and parts:
-        parts.append(parameter.default)
-    return "|".join(parts) or "TEXT"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,12 +14,34 @@ if TYPE_CHECKING:
 
     from narrows.cli.files import Data
 
-__all__ = ["as_type", "check_folder_place", "check_makes_images", "is_folder_name", "write_rows"]
+__all__ = [
+    "as_type",
+    "check_folder_place",
+    "check_makes_images",
+    "grid",
+    "is_folder_name",
+    "is_table_name",
+    "shown_range",
+    "write_rows",
+]
+
+_TILE = 64
+"""Pixels that the side of an image in a grid is enlarged towards, by whole factors."""
+
+_GAP = 127
+"""Grey of what is between the images of a grid, apart from black and white ground alike."""
 
 
 def is_folder_name(out: Path) -> bool:
     """Say whether OUT stands for a folder: it has no extension, or is one."""
     return not out.suffix or out.is_dir()
+
+
+def is_table_name(out: Path) -> bool:
+    """Say whether OUT is a table rather than a picture or a folder of images."""
+    from narrows.tables.pictures import is_picture
+
+    return not is_folder_name(out) and not is_picture(out)
 
 
 def check_folder_place(out: Path) -> None:
@@ -36,9 +59,9 @@ def check_makes_images(model: Any, out: Path) -> None:
 
     shape = model.image_shape_
     if shape is None:
+        what = "has no extension, so it would be a folder of images" if is_folder_name(out) else "would be a picture"
         raise CommandError(
-            f"{out} has no extension, so it would be a folder of images, but the model was not fitted to images; for "
-            f"a table narrows writes {WRITABLE}."
+            f"{out} {what}, but the model was not fitted to images; for a table narrows writes {WRITABLE}."
         )
     if shape[2] not in (1, 3):
         raise CommandError(f"Images of {shape[2]} channels are not written as files: give OUT the extension .npy.")
@@ -76,3 +99,55 @@ def write_rows(out: Path, rows: np.ndarray, shape: tuple[int, int, int], given: 
     names = [Path(name).stem for name in given.names or ()] or [f"{k:05d}" for k in range(len(rows))]
     images = (as_type(row.reshape(shape), dtype) for row in rows)
     return write_images(out, images, names=[f"{name}.{ending}" for name in names])
+
+
+def shown_range(dtype: np.dtype, low: float, high: float) -> tuple[float, float]:
+    """Return the values that are black and white in a picture of images of a type and a range.
+
+    8-bit images are shown as they are if they are of full depth, others from end to end.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> shown_range(np.dtype(np.uint8), 0, 250), shown_range(np.dtype(np.uint8), 0, 16)
+    ((0.0, 255.0), (0, 16))
+    """
+    return (0.0, 255.0) if dtype.kind == "u" and dtype.itemsize == 1 and high >= 128 else (low, high)
+
+
+def grid(images: np.ndarray, low: float, high: float, *, n_columns: int | None = None) -> np.ndarray:
+    """Put images into one picture, row by row, small ones enlarged.
+
+    Parameters
+    ----------
+    images : ndarray of shape (n, height, width, 1 or 3)
+        The images.
+    low, high : float
+        The values that are black and white.
+    n_columns : int, optional
+        Images in a row; by default as many as make the grid about square.
+
+    Returns
+    -------
+    ndarray of uint8, shape (height, width, 1 or 3)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> grid(np.zeros((5, 64, 64, 1)), 0, 1).shape
+    (132, 198, 1)
+    """
+    import numpy as np
+
+    count, height, width, channels = images.shape
+    columns = n_columns or math.ceil(math.sqrt(count))
+    rows = -(-count // columns)
+    factor = max(1, _TILE // max(height, width))
+    values = (images.astype(np.float64) - low) / ((high - low) or 1.0)
+    pixels = np.rint(255 * values.clip(0, 1)).astype(np.uint8).repeat(factor, axis=1).repeat(factor, axis=2)
+    tall, wide = height * factor + 2, width * factor + 2
+    picture = np.full((rows * tall, columns * wide, channels), _GAP, np.uint8)
+    for number, image in enumerate(pixels):
+        top, left = number // columns * tall + 1, number % columns * wide + 1
+        picture[top : top + tall - 2, left : left + wide - 2] = image
+    return picture

@@ -8,9 +8,19 @@ from typing import Annotated, Any
 import typer
 
 from narrows.cli.arguments import AsJson  # noqa: TC001 - typer reads it at runtime
-from narrows.cli.fit import MODELS
-from narrows.cli.show import baselines_in_words, code_in_words, file_size, print_json, print_rows, print_table
+from narrows.cli.flags import MODELS
+from narrows.cli.labels import labels_in_words
+from narrows.cli.show import (
+    baselines_in_words,
+    bounds_in_words,
+    code_in_words,
+    file_size,
+    print_json,
+    print_rows,
+    print_table,
+)
 from narrows.cli.signature import Parameter, parameters
+from narrows.cli.summary import likelihood_in_words, prior_in_words
 from narrows.cli.values import option_to_text
 
 __all__ = ["info"]
@@ -27,7 +37,8 @@ def info(
 ) -> None:
     """Say what a model file holds.
 
-    Sizes, the options that differ from the defaults, how it compares with PCA, how it was trained.
+    Sizes, the options that differ from the defaults, how it compares with PCA, how it was trained; of a variational
+    model also its likelihood, what new rows are drawn from, and its labels.
     """
     import narrows
 
@@ -40,8 +51,9 @@ def info(
     rows: list[tuple[str, object]] = [
         ("file", f"{model}, {file_size(model)}, written by narrows {record['narrows']}"),
         ("class", record["class"]),
-        ("data", f"{fitted['n_features_in']:,} columns{_names(fitted.get('feature_names_in'))}"),
+        ("data", _data(fitted)),
         ("code", _code(record)),
+        *_variational(record),
         ("weights", f"{record['n_parameters']:,}"),
         ("options", ", ".join(f"{name}={text}" for name, text in _changed(record).items()) or "all by default"),
         ("training", f"{fitted['n_steps']:,} steps; ended by: {fitted['stopped']}"),
@@ -56,20 +68,46 @@ def _code(record: dict[str, Any]) -> str:
 
     network = record["options"]["network"]
     own = not isinstance(network, dict) or network["option"] == "Modules"
-    return code_in_words(record["fitted"]["n_components"], has_code=own or Network.from_json(network).has_code)
+    fitted = record["fitted"]
+    has_code = own or Network.from_json(network).has_code
+    return code_in_words(fitted["n_components"], has_code=has_code, active=fitted.get("n_active_components"))
+
+
+def _variational(record: dict[str, Any]) -> list[tuple[str, object]]:
+    """Return what a variational model has and others do not."""
+    fitted = record["fitted"]
+    if "n_active_components" not in fitted:
+        return []
+    classes, prior = fitted.get("classes"), record["options"]["prior"]
+    name = str(prior["option"] if isinstance(prior, dict) else prior).lower()
+    told = "; the decoder is told of them" if fitted.get("n_labels") else ""
+    labels = [("labels", f"{len(classes):,}: {labels_in_words(classes)}{told}")] if classes else []
+    return [
+        ("likelihood", likelihood_in_words(fitted["likelihood"])),
+        ("new rows", f"from {prior_in_words(name, labelled=bool(classes))}"),
+        *labels,
+    ]
 
 
 def _in_words(record: dict[str, Any]) -> str:
     fitted = record["fitted"]
+    if "n_active_components" in fitted:
+        return bounds_in_words(fitted["baselines"], fitted["n_components"])
     stayed = bool(fitted.get("stayed_linear"))
     return baselines_in_words(fitted["baselines"], fitted["n_components"], stayed=stayed)
 
 
-def _names(names: list[str] | None) -> str:
+def _data(fitted: dict[str, Any]) -> str:
+    from narrows.cli.files import shape_in_words
+
+    columns, shape = f"{fitted['n_features_in']:,} columns", fitted.get("image_shape")
+    names = fitted.get("feature_names_in")
+    if shape:
+        return f"{columns}, images of {shape_in_words(shape)}"
     if not names:
-        return ""
+        return columns
     more = ", ..." if len(names) > _COLUMNS_SHOWN else ""
-    return f": {', '.join(names[:_COLUMNS_SHOWN])}{more}"
+    return f"{columns}: {', '.join(names[:_COLUMNS_SHOWN])}{more}"
 
 
 def _changed(record: dict[str, Any]) -> dict[str, str]:
@@ -92,9 +130,17 @@ def _text(value: Any, parameter: Parameter | None) -> str:
 
 
 def _show_history(history: list[dict[str, Any]]) -> None:
-    known = ("step", "epoch", "seconds", "loss", "val_loss", "learning_rate")
+    known: tuple[str, ...] = ("step", "epoch", "seconds", "loss", "val_loss", "learning_rate")
+    if any("val_kl_loss" in record for record in history):
+        # In nats a row; "loss" alone would hide which part of it is what.
+        known = ("step", "epoch", "seconds", "loss", "val_reconstruction_loss", "val_kl_loss", "active_components")
+    short = {"val_reconstruction_loss": "val_rebuilt", "val_kl_loss": "val_kl", "active_components": "active"}
     names = [name for name in known if any(name in record for record in history)]
     rows = [[record.get(name, "") for name in names] for record in history[-_LAST_RECORDS:]]
     if rows:
         skipped = len(history) - len(rows)
-        print_table(names, rows, title=f"history, after {skipped:,} earlier records" if skipped else "history")
+        print_table(
+            [short.get(name, name) for name in names],
+            rows,
+            title=f"history, after {skipped:,} earlier records" if skipped else "history",
+        )

@@ -12,7 +12,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["baselines_in_words", "file_size", "note", "print_json", "print_rows", "print_table", "ratio_in_words"]
+__all__ = [
+    "baselines_in_words",
+    "bounds_in_words",
+    "code_in_words",
+    "file_size",
+    "note",
+    "one_line",
+    "print_json",
+    "print_rows",
+    "print_table",
+    "ratio_in_words",
+]
 
 _SAME = 0.01
 """Errors that differ by less than one per cent are called the same."""
@@ -121,15 +132,20 @@ def ratio_in_words(model: float, other: float, name: str) -> str:
     return f"{share:.0%} {'less' if better else 'more'} error than {name}"
 
 
-def code_in_words(n_components: int, *, has_code: bool) -> str:
-    """Return the size of a code.
+def code_in_words(n_components: int, *, has_code: bool, active: int | None = None) -> str:
+    """Return the size of a code and, of a variational model, how much of it is used.
 
     Examples
     --------
     >>> code_in_words(1, has_code=True)
     '1 number a row'
+    >>> code_in_words(8, has_code=True, active=5)
+    '8 numbers a row, 5 of them used'
     """
-    return f"{n_components:,} number{'s' * (n_components != 1)} a row" if has_code else "none: the network has skips"
+    if not has_code:
+        return "none: the network has skips"
+    used = "" if active is None else ", all used" if active == n_components else f", {active:,} of them used"
+    return f"{n_components:,} number{'s' * (n_components != 1)} a row{used}"
 
 
 def baselines_in_words(baselines: dict[str, Any], n_components: int, *, stayed: bool) -> str:
@@ -141,8 +157,7 @@ def baselines_in_words(baselines: dict[str, Any], n_components: int, *, stayed: 
     >>> baselines_in_words(errors, 2, stayed=False).split(";")[1]
     ' 3 times less error than the noisy input.'
     """
-    where = f"{baselines['rows']:,} {'held-out rows' if baselines['held_out'] else 'rows it was fitted to'}"
-    numbers = f"PCA with {n_components} number{'s' * (n_components != 1)}"
+    where, numbers = _where(baselines), _pca(n_components)
     against = ratio_in_words(baselines["model"], baselines["pca"], numbers)
     mean = ratio_in_words(baselines["model"], baselines["mean"], "the mean row")
     noisy = (
@@ -150,3 +165,42 @@ def baselines_in_words(baselines: dict[str, Any], n_components: int, *, stayed: 
     )
     kept = " Training brought no gain, so the model has kept to PCA, within the bounds of the data." if stayed else ""
     return f"On {where} the model has {against}, and {mean}{noisy}.{kept}"
+
+
+def bounds_in_words(baselines: dict[str, Any], n_components: int) -> str:
+    """Return what a variational model was held against as one plain sentence.
+
+    Examples
+    --------
+    >>> bounds = {"model": 90.0, "independent": 120.0}
+    >>> errors = {"model": 1.0, "pca": 2.0, "mean": 4.0, "autoencoder": 0.8, "rows": 10, "held_out": True}
+    >>> bounds_in_words(errors | {"nats_per_row": bounds}, 2).split(";")[0]
+    'On 10 held-out rows the model describes a row by 30 nats better than independent columns would'
+    """
+    costs = baselines.get("nats_per_row")
+    if costs is None:
+        return baselines_in_words(baselines, n_components, stayed=False)
+    names = {"independent": "independent columns would", "ppca": "probabilistic PCA"}
+    parts = [_gain_in_words(costs[key] - costs["model"], name) for key, name in names.items() if key in costs]
+    rebuilt = {"pca": _pca(n_components), "autoencoder": "a plain autoencoder"}
+    ratios = [
+        ratio_in_words(baselines["model"], baselines[key], name) for key, name in rebuilt.items() if key in baselines
+    ]
+    return (
+        f"On {_where(baselines)} the model describes a row {' and '.join(parts)}; rows that it rebuilds have "
+        f"{', and '.join(ratios)}."
+    )
+
+
+def _gain_in_words(nats: float, than: str) -> str:
+    if abs(nats) < _SAME:
+        return f"as well as {than}"
+    return f"by {abs(nats):.3g} nats {'better' if nats > 0 else 'worse'} than {than}"
+
+
+def _where(baselines: dict[str, Any]) -> str:
+    return f"{baselines['rows']:,} {'held-out rows' if baselines['held_out'] else 'rows it was fitted to'}"
+
+
+def _pca(n_components: int) -> str:
+    return f"PCA with {n_components} number{'s' * (n_components != 1)}"

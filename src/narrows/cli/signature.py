@@ -137,11 +137,15 @@ def members(module: str, family: str) -> tuple[Member, ...]:
 
 
 def _origin(module: str) -> Path:
-    """Find a module's source; only the packages above it are imported, and those are light."""
-    spec = find_spec(module)
-    if spec is None or spec.origin is None:
-        raise ModuleNotFoundError(f"there is no module {module}")
-    return Path(spec.origin)
+    """Find a module's source below the package it is in, without importing anything."""
+    top, *parts = module.split(".")
+    spec = find_spec(top)
+    if spec is not None and spec.origin is not None:
+        place = Path(spec.origin).parent.joinpath(*parts)
+        for file in (place / "__init__.py", place.with_suffix(".py")):
+            if file.is_file():
+                return file
+    raise ModuleNotFoundError(f"there is no module {module}")
 
 
 @cache
@@ -197,4 +201,6 @@ def _docstring_parameters(docstring: str) -> dict[str, tuple[str, str]]:
 
 def _first_sentence(text: str) -> str:
     plain = re.sub(r"``([^`]*)``", r"\1", " ".join(text.split()))
+    # Where to read more belongs in the documentation, and its "et al." ends no sentence.
+    plain = re.sub(r" \([^()]*\b(?:19|20)\d\d[^()]*\)", "", plain)
     return re.split(r"(?<=[.!?])\s", plain, maxsplit=1)[0]

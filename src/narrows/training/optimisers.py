@@ -122,7 +122,7 @@ class Adam(Optimizer):
     eps : float, default 1e-8
         Added to the root of the mean square. Keras has 1e-7.
     weight_decay : float, default 0
-        Share of each weight that is lost in a step at learning rate 1.
+        Share of each weight that is lost in a step at learning rate 1; biases and other vectors lose nothing.
     """
 
     beta1: float = 0.9
@@ -148,6 +148,8 @@ class _AdamStepper(Stepper):
         self._mean = torch.zeros_like(flat.values)
         self._square = torch.zeros_like(flat.values)
         self._step = torch.zeros((), device=flat.values.device)
+        views = flat.views(flat.values) if settings.weight_decay else []
+        self._decaying = [view for view in views if view.ndim >= 2]
 
     def step(self, rate: float) -> None:
         settings = self._settings
@@ -156,6 +158,7 @@ class _AdamStepper(Stepper):
         if kernel is None:
             self._plain_step(rate)
             return
+        self._decay(rate)
         kernel(
             [self._flat.values],
             [self._flat.gradients],
@@ -166,16 +169,20 @@ class _AdamStepper(Stepper):
             lr=rate,
             beta1=settings.beta1,
             beta2=settings.beta2,
-            weight_decay=settings.weight_decay,
+            weight_decay=0.0,
             eps=settings.eps,
             amsgrad=False,
             maximize=False,
         )
 
+    def _decay(self, rate: float) -> None:
+        for weights in self._decaying:
+            weights.mul_(1 - rate * self._settings.weight_decay)
+
     def _plain_step(self, rate: float) -> None:
         """Do what the kernel does, for a torch that lacks it."""
+        self._decay(rate)
         settings, gradients, step = self._settings, self._flat.gradients, float(self._step)
-        self._flat.values.mul_(1 - rate * settings.weight_decay)
         self._mean.lerp_(gradients, 1 - settings.beta1)
         self._square.mul_(settings.beta2).addcmul_(gradients, gradients, value=1 - settings.beta2)
         spread = self._square.sqrt().div_((1 - settings.beta2**step) ** 0.5).add_(settings.eps)

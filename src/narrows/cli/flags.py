@@ -1,0 +1,106 @@
+"""The flags of ``narrows fit``: the parameters of all that it fits, merged by name."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from narrows.cli.signature import Parameter, parameters
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["MODELS", "derived_flags", "flag_parameters"]
+
+MODELS = {
+    "autoencoder": ("narrows.autoencoder", "Autoencoder"),
+    "vae": ("narrows.variational.estimator", "VariationalAutoencoder"),
+}
+"""What ``--model`` knows: where each class is. A new one is one line here."""
+
+_NOT_FLAGS = {"callbacks"}
+
+
+def flag_parameters() -> dict[str, Parameter]:
+    """Return every parameter that gets a flag, as the first class that has it."""
+    return {name: next(iter(owners.values())) for name, owners in _owners().items()}
+
+
+def _owners() -> dict[str, dict[str, Parameter]]:
+    """Return, by name, a parameter as each model has it."""
+    found: dict[str, dict[str, Parameter]] = {}
+    for model, home in MODELS.items():
+        for parameter in parameters(*home):
+            if parameter.name not in _NOT_FLAGS:
+                found.setdefault(parameter.name, {})[model] = parameter
+    return found
+
+
+def derived_flags() -> list[inspect.Parameter]:
+    """Return the flags for typer. None means that one was not given, so that the constructor's default holds."""
+    return [_flag(owners) for owners in _owners().values()]
+
+
+def _flag(owners: dict[str, Parameter]) -> inspect.Parameter:
+    first = next(iter(owners.values()))
+    flag, kinds = first.flag, {parameter.atoms for parameter in owners.values()}
+    kind: type = str
+    if kinds == {("bool",)}:
+        flag, kind = f"{flag}/--no-{flag.removeprefix('--')}", bool
+    elif kinds in ({("int",)}, {("float",)}):
+        kind = int if kinds == {("int",)} else float
+    metavar = None if kind is bool else _metavar(list(owners.values()))
+    option = typer.Option(flag, help=_help(owners), metavar=metavar, show_default=False)
+    return inspect.Parameter(
+        first.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
+    )
+
+
+def _help(owners: dict[str, Parameter]) -> str:
+    """Say what a flag does; what is not so of all models begins with the name of the one it is true of."""
+    texts: dict[str, list[str]] = {}
+    for model, parameter in owners.items():
+        texts.setdefault(parameter.help, []).append(model)
+    everywhere = len(texts) == 1 and len(owners) == len(MODELS)
+    said = [text if everywhere else f"({', '.join(models)}) {text}" for text, models in texts.items()]
+    members = _unique(member for parameter in owners.values() for member in parameter.family)
+    known = [f"{member.name}({', '.join(member.fields)})".removesuffix("()") for member in members]
+    choice = f" Known: {', '.join(known)}." if known else ""
+    return " ".join(said) + choice + _defaults(owners)
+
+
+def _defaults(owners: dict[str, Parameter]) -> str:
+    shown: dict[str, list[str]] = {}
+    for model, parameter in owners.items():
+        if parameter.default is not None:
+            value = parameter.default
+            shown.setdefault(f"{value:g}" if isinstance(value, float) else str(value).lower(), []).append(model)
+    if not shown:
+        return ""
+    if len(shown) == 1:
+        return f" [default: {next(iter(shown))}]"
+    said = [f"{value} of {' and '.join(models)}" for value, models in shown.items()]
+    return f" [default: {', '.join(said)}]"
+
+
+def _metavar(found: list[Parameter]) -> str:
+    if all(parameter.choices for parameter in found):
+        return "|".join(_unique(choice for parameter in found for choice in parameter.choices))
+    if any(parameter.family for parameter in found):
+        return "NAME"
+    words = {"int": "INT", "float": "NUMBER", "os.PathLike[str]": "FILE", "tuple[int, ...]": "H,W[,C]"}
+    parts = _unique(word for parameter in found for atom, word in words.items() if atom in parameter.atoms)
+    defaults = _unique(parameter.default for parameter in found)
+    parts += [default for default in defaults if isinstance(default, str) and parts]
+    return "|".join(parts) or "TEXT"
+
+
+def _unique(values: Iterable[Any]) -> list[Any]:
+    """Drop repetitions and keep the order."""
+    found: list[Any] = []
+    for value in values:
+        if value not in found:
+            found.append(value)
+    return found

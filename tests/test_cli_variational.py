@@ -1,0 +1,522 @@
+"""The variational autoencoder on the command line: fit, sample, interpolate, and what the other verbs say of it."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import numpy as np
+import pytest
+
+import narrows
+from narrows import datasets, tables
+from narrows.cli import main
+from narrows.cli.columns import column_types, read_table, write_columns
+from narrows.cli.flags import MODELS
+from narrows.cli.images import grid, shown_range
+from narrows.cli.labels import class_named
+from narrows.cli.signature import parameters
+
+VAE = ["--model", "vae", "--max-epochs", "3", "--random-state", "0"]
+UNNAMED = pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+HEAD = "age,height,smoker,visits,score,group"
+TYPES = {"age": "int64", "height": "float64", "smoker": "bool", "visits": "int64", "score": "float64"}
+
+
+def _mixed(n_rows=240):
+    """Columns of whole numbers, floats, truth values, and floats that are all whole, by two groups."""
+    rng = np.random.default_rng(0)
+    age = rng.integers(18, 90, n_rows)
+    height = rng.normal(170, 9, n_rows).round(1)
+    smoker = rng.random(n_rows) < np.where(age > 50, 0.8, 0.2)
+    visits = rng.poisson(age / 20)
+    score = rng.integers(0, 5, n_rows).astype(float)
+    group = np.where(age > 50, "old", "young")
+    return {"age": age, "height": height, "smoker": smoker, "visits": visits, "score": score, "group": group}
+
+
+def _text(columns, names):
+    rows = zip(*(columns[name].tolist() for name in names), strict=True)
+    return "\n".join([",".join(names), *(",".join(map(str, row)) for row in rows)]) + "\n"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A table of mixed columns as text and as Parquet, images, and a model of each."""
+    folder = tmp_path_factory.mktemp("vae")
+    columns = _mixed()
+    (folder / "people.csv").write_text(_text(columns, HEAD.split(",")))
+    (folder / "plain.csv").write_text(_text(columns, list(TYPES)))
+    write_columns(folder / "people.parquet", [columns[name] for name in HEAD.split(",")], HEAD.split(","))
+    write_columns(folder / "plain.parquet", [columns[name] for name in TYPES], list(TYPES))
+    table = [folder / "people.csv", "-o", folder / "people.narrows", "--labels", "group", *VAE, "-q"]
+    digits = ["digits", "-o", folder / "digits.narrows", "--network", "dense((32,))", "--n-components", "4", *VAE, "-q"]
+    for arguments in (table, digits, [folder / "plain.csv", "-o", folder / "plain.narrows", *VAE, "-q"]):
+        assert main(["fit", *map(str, arguments)]) == 0
+    plain = ["fit", folder / "plain.csv", "-o", folder / "ae.narrows", "--max-epochs", "1", "-q"]
+    assert main([str(argument) for argument in plain]) == 0
+    return folder
+
+
+@pytest.fixture
+def run(capsys, home, monkeypatch):
+    """Run a command line in the home that must succeed; gives what it printed."""
+    monkeypatch.chdir(home)
+
+    def call(*arguments):
+        capsys.readouterr()
+        code = main([str(argument) for argument in arguments])
+        printed = capsys.readouterr()
+        assert code == 0, printed.err
+        return printed
+
+    return call
+
+
+def _kinds(path):
+    table = read_table(path, None)
+    return dict(zip(table.columns, column_types(path, None, table.values), strict=True))
+
+
+# Flags
+
+
+def test_help_says_which_model_an_option_is_of(run):
+    shown = " ".join(run("fit", "--help").out.split())
+    assert "--beta NUMBER (vae) Weight of the KL. [default: 1]" in shown
+    assert "--ordered / --no-ordered (autoencoder)" in shown
+    assert "[default: common of autoencoder, auto of vae]" in shown
+    assert "--n-components INT|auto Size of the code." in shown
+    assert "et al." not in shown
+    own = {parameter.name: parameter for parameter in parameters(*MODELS["vae"])}
+    assert own["kl_warmup"].help.endswith("has learnt their use.")
+
+
+def test_flags_reach_the_model(run, tmp_path):
+    flags = ["--beta", "0.5", "--free-bits", "0.1", "--prior", "mixture(n_components=3)", "--scaling", "auto"]
+    flags += ["--likelihood", "gaussian(variance=common)", "--kl-warmup", "0.5"]
+    run("fit", "plain.csv", "-o", tmp_path / "m.narrows", *VAE, *flags)
+    fitted = narrows.load(tmp_path / "m.narrows")
+    assert (fitted.beta, fitted.free_bits, fitted.kl_warmup, fitted.scaling) == (0.5, 0.1, 0.5, "auto")
+    assert fitted.prior == narrows.variational.Mixture(3)
+    shown = " ".join(run("info", tmp_path / "m.narrows").out.split())
+    assert "likelihood gaussian(variance=common)" in shown
+    assert "prior=mixture(n_components=3)" in shown
+    assert "new rows from a mixture of normal distributions" in shown
+
+
+# Fit
+
+
+def test_the_summary_is_of_a_variational_model(run, tmp_path):
+    printed = run("fit", "people.csv", "-o", tmp_path / "m.narrows", "--labels", "group", *VAE)
+    shown = " ".join(printed.out.split())
+    assert "labels 2: old, young" in shown
+    assert "nats a row model" in shown
+    assert "bits a value model" in shown
+    assert "probabilistic PCA" in shown
+    assert "plain autoencoder" in shown
+    assert "the model describes a row by" in shown
+    assert "(of standardised columns)" in shown
+    record = json.loads(run("fit", "digits", "-o", tmp_path / "m.narrows", *VAE, "--network", "dense", "--json").out)
+    assert record["labels"] == list(range(10))
+    assert record["image_shape"] == [8, 8, 1]
+    assert 0 <= record["n_active_components"] <= record["n_components"]
+    assert set(record["baselines"]["nats_per_row"]) >= {"model", "independent"}
+    assert "stayed_linear" not in record
+    fitted = narrows.load(tmp_path / "m.narrows")
+    assert fitted.baselines_ == record["baselines"]
+    assert record["in_words"] in " ".join(run("info", tmp_path / "m.narrows", "--json").out.split())
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+@pytest.mark.parametrize("out", ["rows.csv", "rows.tsv", "rows.parquet"])
+def test_a_table_comes_back_with_its_names_types_and_ranges(run, home, tmp_path, ending, out):
+    run("fit", f"people.{ending}", "-o", tmp_path / "m.narrows", "--labels", "group", *VAE)
+    run("sample", tmp_path / "m.narrows", "-n", "200", "-o", tmp_path / out, "--random-state", "0")
+    assert _kinds(tmp_path / out) == TYPES
+    given, made = read_table(home / "plain.csv", None), read_table(tmp_path / out, None)
+    assert made.columns == list(TYPES)
+    assert made.values.shape == (200, 5)
+    assert (made.values >= given.values.min(0)).all()
+    assert (made.values <= given.values.max(0)).all()
+    # Read back by the verbs, as any file of the same columns.
+    assert json.loads(run("score", tmp_path / out, "-m", tmp_path / "m.narrows", "--json").out)["rows"] == 200
+
+
+def test_gaps_do_not_turn_whole_numbers_into_others(run, home, tmp_path):
+    lines = (home / "plain.csv").read_text().splitlines()
+    for row, column in ((3, 0), (5, 2), (7, 1)):
+        cells = lines[row].split(",")
+        cells[column] = ""
+        lines[row] = ",".join(cells)
+    (tmp_path / "gaps.csv").write_text("\n".join(lines))
+    run("fit", tmp_path / "gaps.csv", "-o", tmp_path / "m.narrows", "--missing", "mask", *VAE)
+    run("sample", tmp_path / "m.narrows", "-o", tmp_path / "rows.parquet")
+    assert _kinds(tmp_path / "rows.parquet") == TYPES
+    assert not np.isnan(tables.read(tmp_path / "rows.parquet").values).any()
+
+
+def test_a_stream_keeps_the_types(run, home, tmp_path):
+    run("fit", "plain.parquet", "-o", tmp_path / "m.narrows", "--stream", *VAE)
+    run("sample", tmp_path / "m.narrows", "-n", "20", "-o", tmp_path / "rows.csv")
+    assert _kinds(tmp_path / "rows.csv") == TYPES
+    names = ["age", "height", "visits", "score"]
+    (tmp_path / "numbers.csv").write_text(_text(_mixed(), names))
+    run("fit", tmp_path / "numbers.csv", "-o", tmp_path / "m.narrows", "--stream", *VAE)
+    run("sample", tmp_path / "m.narrows", "-n", "20", "-o", tmp_path / "rows.csv")
+    assert _kinds(tmp_path / "rows.csv") == {name: TYPES[name] for name in names}
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.float32])
+def test_arrays_keep_their_one_type_and_have_no_names(run, tmp_path, dtype):
+    X = (10 * datasets.make_manifold(120, 4, n_latent=2, random_state=0)).astype(dtype)
+    tables.write(tmp_path / "X.npy", X)
+    run("fit", tmp_path / "X.npy", "-o", tmp_path / "m.narrows", *VAE)
+    run("sample", tmp_path / "m.narrows", "-n", "7", "-o", tmp_path / "Y.npy")
+    made = np.load(tmp_path / "Y.npy")
+    assert (made.shape, made.dtype) == ((7, 4), dtype)
+    run("sample", tmp_path / "m.narrows", "-n", "7", "-o", tmp_path / "Y.csv")
+    assert tables.read(tmp_path / "Y.csv").columns is None
+
+
+# Labels
+
+
+@pytest.mark.parametrize("case", ["text", "parquet", "position", "file", "array"])
+def test_labels_come_from_a_column_or_a_file(run, home, tmp_path, case):
+    columns = _mixed()
+    numbers = (columns["group"] == "old").astype(int)
+    data, labels, expected = home / "people.csv", "group", ["old", "young"]
+    if case == "parquet":
+        data = home / "people.parquet"
+    elif case == "position":
+        data, labels, expected = tmp_path / "bare.csv", "1", [0, 1]
+        rows = zip(columns["age"], numbers, columns["height"], strict=True)
+        data.write_text("".join(f"{age},{number},{height}\n" for age, number, height in rows))
+    elif case == "array":
+        data, labels, expected = tmp_path / "bare.npy", "0", [0, 1]
+        tables.write(data, np.column_stack([numbers, columns["age"], columns["height"]]))
+    elif case == "file":
+        data, labels, expected = home / "plain.csv", tmp_path / "groups.csv", ["old", "young"]
+        labels.write_text("which\n" + "\n".join(columns["group"]) + "\n")
+    run("fit", data, "-o", tmp_path / "m.narrows", "--labels", labels, *VAE)
+    fitted = narrows.load(tmp_path / "m.narrows")
+    assert fitted.classes_.tolist() == expected
+    assert fitted.n_features_in_ == (2 if case in ("position", "array") else 5)
+
+
+def test_rows_of_one_label(run, tmp_path):
+    for label, more in (("old", True), ("young", False)):
+        run("sample", "people.narrows", "-n", "300", "--label", label, "-o", tmp_path / "r.csv", "--random-state", "1")
+        age = tables.read(tmp_path / "r.csv", columns=["age"]).values[:, 0]
+        assert (age.mean() > 50) == more
+
+
+def test_a_label_is_found_by_its_text_or_its_number(home):
+    class Fitted:
+        classes_ = np.array([1.0, 2.5])
+
+    assert class_named(Fitted, "1", home) == 1.0
+    assert class_named(Fitted, " 2.5", home) == 2.5
+    Fitted.classes_ = np.array([False, True])
+    assert class_named(Fitted, "true", home) is True
+    assert class_named(Fitted, None, home) is None
+
+
+def test_a_decoder_that_is_told_of_labels(run, tmp_path):
+    model = tmp_path / "m.narrows"
+    run("fit", "people.csv", "-o", model, "--labels", "group", "--conditional", *VAE)
+    assert "the decoder is told of them" in " ".join(run("info", model).out.split())
+    run("sample", model, "--label", "old", "-o", tmp_path / "old.csv")
+    way = ["interpolate", model, "plain.csv", "--from", "0", "--to", "1"]
+    run(*way, "-o", tmp_path / "old.npy", "--label", "old")
+    run(*way, "-o", tmp_path / "young.npy", "--label", "young")
+    assert not np.allclose(np.load(tmp_path / "old.npy"), np.load(tmp_path / "young.npy"))
+    run("reconstruct", "plain.csv", "-m", model, "-o", tmp_path / "again.csv")
+
+
+# Sample
+
+
+def test_samples_are_the_models_own(run, tmp_path):
+    run("sample", "plain.narrows", "-n", "9", "-o", tmp_path / "a.npy", "--random-state", "3", "--prior", "normal")
+    fitted = narrows.load("plain.narrows")
+    expected = fitted.sample(9, random_state=3, prior="normal")
+    np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), expected)
+    run("sample", "plain.narrows", "-n", "9", "-o", tmp_path / "b.npy", "--random-state", "3", "--no-noise")
+    np.testing.assert_array_equal(np.load(tmp_path / "b.npy"), fitted.sample(9, random_state=3, noise=False))
+    for name in ("c", "d"):
+        run("sample", "plain.narrows", "-n", "9", "-o", tmp_path / f"{name}.npy")
+    assert not np.array_equal(np.load(tmp_path / "c.npy"), np.load(tmp_path / "d.npy"))
+
+
+def test_without_a_file_some_rows_are_printed(run):
+    shown = run("sample", "plain.narrows", "--random-state", "0").out
+    assert "new rows: 64 of 5 columns; -o OUT writes all of them" in shown
+    assert all(name in shown for name in TYPES)
+    assert "true" in shown or "false" in shown
+    record = json.loads(run("sample", "plain.narrows", "-n", "3", "--json").out)
+    assert record["columns"] == list(TYPES)
+    assert [type(value) for value in record["values"][0]] == [int, float, bool, int, float]
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_a_model_of_a_frame_writes_its_columns(run, tmp_path, library):
+    frames = pytest.importorskip(library)
+    data = _mixed()
+    frame = frames.DataFrame(data)
+    narrows.VariationalAutoencoder(2, max_epochs=2, random_state=0).fit(frame).save(tmp_path / "m.narrows")
+    for ending in ("csv", "parquet"):
+        run("sample", tmp_path / "m.narrows", "-n", "50", "-o", tmp_path / f"rows.{ending}")
+        read = getattr(frames, f"read_{ending}")
+        made = read(tmp_path / f"rows.{ending}")
+        assert list(made.columns) == list(data)
+        assert set(made["group"]) <= {"old", "young"}
+        assert [str(kind) for kind in made.dtypes] == [str(kind) for kind in frame.dtypes]
+
+
+def test_a_frame_needs_its_library(run, monkeypatch, capsys, tmp_path):
+    pandas = pytest.importorskip("pandas")
+    model = tmp_path / "m.narrows"
+    narrows.VariationalAutoencoder(2, max_epochs=1, random_state=0).fit(pandas.DataFrame(_mixed())).save(model)
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    assert main(["sample", str(model)]) == 2
+    [line] = capsys.readouterr().err.splitlines()[-1:]
+    assert "a frame of pandas, which is not installed" in line
+    assert main(["score", "people.csv", "-m", str(model)]) == 2
+    assert "fitted to a frame with categories, which the command line does not read" in capsys.readouterr().err
+
+
+def test_labels_beside_a_stream(run, tmp_path):
+    (tmp_path / "groups.csv").write_text("which\n" + "\n".join(_mixed()["group"]) + "\n")
+    labels = ["--labels", tmp_path / "groups.csv", "--stream"]
+    run("fit", "plain.parquet", "-o", tmp_path / "m.narrows", *labels, *VAE)
+    run("sample", tmp_path / "m.narrows", "--label", "old", "-n", "200", "-o", tmp_path / "old.csv")
+    assert tables.read(tmp_path / "old.csv", columns=["age"]).values.mean() > 50
+
+
+# Images
+
+
+def test_a_grid_of_images(run, tmp_path):
+    pytest.importorskip("PIL")
+    out = tmp_path / "new.png"
+    record = json.loads(run("sample", "digits.narrows", "-n", "10", "-o", out, "--random-state", "0", "--json").out)
+    picture = tables.read_image(out)
+    # Three rows of four, enlarged eightfold, with a line of a pixel about each.
+    assert picture.shape == (3 * 66, 4 * 66) == tuple(record["pixels"])
+    expected = narrows.load("digits.narrows").sample(10, random_state=0)
+    tile = picture[1:65:8, 1:65:8]
+    np.testing.assert_array_equal(tile, np.rint(expected[0] * (255 / 16)).astype(np.uint8))
+    assert (picture[2 * 66 :, 2 * 66 :] == 127).all()
+
+
+def test_colours_and_8_bits_in_a_grid():
+    images = np.zeros((2, 3, 5, 3), np.uint8)
+    images[0, :, :, 0], images[1, :, :, 2] = 200, 90
+    picture = grid(images, *shown_range(images.dtype, 0, 200), n_columns=2)
+    assert picture.shape == (3 * 12 + 2, 2 * (5 * 12 + 2), 3)
+    assert picture[5, 5].tolist() == [200, 0, 0]
+    assert picture[5, 70].tolist() == [0, 0, 90]
+    # One value only: no division by nothing.
+    assert grid(np.ones((1, 2, 2, 1)), 1.0, 1.0).min() == 0
+
+
+def test_a_folder_of_images_holds_the_datas_values(run, tmp_path):
+    pytest.importorskip("PIL")
+    run("sample", "digits.narrows", "-n", "3", "-o", tmp_path / "new", "--random-state", "0", "--label", "7")
+    found = tables.read(tmp_path / "new")
+    assert (found.shape, found.values.dtype) == ((8, 8), np.uint8)
+    expected = narrows.load("digits.narrows").sample(3, y=7, random_state=0)
+    np.testing.assert_array_equal(found.values, expected.reshape(3, -1))
+
+
+def test_images_as_a_table(run, tmp_path):
+    run("sample", "digits.narrows", "-n", "3", "-o", tmp_path / "new.npz")
+    found = tables.read(tmp_path / "new.npz").values
+    assert (found.shape, found.dtype) == ((3, 64), np.uint8)
+
+
+# Interpolate
+
+
+@UNNAMED
+def test_the_way_between_two_rows(run, tmp_path):
+    way = ["interpolate", "plain.narrows", "plain.csv", "--from", "2", "--to", "5"]
+    run(*way, "--steps", "4", "-o", tmp_path / "way.csv")
+    found = tables.read(tmp_path / "way.csv")
+    assert found.columns == list(TYPES)
+    fitted, rows = narrows.load("plain.narrows"), _rows()
+    run("reconstruct", "plain.csv", "-m", "plain.narrows", "-o", tmp_path / "again.npy")
+    again = np.load(tmp_path / "again.npy")
+    np.testing.assert_allclose(found.values[[0, -1]], again[[2, 5]], rtol=1e-5)
+    run(*way, "--steps", "4", "--spherical", "-o", tmp_path / "way.npy")
+    expected = fitted.interpolate(rows[2], rows[5], 4, method="spherical")
+    np.testing.assert_allclose(np.load(tmp_path / "way.npy"), expected, rtol=1e-6)
+
+
+def test_a_strip_of_images(run, tmp_path):
+    pytest.importorskip("PIL")
+    way = ["interpolate", "digits.narrows", "digits:test", "--from", "0", "--to", "9", "--steps", "5"]
+    record = json.loads(run(*way, "-o", tmp_path / "way.png", "--json").out)
+    assert record["images"] == 5
+    assert tables.read_image(tmp_path / "way.png").shape == (66, 5 * 66)
+    run(*way, "-o", tmp_path / "way")
+    assert tables.read(tmp_path / "way").values.shape == (5, 64)
+
+
+def test_rows_of_a_big_file_are_picked_from_the_stream(run, monkeypatch, tmp_path):
+    way = ["interpolate", "plain.narrows", "plain.parquet", "--from", "239", "--to", "1"]
+    run(*way, "-o", tmp_path / "whole.npy")
+    monkeypatch.setattr("narrows.cli.files.STREAM_BYTES", 100)
+    monkeypatch.setattr("narrows.cli.generate._PIECE_ROWS", 7)
+    run(*way, "-o", tmp_path / "pieces.npy")
+    np.testing.assert_array_equal(np.load(tmp_path / "whole.npy"), np.load(tmp_path / "pieces.npy"))
+
+
+# The other verbs
+
+
+@UNNAMED
+def test_encode_decode_and_bounds(run, tmp_path):
+    base = ["plain.csv", "-m", "plain.narrows"]
+    run("encode", *base, "-o", tmp_path / "codes.csv")
+    run("decode", tmp_path / "codes.csv", "-m", "plain.narrows", "-o", tmp_path / "back.npy")
+    run("reconstruct", *base, "-o", tmp_path / "again.npy")
+    np.testing.assert_allclose(np.load(tmp_path / "back.npy"), np.load(tmp_path / "again.npy"), rtol=1e-4)
+    run("score", *base, "--elbo", "-o", tmp_path / "bounds.csv")
+    bounds = tables.read(tmp_path / "bounds.csv")
+    assert bounds.columns == ["elbo", "reconstruction", "kl"]
+    expected = narrows.load("plain.narrows").elbo(_rows())
+    np.testing.assert_allclose(bounds.values, np.stack(expected, axis=1), rtol=1e-6)
+    summary = json.loads(run("score", *base, "--elbo", "--json").out)
+    assert summary["mean"]["elbo"] == pytest.approx(bounds.values[:, 0].mean())
+    assert summary["worst"][0]["row"] == int(bounds.values[:, 0].argmin())
+    assert "least likely rows" in run("score", *base, "--elbo").out
+
+
+def _rows():
+    columns = _mixed()
+    return np.column_stack([columns[name].astype(float) for name in TYPES])
+
+
+# Columns of their own types
+
+
+def test_columns_by_their_spelling(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("a,b,c,d,e,f\n1,1.0,TRUE,,x,5\n+2,2,false,true,y,5\n,3,NA,False,z,6e0\n")
+    table = read_table(path, ["f", "d", "a", "c", "b"])
+    nan = np.nan
+    expected = [[5, nan, 1, 1, 1], [5, 1, 2, 0, 2], [6, 0, nan, nan, 3]]
+    np.testing.assert_array_equal(table.values, expected)
+    assert table.columns == ["f", "d", "a", "c", "b"]
+    assert column_types(path, table.columns, table.values) == ["float64", "bool", "int64", "bool", "float64"]
+    path.write_text("a\ntrue\nfalse\n")
+    assert read_table(path, None).values.dtype == np.uint8
+
+
+def test_whole_numbers_far_down_are_looked_at_too(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\n" + "1,1\n" * 1500 + "1.5,2\n")
+    assert column_types(path, None, tables.read(path).values) == ["float64", "int64"]
+    assert column_types(path, None, path) == ["float64", "int64"]
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet", "npz"])
+def test_columns_are_written_as_what_they_are(tmp_path, ending):
+    path = tmp_path / f"t.{ending}"
+    columns = [np.array([1, 2]), np.array([3.0, 0.1]), np.array([True, False])]
+    write_columns(path, columns, ["a", "b", "c"])
+    table = read_table(path, None)
+    np.testing.assert_array_equal(table.values, [[1, 3.0, 1], [2, 0.1, 0]])
+    assert table.columns == ["a", "b", "c"]
+    if ending == "csv":
+        assert path.read_text() == "a,b,c\n1,3.0,true\n2,0.1,false\n"
+    if ending == "parquet":
+        assert column_types(path, None, table.values) == ["int64", "float64", "bool"]
+
+
+# Mistakes
+
+
+FIT = "fit people.csv -o m.narrows --model vae "
+MISTAKES = [
+    (FIT + "--labels nothing", "--labels 'nothing' is neither a column of people.csv nor a file."),
+    (
+        FIT + "--labels height --columns age,visits",
+        "--labels height holds no classes: 170 different values in 240 rows.",
+    ),
+    (FIT + "--labels group --columns group", "--labels 'group' is all there is to use of people.csv"),
+    (FIT + "--labels group --stream", "--stream has all columns of its file, so --labels must be a file of its own."),
+    (FIT + "--labels codes3.csv", "codes3.csv has 3 columns, and labels are one."),
+    (FIT + "--labels group --ordered", "--ordered is not an option of vae, but of autoencoder."),
+    (FIT + "--labels group --scaling minmax", "--scaling must be auto or common or standard or none, got 'minmax'."),
+    (FIT + "--labels group --prior flat", "--prior 'flat' is unknown; known are mixture, normal."),
+    (FIT + "--labels group --beta -1", "beta must be a number of at least 0, got -1"),
+    (FIT + "--conditional", "--conditional needs --labels: a column of DATA, or a file, that says what each row is."),
+    (
+        FIT + "--clean people.csv",
+        "--clean is not an option of vae: it learns from clean rows, which --corruption spoils.",
+    ),
+    (FIT, "column 'group' holds 'old', which is not a number."),
+    ("fit gaps.csv -o m.narrows --model vae --labels b", "--labels 'b': row 1 (the first is 0) has none."),
+    ("fit few.csv -o m.narrows --model vae --labels plain.npy", "y must be one label for each of 2 rows"),
+    ("fit odd.csv -o m.narrows --model vae", "odd.csv: column 'b' holds 'perhaps' beside true and false."),
+    ("fit digits -o m.narrows --model vae --labels x", "digits is a named data set and brings its labels: leave out"),
+    ("fit plain.csv -o m.narrows --beta 2", "--beta is not an option of autoencoder, but of vae."),
+    ("fit people.csv -o m.narrows --labels group", "--labels is not an option of autoencoder, which learns without."),
+    ("fit plain.csv -o m.narrows --model vae --network convolutional(skips=true)", "needs a network with a code"),
+    ("sample", "Missing argument 'MODEL'"),
+    ("sample nowhere.narrows", "nowhere.narrows"),
+    ("sample people.csv", "people.csv"),
+    (
+        "sample ae.narrows",
+        "ae.narrows holds the model class Autoencoder, which makes no new rows: fit one with",
+    ),
+    ("sample plain.narrows -n 0", "greater than or equal to 1"),
+    ("sample plain.narrows -o rows.txt", "rows.txt is of a kind narrows does not write"),
+    ("sample plain.narrows -o nowhere/rows.csv", "the folder nowhere does not exist"),
+    ("sample plain.narrows -o rows.png", "rows.png would be a picture, but the model was not fitted to images"),
+    ("sample plain.narrows -o rows", "so it would be a folder of images, but the model was not fitted to images"),
+    ("sample plain.narrows --label 3", "plain.narrows knows no labels, so --label 3 says nothing: fit it with"),
+    ("sample people.narrows --label 3", "--label 3 was not among the labels of the fit: old, young."),
+    ("sample plain.narrows --prior flat", "--prior must be normal or mixture, got 'flat'."),
+    ("sample plain.narrows --random-state 9999999999", "random_state must be"),
+    ("sample digits.narrows", "digits.narrows makes images of 8 x 8 pixels, which are not printed: say where they go"),
+    ("interpolate plain.narrows plain.csv --from 0 --to 1", "Missing option"),
+    ("interpolate plain.narrows plain.csv --from 0 --to 240 -o w.csv", "--to 240: plain.csv has 240 rows, the first"),
+    ("interpolate plain.narrows plain.csv --from -1 --to 2 -o w.csv", "greater than or equal to 0"),
+    ("interpolate plain.narrows plain.csv --from 0 --to 2 --steps 1 -o w.csv", "greater than or equal to 2"),
+    ("interpolate plain.narrows plain.csv --from 0 --to 2 -o plain.csv", "plain.csv is read and would be replaced"),
+    ("interpolate plain.narrows codes3.csv --from 0 --to 1 -o w.csv", "lacks the column 'age'"),
+    ("interpolate ae.narrows plain.csv --from 0 --to 1 -o w.csv", "which makes no new rows"),
+    ("interpolate people.narrows plain.csv --from 0 --to 1 -o w.csv --label old", "is told of no labels: fit it with"),
+    ("score plain.csv -m ae.narrows --elbo", "ae.narrows holds the model class Autoencoder, which has no --elbo."),
+    ("score plain.csv -m plain.narrows --elbo --per-feature", "--elbo and --per-feature do not go together"),
+]
+
+
+@pytest.fixture(scope="module")
+def bad(home):
+    (home / "codes3.csv").write_text("a,b,c\n1,2,3\n4,5,6\n")
+    (home / "few.csv").write_text("a,b\n1,2\n4,5\n")
+    (home / "gaps.csv").write_text("a,b\n1,2\n4,\n2,2\n4,2\n")
+    (home / "odd.csv").write_text("a,b\n" + "1,true\n" * 1000 + "1,perhaps\n")
+    tables.write(home / "plain.npy", np.ones((5, 1)))
+    return home
+
+
+@pytest.mark.parametrize(("line", "expected"), MISTAKES, ids=[line for line, _ in MISTAKES])
+def test_a_mistake_is_one_line_and_leaves_nothing(bad, monkeypatch, capsys, line, expected):
+    monkeypatch.chdir(bad)
+    before = {file.name: file.stat().st_mtime_ns for file in bad.iterdir()}
+    code = main(line.split())
+    printed = capsys.readouterr()
+    assert code == 2, printed
+    assert printed.out == ""
+    [message] = printed.err.splitlines()
+    assert message.startswith("narrows: ")
+    assert expected in message
+    assert {file.name: file.stat().st_mtime_ns for file in bad.iterdir()} == before
