@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import platform
@@ -102,6 +103,15 @@ def show(title: str, lines: Sequence[Line], notes: Sequence[str] = ()) -> None:
     for note in notes:
         print(f"\n{note}")
     sys.stdout.flush()
+
+
+def parameter(text: str) -> tuple[str, Any]:
+    """Take ``NAME=VALUE`` apart; a value that is none of Python's is a name, such as ``adam``."""
+    name, _, value = text.partition("=")
+    try:
+        return name, ast.literal_eval(value)
+    except (SyntaxError, ValueError):
+        return name, value
 
 
 def machine() -> str:

@@ -197,3 +197,20 @@ def test_modules_of_one_s_own(curved: np.ndarray, tmp_path) -> None:
     np.testing.assert_array_equal(loaded.transform(curved), model.transform(curved))
     with pytest.raises(ValueError, match=r"n_components asks for \(2, 3\)"):
         Autoencoder(3, network=(encoder, decoder)).fit(curved)
+
+
+@pytest.mark.parametrize("activation", ["silu", "relu", "gelu", "softplus"])
+def test_layers_that_begin_as_pca_begin_as_pca(activation: str) -> None:
+    X = load_digits().data[:600]
+    network = Dense((40, 24), activation=activation, init="pca", linear_path=False)
+    still = {"learning_rate": 1e-12, "max_epochs": 1, "early_stopping": False, "random_state": 0}
+    model = quiet(
+        narrows.VariationalAutoencoder(8, network=network, likelihood="gaussian", scaling="common", **still), X
+    )
+    codes = model.transform(X)
+    principal = PCA(8).fit_transform(X)
+    for number in range(8):
+        assert abs(np.corrcoef(codes[:, number], principal[:, number])[0, 1]) > 0.5
+    assert error(model, X) < 0.7 * float(((X - X.mean(0)) ** 2).mean())
+    with pytest.raises(ValueError, match="lets pairs through"):
+        Dense(init="pca", activation="tanh")

@@ -125,6 +125,7 @@ def test_a_linear_model_of_normal_rows_finds_their_density(low_rank: np.ndarray)
         scaling="common",
         random_state=0,
         max_epochs=60,
+        learning_rate=2e-3,
     ).fit(train)
     exact = stats.multivariate_normal(train.mean(0), np.cov(train.T)).logpdf(test)
     scale = stats.norm(train.mean(0), train.std(0)).logpdf(test).sum(1).mean()

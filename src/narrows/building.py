@@ -13,6 +13,7 @@ from narrows.errors import DataError
 from narrows.likelihoods import Bernoulli, DiscretisedLogistic, Gaussian, Likelihood, Mixed, NormalHead
 from narrows.networks import Convolutional, Dense, Standardise, Start
 from narrows.networks.base import POSTERIOR_LOG_VARIANCE
+from narrows.networks.dense import PASSING
 from narrows.networks.model import EncoderDecoder
 from narrows.networks.ordered import OrderedDecoder, code_sizes
 from narrows.networks.variational import VariationalModel
@@ -160,6 +161,9 @@ def settled(settings: Settings, moments: Moments) -> Settings:
     if isinstance(network, (Dense, Convolutional)) and network.linear_path == "auto":
         linear = network.starts_linear and isinstance(likelihood, (Gaussian, Mixed))
         network = replace(network, linear_path=linear)
+        if isinstance(network, Dense) and not linear and network.init == "he" and network.activation in PASSING:
+            # Without the path, the layers themselves begin as PCA.
+            network = replace(network, init="pca")
     return replace(settings, likelihood=likelihood, scaling=scaling, network=network)
 
 

@@ -9,14 +9,23 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from narrows.baselines import compare, surely_better
 from narrows.building import Settings, build_model
 from narrows.likelihoods import Gaussian, GaussianHead
 from narrows.planning import make_split
-from narrows.runs import Monitor, Run, few_of, make_run_plan, measured, scaled, split_rows, train_run
+from narrows.runs import (
+    Monitor,
+    Run,
+    few_of,
+    joint_history,
+    joint_losses,
+    make_run_plan,
+    measured,
+    split_rows,
+    train_run,
+)
 from narrows.training.loop import Outcome, Plan
 from narrows.training.moments import Moments, measure
 from narrows.training.rows import plain_rows
@@ -158,14 +167,14 @@ def _fitted(
 ) -> Fitted:
     for run in runs:
         run.flat.release()
-    history = _joint_history(runs)
+    history = joint_history(runs)
     baselines = compare(errors, held_out=held_out)
     return Fitted(model.eval(), history, baselines, stayed, stopped, runs[0].plan, steps, runs[0].start.hold)
 
 
 def _choose(runs: list[Run], settings: Settings) -> tuple[int, bool]:
     """Find the evaluation at which to stop, and whether to keep to the linear start instead."""
-    losses = _joint_losses(runs)
+    losses = joint_losses(runs)
     means = losses.double().mean(1)
     best = int(means.argmin()) if settings.early_stopping else len(means) - 1
     if not settings.network.starts_linear or not settings.early_stopping:
@@ -180,26 +189,6 @@ def _plain_if_no_worse(settings: Settings, errors: dict[str, Tensor]) -> Setting
     if guessed and not surely_better(errors["model"], errors["pca"]):
         return replace(settings, likelihood=Gaussian(bounds="none"))
     return settings
-
-
-def _joint_losses(runs: list[Run]) -> Tensor:
-    length = min(len(run.outcome.held_out) for run in runs)
-    return torch.stack([torch.cat([run.outcome.held_out[i] for run in runs]) for i in range(length)])
-
-
-def _joint_history(runs: list[Run]) -> list[dict[str, Any]]:
-    """Bring records to the data's units, and average those of several folds."""
-    histories = []
-    for run in runs:
-        unit = run.model.head.unit / run.start.n_features
-        histories.append([scaled(record, unit) for record in run.outcome.history])
-    if len(histories) == 1:
-        return histories[0]
-    joint = []
-    for records in zip(*histories, strict=False):
-        mean = {key: float(np.mean([record[key] for record in records])) for key in records[0]}
-        joint.append(mean | {"step": records[0]["step"]})
-    return joint
 
 
 def _errors(runs: list[Run], best: int, settings: Settings) -> dict[str, Tensor]:

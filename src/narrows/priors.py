@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CodePrior", "Mixture", "Normal", "Prior"]
 
-MOST_CODES = 40_000
+MOST_CODES = 20_000
 ROWS_A_COMPONENT = 20
 """Rows for each number of the code that a component needs at least, to have a shape of its own."""
 

@@ -108,7 +108,7 @@ def settings(estimator: Autoencoder, n_features: int, shape: tuple[int, int, int
         missing=estimator.missing == "mask",
         scaling=estimator.scaling,
         budget=Budget(
-            optimizer=_optimizer(estimator.optimizer, muon=network.of_images and not hasattr(estimator, "beta")),
+            optimizer=_optimizer(estimator.optimizer, muon=network.of_images),
             schedule=Trapezoid() if estimator.schedule == "auto" else Schedule.resolve(estimator.schedule),
             learning_rate=_number(estimator.learning_rate),
             batch_size=_number(estimator.batch_size),

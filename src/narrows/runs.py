@@ -15,6 +15,7 @@ import torch
 from narrows.baselines import simple_errors, size_errors, squared_errors
 from narrows.building import Settings, build_model, objective_of
 from narrows.elbo import active_components
+from narrows.networks.variational import VariationalModel
 from narrows.networks.work import work_per_row
 from narrows.planning import MOST_HELD_OUT, Split, make_plan
 from narrows.reconstruction import BLOCK_ROWS, shown_blocks
@@ -34,7 +35,18 @@ if TYPE_CHECKING:
     from narrows.training.moments import Moments
     from narrows.training.rows import Rows
 
-__all__ = ["Monitor", "Run", "few_of", "make_run_plan", "measured", "scaled", "split_rows", "train_run"]
+__all__ = [
+    "Monitor",
+    "Run",
+    "few_of",
+    "joint_history",
+    "joint_losses",
+    "make_run_plan",
+    "measured",
+    "scaled",
+    "split_rows",
+    "train_run",
+]
 
 
 @dataclass
@@ -106,6 +118,7 @@ def train_run(
     *,
     n_runs: int,
     repeat: tuple[Plan, int] | None = None,
+    time_share: float | None = None,
 ) -> Run:
     """Build a model for some rows and train it on them.
 
@@ -127,6 +140,8 @@ def train_run(
         How many runs this fit has in all: they share the time.
     repeat : tuple of Plan and int, optional
         The plan of an earlier run, and at which of its steps to stop.
+    time_share : float, optional
+        Share of the time limit; by default the same for each run.
     """
     model, start = build_model(rows, moments, whole, settings)
     if repeat is None:
@@ -134,7 +149,8 @@ def train_run(
         if not settings.early_stopping or n_runs > 2:
             plan = replace(plan, patience=None)
         if plan.max_seconds is not None:
-            plan = replace(plan, max_seconds=plan.max_seconds / n_runs)
+            share = 1 / n_runs if time_share is None else time_share
+            plan = replace(plan, max_seconds=plan.max_seconds * share)
     else:
         plan = replace(repeat[0], stop_at=repeat[1], patience=None)
     if not model.head.is_density:
@@ -150,7 +166,7 @@ def train_run(
         generator = torch.Generator(device).manual_seed(settings.seed + 1)
         return LossParts.joined(objective(block.to(device), generator) for block in held_out.blocks(BLOCK_ROWS))
 
-    unit = 1.0 if settings.kl is not None else model.head.unit / rows.n_features
+    unit = _unit(model, rows.n_features)
     sample = few_of(held_out if held_out is not None else rows, settings.seed) if settings.kl is not None else None
 
     def facts() -> dict[str, float]:
@@ -170,6 +186,27 @@ def train_run(
         checkpoints=file.run(name) if file is not None else None,
     )
     return Run(model, start, plan, outcome, held_out)
+
+
+def joint_losses(runs: list[Run]) -> Tensor:
+    """Return the losses of the held-out rows of all runs, (evaluations, rows), as far as all runs went."""
+    length = min(len(run.outcome.held_out) for run in runs)
+    return torch.stack([torch.cat([run.outcome.held_out[i] for run in runs]) for i in range(length)])
+
+
+def joint_history(runs: list[Run]) -> list[dict[str, Any]]:
+    """Bring records to the data's units, and average those of several folds."""
+    histories = []
+    for run in runs:
+        unit = _unit(run.model, run.start.n_features)
+        histories.append([scaled(record, unit) for record in run.outcome.history])
+    if len(histories) == 1:
+        return histories[0]
+    joint = []
+    for records in zip(*histories, strict=False):
+        mean = {key: float(np.mean([record[key] for record in records])) for key in records[0]}
+        joint.append(mean | {"step": records[0]["step"]})
+    return joint
 
 
 def measured(run: Run, rows: Rows, settings: Settings, known: Tensor | None = None) -> dict[str, Tensor]:
@@ -193,6 +230,11 @@ def _in_units(errors: dict[str, Tensor], model: EncoderDecoder) -> dict[str, Ten
     """Bring squared errors from a model's scaled units to those they are told in; each fold has its own scale."""
     unit = model.standardise.squared_unit
     return {name: value if name == "values" else value * unit for name, value in errors.items()}
+
+
+def _unit(model: EncoderDecoder, n_features: int) -> float:
+    """Return what brings losses to what they are told in: nats a row, or a value's share in the data's units."""
+    return 1.0 if isinstance(model, VariationalModel) else model.head.unit / n_features
 
 
 def scaled(record: dict[str, Any], factor: float) -> dict[str, Any]:

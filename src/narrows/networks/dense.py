@@ -45,6 +45,12 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 
 CLAMP = 4.0
 
+PASSING = ("gelu", "relu", "silu", "softplus")
+"""Activations of which ``f(x) - f(-x) = x``."""
+
+BESIDE = 0.3
+"""Weight, in the last layer, of the units that carry nothing, against what it would be without the others."""
+
 
 @dataclass(frozen=True)
 class Dense(Network):
@@ -55,7 +61,7 @@ class Dense(Network):
     hidden : tuple of int or "auto", default "auto"
         Widths of the encoder's hidden layers, outermost first; the decoder has them in reverse. ``()`` is a linear
         autoencoder. ``"auto"`` is (256, 128) for 64 columns or more, and (128, 64) for fewer; twice as wide for an
-        ordered code, whose encoder serves many sizes, and in a variational autoencoder.
+        ordered code, whose encoder serves many sizes, and in a variational autoencoder of 64 columns or more.
     activation : str, default "silu"
         Between the layers: one of elu, gelu, identity, leaky_relu, relu, sigmoid, silu, softplus, tanh.
     code_activation : str, default "identity"
@@ -65,9 +71,12 @@ class Dense(Network):
     linear_path : bool or "auto", default "auto"
         Whether the layers correct a linear path that starts at PCA. ``"auto"``: where both the code and the output
         have the identity as activation.
-    init : {"he", "glorot"}, default "he"
+    init : {"he", "glorot", "pca"}, default "he"
         Start of the weights: normal with variance 2 / inputs (He et al. 2015), or uniform (Glorot and Bengio 2010),
-        the default in Keras. Biases start at zero.
+        the default in Keras. Biases start at zero. ``"pca"`` has no path of its own beside the layers, but a start
+        at PCA within them: pairs of units carry each number and its negative, of which activations such as relu,
+        gelu and silu make the number again; all other units start as with ``"he"``. It needs layers of twice as many
+        units as the code has numbers. A variational autoencoder takes it where ``linear_path="auto"`` means none.
 
     Examples
     --------
@@ -99,8 +108,10 @@ class Dense(Network):
             raise ValueError(f"linear_path must be True, False or 'auto', got {self.linear_path!r}")
         if self.linear_path is True and not self._plain_ends:
             raise ValueError("linear_path needs the identity as activation of the code and of the output")
-        if self.init not in ("he", "glorot"):
-            raise ValueError(f"init must be 'he' or 'glorot', got {self.init!r}")
+        if self.init not in ("he", "glorot", "pca"):
+            raise ValueError(f"init must be 'he', 'glorot' or 'pca', got {self.init!r}")
+        if self.init == "pca" and self.activation not in PASSING:
+            raise ValueError(f"init='pca' needs an activation that lets pairs through: {', '.join(PASSING)}")
 
     @property
     def _plain_ends(self) -> bool:
@@ -109,14 +120,15 @@ class Dense(Network):
     @property
     def starts_linear(self) -> bool:
         """Whether the untrained network already is the linear start."""
-        return self._plain_ends and self.linear_path is not False
+        return self._plain_ends and self.linear_path is not False and self.init != "pca"
 
     def widths(self, n_features: int, *, ordered: bool = False, posterior: bool = False) -> tuple[int, ...]:
         """Return the widths of the encoder's hidden layers for data with this many columns."""
         if not isinstance(self.hidden, str):
             return self.hidden
         first = 256 if n_features >= 64 else 128
-        return (2 * first, first) if ordered or posterior else (first, first // 2)
+        twice = ordered or (posterior and n_features >= 64)
+        return (2 * first, first) if twice else (first, first // 2)
 
     def build(self, start: Start, head: Head, generator: Generator) -> tuple[nn.Module, nn.Module]:
         """Make the encoder and its mirror."""
@@ -130,6 +142,9 @@ class Dense(Network):
                 last: Linear = decoder[-1]  # type: ignore[assignment]
                 last.weight.data.mul_(head.first_spread(start.spread).to(last.weight).unsqueeze(1))
                 last.bias.data.copy_(head.linear_start(start.components, start.center)[1])
+            if self.init == "pca":
+                carry(encoder, *start.linear_encoder(), start.n_components)
+                carry(decoder, *start.linear_decoder(head), start.code_inputs)
             encoder.append(ACTIVATIONS[self.code_activation]())
             decoder.append(ACTIVATIONS[self.output_activation]())
             return _without_identities(encoder), _without_identities(decoder)
@@ -150,7 +165,7 @@ class Dense(Network):
             weight = torch.empty(outputs, inputs)
             if last and zero_end:
                 weight.zero_()
-            elif self.init == "he":
+            elif self.init in ("he", "pca"):
                 weight.normal_(0.0, (2 / inputs) ** 0.5, generator=generator)
             else:
                 limit = (6 / (inputs + outputs)) ** 0.5
@@ -200,6 +215,43 @@ def corrected(
         encoder.linear.requires_grad_(requires_grad=False)
         decoder.linear.requires_grad_(requires_grad=False)
     return encoder, decoder
+
+
+def carry(layers: nn.Sequential, weight: Tensor, bias: Tensor, size: int) -> None:
+    """Let layers begin as a linear map, which pairs of their units carry through the activations.
+
+    Parameters
+    ----------
+    layers : torch.nn.Sequential
+        Fully connected layers with activations between them, changed in place. Where they are too narrow for the
+        pairs they stay as they are.
+    weight, bias : Tensor, shape (outputs, inputs) and (outputs,)
+        The map.
+    size : int
+        The rank that is carried: of an encoder the first rows of the map, of a decoder its inputs.
+    """
+    stack = [layer for layer in layers if isinstance(layer, Linear)]
+    if len(stack) < 2 or any(layer.out_features < 2 * size for layer in stack[:-1]):
+        return
+    narrows_down = weight.shape[1] > size
+    into, base = (weight[:size], bias[:size]) if narrows_down else (torch.eye(size), torch.zeros(size))
+    outof = torch.eye(weight.shape[0], size) if narrows_down else weight
+    pair = torch.cat([torch.eye(size), -torch.eye(size)], 1)
+    with torch.no_grad():
+        for number, layer in enumerate(stack):
+            last = number == len(stack) - 1
+            matrix = into if number == 0 else pair
+            if last:
+                layer.weight.mul_(BESIDE)
+                layer.weight[:, : 2 * size] = (outof @ pair.to(outof)).float()
+                layer.bias.copy_(bias)
+                if narrows_down:
+                    layer.bias[:size] = 0.0
+                continue
+            both = torch.cat([matrix, -matrix]).float()
+            layer.weight[: 2 * size, : both.shape[1]] = both
+            layer.weight[: 2 * size, both.shape[1] :] = 0.0
+            layer.bias[: 2 * size] = torch.cat([base, -base]).float() if number == 0 else 0.0
 
 
 def _without_identities(layers: nn.Sequential) -> nn.Sequential:

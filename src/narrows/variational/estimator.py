@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,12 +11,14 @@ import sklearn.mixture  # noqa: F401 - to import it draws from Python's own gene
 from narrows import resolution, state
 from narrows.building import UNDECIDED
 from narrows.elbo import KLWeight
-from narrows.errors import DataError, NotBetterThanBaselineWarning, PosteriorCollapseWarning
+from narrows.errors import DataError
 from narrows.inputs import is_path
 from narrows.priors import CodePrior, Prior
 from narrows.training.rows import ArrayRows, PairedRows
+from narrows.variational.labels import classes_of
 from narrows.variational.pipeline import VariationalPipeline
 from narrows.variational.sampling import Form, measure_marginals
+from narrows.variational.verdict import warn_of
 
 if TYPE_CHECKING:
     import os
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
 
 __all__ = ["VariationalAutoencoder"]
 
-MOST_CLASSES = 1000
-
 
 class VariationalAutoencoder(VariationalPipeline):
     """Learn the distribution of rows through a narrow code, and draw new rows from it.
@@ -55,7 +54,8 @@ class VariationalAutoencoder(VariationalPipeline):
         their KL go unused: see ``n_active_components_``.
     network : Network, "auto", "dense", "convolutional" or pair of torch modules, default "auto"
         What encodes and decodes. ``"dense"`` is ``Dense()``: two hidden layers, (512, 256) for 64 columns or more,
-        that with a normal likelihood correct a linear path which starts at PCA. ``"auto"`` is that for tables, and
+        that with a normal likelihood correct a linear path which starts at PCA, and otherwise begin as PCA
+        themselves (``Dense(init="pca")``). ``"auto"`` is that for tables, and
         ``Convolutional(blocks=1)`` for images: give an array of images, or ``image_shape`` for rows that are images
         laid out flat. A pair ``(encoder, decoder)`` of your own modules gets standardised rows: the encoder returns
         means and log-variances, in one tensor or two, the decoder what the likelihood takes (logits for
@@ -94,7 +94,7 @@ class VariationalAutoencoder(VariationalPipeline):
         deviation, ``"none"`` takes values as they are. ``"auto"`` is ``"common"`` for images and for a Bernoulli
         likelihood, and ``"standard"`` otherwise: the noise of each column is learnt, so its unit means nothing.
     optimizer : Optimizer, "auto", "adam", "muon" or "rmsprop", default "auto"
-        ``"auto"`` is Adam.
+        ``"auto"`` is Adam, and Muon for convolutional networks.
     learning_rate : float or "auto", default "auto"
         The peak rate. ``"auto"`` goes by the number of rows and columns: 0.003 to 0.01 for Adam.
     schedule : Schedule, "auto" or name, default "auto"
@@ -282,7 +282,7 @@ class VariationalAutoencoder(VariationalPipeline):
         if file is not None and fitted.stopped != "interrupted":
             file.remove()
         self._take(fitted, X, rows, labels)
-        self._warn()
+        warn_of(self.baselines_, self.n_active_components_, self.n_components_, self.kl_warmup)
         return self
 
     def _validated_rows(self, X: Any, y: Any, *, reset: bool) -> tuple[Rows, np.ndarray | None]:
@@ -315,27 +315,12 @@ class VariationalAutoencoder(VariationalPipeline):
 
     def _labels(self, y: Any, count: int, *, reset: bool) -> np.ndarray | None:
         """Return the number of each row's label, if labels were given."""
+        found = None if y is None else classes_of(y, count)
         if reset:
             self.__dict__.pop("classes_", None)
-        if y is None:
-            return None
-        from sklearn.utils.multiclass import type_of_target
-
-        given = np.asarray(y)
-        given = given.ravel() if given.ndim == 2 and given.shape[1] == 1 else given
-        if len(given) != count:
-            raise ValueError(f"y must be one label for each of {count} rows, got shape {given.shape}")
-        if given.ndim != 1:
-            return None
-        if type_of_target(given) not in ("binary", "multiclass"):
-            return None
-        classes, numbers = np.unique(given, return_inverse=True)
-        # As many classes as rows are names of rows, or numbers to be predicted.
-        if len(classes) > min(MOST_CLASSES, max(2, count // 2)):
-            return None
-        if reset:
-            self.classes_ = classes
-        return numbers.astype(np.int64)
+            if found is not None:
+                self.classes_ = found[0]
+        return None if found is None else found[1]
 
     def _settings(self, rows: Rows) -> Settings:
         settings = resolution.settings(self, rows.n_features, self.image_shape_)
@@ -360,7 +345,10 @@ class VariationalAutoencoder(VariationalPipeline):
         self.n_active_components_ = fitted.active
         self.plan_ = resolution.plan_record(fitted.plan) | _settled_record(settings)
         n_classes = 0 if labels is None else len(self.classes_)
-        self._mixture = fitted_prior(model, rows, Prior.resolve(self.prior), labels, n_classes, settings.seed)
+        try:
+            self._mixture = fitted_prior(model, rows, Prior.resolve(self.prior), labels, n_classes, settings.seed)
+        except KeyboardInterrupt:
+            self._mixture, self.stopped_ = None, "interrupted"
         self._form = Form.of(
             X, rows, fitted.moments, model, images=self.image_shape_ is not None, columns=self._columns
         )
@@ -370,31 +358,6 @@ class VariationalAutoencoder(VariationalPipeline):
                 model, rows, drawn_from, n_labels=settings.n_labels, seed=settings.seed
             )
         self.__dict__.pop("_partial", None)
-
-    def _warn(self) -> None:
-        costs = self.baselines_["bits_per_feature"]
-        where = "held-out rows" if self.baselines_["held_out"] else "the training rows themselves"
-        if costs["model"] > costs["independent"]:
-            warnings.warn(
-                f"a model of independent features describes {where} better than this one: {costs['independent']:.4g} "
-                f"bits a value against {costs['model']:.4g}; more rows, another network or a longer fit might change "
-                "that",
-                NotBetterThanBaselineWarning,
-                stacklevel=3,
-            )
-        active, size = self.n_active_components_, self.n_components_
-        if 2 * active < size:
-            remedy = (
-                "a longer kl_warmup, a beta below 1 or free_bits keep more in use"
-                if self.kl_warmup < 1
-                else "a beta below 1 or free_bits keep more in use"
-            )
-            warnings.warn(
-                f"only {active} of the code's {size} numbers are used, the others say nothing of a row: with "
-                f"n_components={max(1, active)} the model would be as good, or {remedy}",
-                PosteriorCollapseWarning,
-                stacklevel=3,
-            )
 
     def partial_fit(self, X: Any, y: Any = None) -> VariationalAutoencoder:
         """Take one pass over more rows.

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from narrows.baselines import compare
-from narrows.building import objective_of, settled
+from narrows.baselines import compare, surely_better
+from narrows.building import build_model, objective_of, settled
 from narrows.elbo import KLWeight, active_components
 from narrows.inference import run_rows
-from narrows.planning import REFIT_ROWS, make_split
-from narrows.runs import Run, few_of, measured, split_rows, train_run
+from narrows.planning import make_split
+from narrows.runs import Run, few_of, joint_history, joint_losses, measured, split_rows, train_run
 from narrows.training.moments import Moments, measure
 from narrows.training.objective import LossParts
 from narrows.training.rows import plain_rows
-from narrows.variational.measures import independent_cost, ppca_cost, told, values_of
+from narrows.variational.measures import independent_cost, ppca_cost, values_of
 
 if TYPE_CHECKING:
     from narrows.building import Settings
@@ -89,39 +90,110 @@ def fit_variational(rows: Rows, settings: Settings, monitor: Monitor, file: Chec
     file : CheckpointFile, optional
         Where to save the state now and then.
     """
-    split = make_split(rows.n_rows, settings.validation_fraction, starts_linear=False)
-    parts = split_rows(rows, split, settings.seed)[0]
-    train_rows, held_out = parts[0], parts[1] if len(parts) > 1 else None
-    own = [measure(plain_rows(part), allow_missing=settings.missing, names=settings.names) for part in parts]
-    whole = own[0] if held_out is None else own[0].merge(own[1])
+    split = make_split(rows.n_rows, settings.validation_fraction, starts_linear=True)
+    parts = split_rows(rows, split, settings.seed)
+    names = settings.names
+    own = [[measure(plain_rows(part), allow_missing=settings.missing, names=names) for part in pair] for pair in parts]
+    whole = own[0][0] if split.folds == 0 else own[0][0].merge(own[0][1])
     settings = settled(settings, whole)
-    again = held_out is not None and settings.validation_fraction is None and rows.n_rows <= REFIT_ROWS
-    n_runs = 2 + again
-    run = train_run("fit", train_rows, held_out, own[0], whole, settings, monitor, file, n_runs=n_runs)
-    outcome = run.outcome
-    steps, stopped = outcome.step, outcome.stopped
-    if held_out is not None:
-        if not outcome.held_out:
-            raise KeyboardInterrupt
-        best = outcome.best if settings.early_stopping else len(outcome.evaluated) - 1
-        steps = outcome.evaluated[best]
-        run.load(outcome.best_values if settings.early_stopping else outcome.values)
-    ended = stopped in ("interrupted", "callback", "time")
-    plain = None if ended else _plain(run, train_rows, own[0], whole, settings, monitor, n_runs)
-    baselines = _compared(run, plain, train_rows, held_out, own[0], settings)
-    final = run
-    if again and not ended and steps:
-        final = train_run(
-            "refit", rows, None, whole, whole, settings, monitor, file, n_runs=n_runs, repeat=(run.plan, steps)
+    runs: list[Run] = []
+    times = split.folds + split.refit + PLAIN_SHARE if split.folds else 1 + PLAIN_SHARE
+    fit = _Fit(settings, whole, monitor, file, 1 / times)
+    for number, pair in enumerate(parts):
+        name = f"fold {number + 1}" if split.folds > 1 else "fit"
+        held_out = pair[1] if split.folds else None
+        runs.append(fit.run(name, pair[0], held_out, own[number][0], n_runs=max(1, split.folds + split.refit)))
+        if runs[-1].outcome.stopped in ("interrupted", "callback"):
+            break
+    stopped = runs[-1].outcome.stopped
+    ended = stopped in ("interrupted", "callback")
+    # A run interrupted before its first evaluation has nothing to say; without any there is no model to keep.
+    runs = [run for run in runs if run.outcome.held_out or not split.folds]
+    if not runs:
+        raise KeyboardInterrupt
+    first = runs[0]
+    steps, stayed = _choose(runs, settings) if split.folds else (first.outcome.step, False)
+    for run in runs:
+        _load(run, settings, stayed=stayed)
+    plain = None if ended else fit.plain(first, parts[0][0], own[0][0])
+    if plain is not None and plain.outcome.stopped == "interrupted":
+        plain, stopped, ended = None, "interrupted", True
+    baselines = _compared(runs, plain, parts, [pair[0] for pair in own], settings)
+    model = first.model
+    if stayed and not ended:
+        model = build_model(rows, whole, whole, settings)[0]
+    elif split.refit and not ended and stopped != "time":
+        again = fit.run("refit", rows, None, whole, n_runs=split.folds + 1, repeat=(first.plan, steps))
+        again.flat.release()
+        # What the first fit found is better than half a second one.
+        if again.outcome.stopped == "interrupted":
+            stopped = "interrupted"
+        else:
+            model = again.model
+    for run in runs:
+        run.flat.release()
+    watched = few_of(rows if first.held_out is None else first.held_out, settings.seed)
+    active = active_components(model.eval(), watched)  # type: ignore[arg-type]
+    history = [_record(record, settings) for record in joint_history(runs)]
+    return Fitted(model, history, baselines, stopped, first.plan, steps, active, settings, whole)  # type: ignore[arg-type]
+
+
+@dataclass
+class _Fit:
+    """What all the trainings of one fit share."""
+
+    settings: Settings
+    whole: Moments
+    monitor: Monitor
+    file: CheckpointFile | None
+    time_share: float
+
+    def run(self, name: str, rows: Rows, held_out: Rows | None, moments: Moments, **options: Any) -> Run:
+        """Train once."""
+        return train_run(
+            name,
+            rows,
+            held_out,
+            moments,
+            self.whole,
+            self.settings,
+            self.monitor,
+            self.file,
+            time_share=self.time_share,
+            **options,
         )
-        if final.outcome.stopped == "interrupted":
-            stopped, final = "interrupted", run
-    final.flat.release()
-    model = final.model.eval()
-    watched = few_of(held_out if held_out is not None else rows, settings.seed)
-    active = active_components(model, watched)  # type: ignore[arg-type]
-    history = [_record(record, settings) for record in outcome.history]
-    return Fitted(model, history, baselines, stopped, run.plan, steps, active, settings, whole)  # type: ignore[arg-type]
+
+    def plain(self, run: Run, rows: Rows, moments: Moments) -> Run:
+        """Train the same network as an autoencoder without noise or KL, for a share of the steps."""
+        plan = run.plan
+        steps = min(plan.steps, max(LEAST_PLAIN_STEPS, round(PLAIN_SHARE * plan.steps)))
+        if plan.max_seconds is not None:
+            plan = replace(plan, max_seconds=PLAIN_SHARE * plan.max_seconds)
+        bare = replace(self.settings, kl=KLWeight(beta=0.0), n_labels=0, corrupt=None, sampled=False)
+        fit = replace(self, settings=bare, file=None)
+        repeat = replace(plan, steps=steps), steps
+        return fit.run("plain autoencoder", plain_rows(rows), None, moments, n_runs=1, repeat=repeat)
+
+
+def _choose(runs: list[Run], settings: Settings) -> tuple[int, bool]:
+    """Return the steps that did best on held-out rows, and whether that is none: the linear start is kept."""
+    losses = joint_losses(runs)
+    means = losses.double().mean(1)
+    if not settings.early_stopping:
+        return runs[0].outcome.step, False
+    best = int(means.argmin())
+    if settings.network.starts_linear and (best == 0 or not surely_better(losses[best], losses[0])):
+        return 0, True
+    return runs[0].outcome.evaluated[best], False
+
+
+def _load(run: Run, settings: Settings, *, stayed: bool) -> None:
+    """Give a run's model the parameters that count."""
+    outcome = run.outcome
+    if stayed:
+        run.load(outcome.start_values)
+    elif run.held_out is not None:
+        run.load(outcome.best_values if settings.early_stopping else outcome.values)
 
 
 def _record(record: dict[str, Any], settings: Settings) -> dict[str, Any]:
@@ -135,49 +207,50 @@ def _record(record: dict[str, Any], settings: Settings) -> dict[str, Any]:
     return result
 
 
-def _plain(
-    run: Run, rows: Rows, moments: Moments, whole: Moments, settings: Settings, monitor: Monitor, n_runs: int
-) -> Run | None:
-    """Train the same network as an autoencoder without noise or KL, for a share of the steps."""
-    steps = min(run.plan.steps, max(LEAST_PLAIN_STEPS, round(PLAIN_SHARE * run.plan.steps)))
-    limit = run.plan.max_seconds
-    plan = replace(run.plan, steps=steps, max_seconds=None if limit is None else PLAIN_SHARE * limit)
-    settings = replace(settings, kl=KLWeight(beta=0.0), n_labels=0, corrupt=None, sampled=False)
-    name = "plain autoencoder"
-    plain = train_run(
-        name, plain_rows(rows), None, moments, whole, settings, monitor, None, n_runs=n_runs, repeat=(plan, steps)
-    )
-    return None if plain.outcome.stopped == "interrupted" else plain
-
-
 def _compared(
-    run: Run, plain: Run | None, train_rows: Rows, held_out: Rows | None, moments: Moments, settings: Settings
+    runs: list[Run], plain: Run | None, parts: list[tuple[Rows, ...]], own: list[Moments], settings: Settings
 ) -> dict[str, Any]:
-    rows = few_of(held_out if held_out is not None else train_rows, settings.seed)
-    bare = plain_rows(rows)
+    """Measure the models of all runs, and the simple answers, on the rows that each did not see."""
     unspoilt = replace(settings, corrupt=None)
-    errors = measured(run, bare, unspoilt)
-    found = compare(errors, held_out=held_out is not None)
+    errors, costs, counts, values = [], [], [], 0
+    for run, pair, moments in zip(runs, parts, own, strict=False):
+        rows = few_of(pair[0] if run.held_out is None else run.held_out, settings.seed)
+        bare = plain_rows(rows)
+        errors.append(measured(run, bare, unspoilt))
+        costs.append(_costs(run, pair[0], rows, moments, settings))
+        counts.append(rows.n_rows)
+        values += values_of(bare, settings.missing)
+    held_out = runs[0].held_out is not None
+    found = compare({name: torch.cat([part[name] for part in errors]) for name in errors[0]}, held_out=held_out)
     if plain is not None:
-        found["autoencoder"] = compare(measured(plain, bare, unspoilt), held_out=True)["model"]
+        rows = plain_rows(few_of(parts[0][0] if runs[0].held_out is None else runs[0].held_out, settings.seed))
+        found["autoencoder"] = compare(measured(plain, rows, unspoilt), held_out=held_out)["model"]
         plain.flat.release()
+    means = {name: float(np.average([part[name] for part in costs], weights=counts)) for name in costs[0]}
+    found["bits_per_feature"] = {
+        name: nats * sum(counts) / (max(1, values) * math.log(2)) for name, nats in means.items()
+    }
+    found["nats_per_row"] = means
+    return found
+
+
+def _costs(run: Run, train_rows: Rows, rows: Rows, moments: Moments, settings: Settings) -> dict[str, float]:
+    """Return the mean cost of rows, in nats, under a model and under the simple ones."""
     model = run.model.eval()
     device = settings.device
     generator = torch.Generator(device).manual_seed(settings.seed + 1)
     objective = objective_of(model, settings)
     with torch.no_grad():
         parts = LossParts.joined(objective(block.to(device), generator) for block in rows.blocks(1024)).parts
-    cost = float(sum(part.double().mean() for part in parts.values()))
     head = model.head.cpu()
+    bare = plain_rows(rows)
     costs = {
-        "model": cost,
+        "model": float(sum(part.double().mean() for part in parts.values())),
         "independent": independent_cost(train_rows, bare, head, moments),
         "ppca": ppca_cost(bare, head, run.start),
     }
     model.to(device)
-    found["bits_per_feature"] = told(costs, rows.n_rows, values_of(bare, settings.missing))
-    found["nats_per_row"] = {name: nats for name, nats in costs.items() if nats is not None}
-    return found
+    return {name: nats for name, nats in costs.items() if nats is not None}
 
 
 def fitted_prior(

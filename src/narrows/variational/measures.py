@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from narrows.training.moments import Moments
     from narrows.training.rows import Rows
 
-__all__ = ["independent_cost", "ppca_cost", "told", "values_of"]
+__all__ = ["independent_cost", "ppca_cost", "values_of"]
 
 BLOCK = 1024
 MOST_PPCA_COLUMNS = 2000
@@ -119,13 +119,3 @@ def ppca_cost(held_out: Rows, head: Head, start: Start) -> float | None:
         whitened = torch.linalg.solve_triangular(factor, z.T, upper=False)
         total += float(whitened.square().sum() / 2 + constant * len(z))
     return total / held_out.n_rows
-
-
-def in_bits(nats: float, rows: int, values: int) -> float:
-    """Return bits a value of a cost in nats a row."""
-    return nats * rows / (max(1, values) * math.log(2))
-
-
-def told(costs: dict[str, float | None], rows: int, values: int) -> dict[str, Any]:
-    """Bring costs in nats a row to bits a value, leaving out what there is none of."""
-    return {name: in_bits(nats, rows, values) for name, nats in costs.items() if nats is not None}

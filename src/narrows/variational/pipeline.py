@@ -1,4 +1,4 @@
-"""What a fitted variational autoencoder does with rows beyond rebuilding them: distributions, bounds, new rows."""
+"""What a fitted variational autoencoder says of rows: distributions, reconstructions, bounds."""
 
 from __future__ import annotations
 
@@ -6,70 +6,26 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from sklearn.utils.validation import _check_feature_names, _check_n_features, check_is_fitted
 
-from narrows.errors import DataError
-from narrows.frames import FrameColumns
 from narrows.inference import run_rows
-from narrows.inputs import Given
-from narrows.pipeline import Pipeline
-from narrows.priors import Normal, Prior
-from narrows.resolution import check_number, code_rows, seed_of
-from narrows.training.rows import ArrayRows
-from narrows.variational import sampling
+from narrows.resolution import check_number, seed_of
 from narrows.variational.bounds import Elbo, bound, importance_bound
-from narrows.variational.paths import spherical
+from narrows.variational.generating import GeneratingPipeline
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from torch import Tensor
 
-    from narrows.networks.variational import VariationalModel
     from narrows.priors import CodePrior
-    from narrows.variational.sampling import Form
 
 __all__ = ["VariationalPipeline"]
 
-PRIORS = ("normal", "mixture")
 
-
-class VariationalPipeline(Pipeline):
+class VariationalPipeline(GeneratingPipeline):
     """The use of a fitted variational autoencoder; :class:`~narrows.VariationalAutoencoder` fits one.
 
     Where nothing is drawn by name, nothing random happens: ``transform`` gives means, and the draws behind bounds and
     scores belong to each row, so that they are the same from call to call and whatever rows come with it.
     """
-
-    _model: VariationalModel
-    _mixture: CodePrior | None
-    _form: Form
-    classes_: np.ndarray
-    prior: Prior | str
-    _columns: FrameColumns | None
-
-    def _taken(self, X: Any, *, reset: bool, allow_missing: bool) -> Given:
-        """Validate input and take it for rows of numbers, of a frame with categories a column for each of these."""
-        columns = FrameColumns.learn(X) if reset else self._form.columns
-        if columns is None:
-            return super()._taken(X, reset=reset, allow_missing=allow_missing)
-        values = columns.encode(X)
-        _check_feature_names(self, X, reset=reset)
-        _check_n_features(self, X, reset=reset)
-        if not allow_missing and np.isnan(values).any():
-            name = columns.value_names[int(np.isnan(values).any(0).argmax())].partition("=")[0]
-            raise DataError(
-                f"column {name!r} has missing values: missing='mask' learns around them, or fill them in first"
-            )
-        if reset:
-            self._columns = columns
-        return Given(ArrayRows(values), np.dtype(np.float64), (values.shape[1],))
-
-    def _told(self, rows: np.ndarray) -> Any:
-        """Give rows the shape of the data; of a frame with categories, make a frame of them."""
-        if self._form.columns is None:
-            return rows.reshape(-1, *self._row_shape)
-        return self._form.finish(rows.reshape(len(rows), -1), drawn=False, row_shape=self._row_shape, names=None)
 
     def encode_distribution(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         """Encode rows to distributions.
@@ -219,231 +175,3 @@ class VariationalPipeline(Pipeline):
         rows = self._rows(X).rows
         labels = self._label_columns(y, rows.n_rows)
         return rows, labels, self._prior_named(prior)
-
-    def _prior_named(self, name: str | None) -> CodePrior | None:
-        """Return the mixture, or None for the standard normal; without a name what the model draws from."""
-        if name is None:
-            name = "mixture" if self._mixture is not None and Prior.resolve(self.prior) != Normal() else "normal"
-        if name not in PRIORS:
-            raise ValueError(f"prior must be 'normal' or 'mixture', got {name!r}")
-        if name == "mixture" and self._mixture is None:
-            raise ValueError("this model has no mixture: fit it with prior='mixture'")
-        return self._mixture if name == "mixture" else None
-
-    def sample_codes(
-        self, n_samples: int = 1, *, y: Any = None, prior: str | None = None, random_state: Any = None
-    ) -> np.ndarray:
-        """Draw codes from the prior.
-
-        Parameters
-        ----------
-        n_samples : int, default 1
-            How many.
-        y : label, optional
-            Draw codes of rows with this label only, of a model fitted with labels.
-        prior : {"normal", "mixture"}, optional
-            By default the mixture, where the model has one.
-        random_state : int, RandomState or None, default None
-            Fixes the draw.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_components_)
-        """
-        check_is_fitted(self, "encoder_")
-        check_number("n_samples", n_samples, integer=True, low=0)
-        return self._draw(n_samples, y, prior, torch.Generator().manual_seed(seed_of(random_state)))[0]
-
-    def _draw(
-        self, count: int, y: Any, prior: str | None, generator: torch.Generator
-    ) -> tuple[np.ndarray, np.ndarray | None]:
-        """Draw codes and, of a model that knows labels, the numbers of their labels."""
-        mixture = self._prior_named(prior)
-        label = None if y is None else int(self._label_numbers(y, 1)[0])
-        if label is not None and not self._model.n_labels:
-            # The standard normal knows no labels.
-            mixture = self._mixture
-        if mixture is not None:
-            codes, labels = mixture.draw(count, generator, label)
-            return codes.numpy(), labels.numpy()
-        codes = torch.randn(count, self.n_components_, generator=generator, dtype=torch.float64)
-        if label is not None or self._mixture is None:
-            return codes.numpy(), None if label is None else np.full(count, label)
-        return codes.numpy(), self._mixture.draw(count, generator)[1].numpy()
-
-    def sample(
-        self,
-        n_samples: int = 1,
-        *,
-        y: Any = None,
-        noise: bool | str = "auto",
-        prior: str | None = None,
-        random_state: Any = None,
-    ) -> Any:
-        """Make new rows: draw codes from the prior and decode them.
-
-        Parameters
-        ----------
-        n_samples : int, default 1
-            How many.
-        y : label, optional
-            Make rows with this label only, of a model fitted with labels.
-        noise : bool or "auto", default "auto"
-            Whether to draw each value from the likelihood rather than to give its mean. ``"auto"``: rows of a table
-            are drawn, as a table of means has too little spread; of images, and where shades of grey were taken for
-            chances, the means are given, as pictures are usually shown.
-        prior : {"normal", "mixture"}, optional
-            By default the mixture, where the model has one: the codes of the data never follow the standard normal
-            altogether.
-        random_state : int, RandomState or None, default None
-            Fixes the draw.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_features_in_), images, or frame
-            Of the kind of the data that the model was fitted to: the same container, column names and types, each
-            column within the range that was seen.
-        """
-        check_is_fitted(self, "encoder_")
-        check_number("n_samples", n_samples, integer=True, low=0)
-        if noise not in (True, False, "auto"):
-            raise ValueError(f"noise must be True, False or 'auto', got {noise!r}")
-        generator = torch.Generator().manual_seed(seed_of(random_state))
-        codes, labels = self._draw(n_samples, y, prior, generator)
-        columns = None if labels is None or not self._model.n_labels else sampling.one_hot(labels, self._model.n_labels)
-        drawn = self._form.draws if noise == "auto" else bool(noise)
-        rows = sampling.decode(self._model, codes, columns, generator if drawn else None)
-        return self._form.finish(rows, drawn=drawn, row_shape=self._row_shape, names=self._names())
-
-    def _names(self) -> list[str] | None:
-        names = getattr(self, "feature_names_in_", None)
-        return None if names is None else [str(name) for name in names]
-
-    def interpolate(self, a: Any, b: Any, steps: int = 10, *, method: str = "linear", y: Any = None) -> np.ndarray:
-        """Decode the codes on the way from one row to another.
-
-        Parameters
-        ----------
-        a, b : array of shape (n_features,), or one image
-            The two rows; they are encoded to their means.
-        steps : int, default 10
-            Rows returned, both ends included.
-        method : {"linear", "spherical"}, default "linear"
-            A straight line, or the great circle that keeps to the shell where normal codes of many numbers lie
-            (Shoemake 1985; White 2016, *Sampling generative networks*).
-        y : label, optional
-            For a decoder that is told of labels.
-
-        Returns
-        -------
-        ndarray of shape (steps, n_features_in_), or of images
-            In the data's units.
-        """
-        check_is_fitted(self, "encoder_")
-        check_number("steps", steps, integer=True, low=2)
-        if method not in ("linear", "spherical"):
-            raise ValueError(f"method must be 'linear' or 'spherical', got {method!r}")
-        first, last = (np.asarray(self.transform(self._one(row))[0], np.float64) for row in (a, b))
-        share = np.linspace(0, 1, steps)[:, None]
-        codes = first + share * (last - first) if method == "linear" else spherical(first, last, share)
-        return self._told(self._decoded(codes, y))
-
-    def traverse(self, x: Any, component: int, values: Sequence[float] | None = None, *, y: Any = None) -> np.ndarray:
-        """Decode the code of a row with one of its numbers set to other values.
-
-        Parameters
-        ----------
-        x : array of shape (n_features,), or one image
-            The row.
-        component : int
-            Which number of the code.
-        values : sequence of float, optional
-            What it is set to; by default seven values from -3 to 3, the range of a standard normal number.
-        y : label, optional
-            For a decoder that is told of labels.
-
-        Returns
-        -------
-        ndarray of shape (len(values), n_features_in_), or of images
-            In the data's units.
-        """
-        check_is_fitted(self, "encoder_")
-        size = self.n_components_
-        whole = isinstance(component, (int, np.integer)) and not isinstance(component, bool)
-        if not whole or not -size <= component < size:
-            raise ValueError(f"component must be a whole number from 0 to {size - 1}, got {component!r}")
-        steps = np.asarray(np.linspace(-3, 3, 7) if values is None else values, np.float64)
-        if steps.ndim != 1 or not np.isfinite(steps).all():
-            raise ValueError(f"values must be a sequence of finite numbers, got {values!r}")
-        codes = np.repeat(np.asarray(self.transform(self._one(x)), np.float64), len(steps), axis=0)
-        codes[:, component] = steps
-        return self._told(self._decoded(codes, y))
-
-    def inverse_transform(self, X: Any, y: Any = None) -> np.ndarray:
-        """Decode codes to rows in the data's units.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, n_components_)
-            The codes.
-        y : label, or array of shape (n,), optional
-            For a decoder that is told of labels.
-
-        Returns
-        -------
-        ndarray of shape (n, n_features_in_)
-            Means, not draws; images, if the model was fitted to an array of images.
-        """
-        if y is None:
-            return self._told(super().inverse_transform(X))
-        check_is_fitted(self, "encoder_")
-        code_rows(self, X)
-        return self._told(self._decoded(np.asarray(X), y))
-
-    def _decoded(self, codes: np.ndarray, y: Any) -> np.ndarray:
-        if y is None:
-            return np.asarray(super().inverse_transform(codes)).reshape(len(codes), -1)
-        return sampling.decode(self._model, codes, self._label_columns(y, len(codes)), None)
-
-    def _one(self, row: Any) -> Any:
-        """Take one row for a table of one."""
-        if self._form.columns is not None:
-            table = row.to_frame().T if hasattr(row, "to_frame") and getattr(row, "ndim", 0) == 1 else row
-            if getattr(table, "shape", (0,))[0] != 1:
-                raise ValueError("one row of a frame with the columns of the fit is needed")
-            return table
-        if hasattr(row, "to_frame"):
-            row = row.to_numpy()
-        array = np.asarray(row)
-        shapes = {(self.n_features_in_,), tuple(self._row_shape)}
-        if array.shape in shapes:
-            return array[None].reshape(1, *self._row_shape)
-        if array.shape in {(1, *shape) for shape in shapes}:
-            return array.reshape(1, *self._row_shape)
-        raise ValueError(f"one row of shape ({self.n_features_in_},) is needed, got an array of shape {array.shape}")
-
-    # Labels
-
-    def _label_numbers(self, y: Any, count: int) -> np.ndarray:
-        """Return the numbers of labels, one for each of ``count`` rows."""
-        if not hasattr(self, "classes_"):
-            raise ValueError("this model knows no labels: hand them to fit, as fit(X, y)")
-        given = np.asarray(y)
-        given = np.full(count, given) if given.ndim == 0 else given
-        if given.shape != (count,):
-            raise ValueError(f"y must be one label, or one for each of {count} rows, got shape {given.shape}")
-        known = {label: number for number, label in enumerate(self.classes_.tolist())}
-        numbers = [known.get(label, -1) for label in given.tolist()]
-        if -1 in numbers:
-            unknown = given.tolist()[numbers.index(-1)]
-            shown = ", ".join(map(repr, list(known)[:12])) + (", …" if len(known) > 12 else "")
-            raise ValueError(f"label {unknown!r} was not among those of the fit: {shown}")
-        return np.asarray(numbers)
-
-    def _label_columns(self, y: Any, count: int) -> Tensor | None:
-        if y is None:
-            return None
-        numbers = self._label_numbers(y, count)
-        if not self._model.n_labels:
-            raise ValueError("the decoder of this model is told of no labels: fit it with conditional=True")
-        return sampling.one_hot(numbers, len(self.classes_))
