@@ -109,7 +109,7 @@ def test_flags_reach_the_model(run, tmp_path):
 
 
 def test_the_summary_is_of_a_variational_model(run, tmp_path):
-    printed = run("fit", "people.csv", "-o", tmp_path / "m.narrows", "--labels", "group", *VAE)
+    printed = run("fit", "people.csv", "-o", tmp_path / "m.narrows", "--labels", "group", *VAE, "--max-epochs", "60")
     shown = " ".join(printed.out.split())
     assert "labels 2: old, young" in shown
     assert "nats a row model" in shown

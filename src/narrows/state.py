@@ -93,7 +93,7 @@ def from_file(
     """Rebuild a fitted estimator from what :func:`to_file` gave."""
     options, fitted = dict(metadata["options"]), metadata["fitted"]
     for name, family in FAMILIES.items():
-        if isinstance(options.get(name), dict):
+        if name in cls._get_param_names() and isinstance(options[name], dict):
             own = options[name]["option"] == "Modules"
             options[name] = _own_network(network) if own else family.from_json(options[name])  # type: ignore[attr-defined]
     known = cls._get_param_names()
@@ -131,6 +131,8 @@ def _empty_model(estimator: Pipeline, fitted: dict[str, Any], tensors: dict[str,
     """Build the pipeline in the right shape; its weights are still to be filled in."""
     # Where a frame has categories, each of them is a value.
     n_features, n_components = fitted.get("n_values", fitted["n_features_in"]), fitted["n_components"]
+    if n_features != fitted["n_features_in"] and not fitted.get("form", {}).get("columns"):
+        raise ModelFileError("the file contradicts itself about the number of features")
     prefix = "encoder.0."
     shift, scale = tensors[prefix + "shift64"], tensors[prefix + "scale64"]
     if len(shift) != n_features:

@@ -1,4 +1,4 @@
-"""``narrows lab``: the exercise of a first course on this machine, held against the simple answers."""
+"""``narrows lab``: the exercises of a first course on this machine, held against the simple answers."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,24 +10,39 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from narrows.labs import LabResult
+    from narrows.labs import LabResult, VaeResult
+    from narrows.report import Table
 
 __all__ = ["lab"]
 
+_LABS = ("digits", "mnist", "vae")
+_VAE_DATA = ("digits", "mnist")
+
 
 def lab(
-    name: Annotated[str, typer.Argument(help="digits (comes with narrows, seconds) or mnist (a download, minutes).")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="Lab 1, an autoencoder against PCA, on digits (comes with narrows, seconds) or mnist (a download, "
+            "minutes); or vae, on variational autoencoders."
+        ),
+    ],
+    data: Annotated[
+        str | None,
+        typer.Option("--data", help="Of vae only: digits (the default, under a minute) or mnist (minutes)."),
+    ] = None,
     out: Annotated[Path, typer.Option("--out", help="Where the report goes.")] = Path("report.html"),
     seed: Annotated[int, typer.Option("--seed", min=0, help="Fixes everything random.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
     no_report: Annotated[bool, typer.Option("--no-report", help="Write no report.")] = False,
 ) -> None:
-    """Run Lab 1: an autoencoder for handwritten digits as courses teach it, against PCA and narrows' own fit."""
+    """Run a lab: a network for handwritten digits as courses teach it, against the simple answers and narrows' own."""
     import json
 
     from narrows.errors import DataError
     from narrows.report.theme import require_matplotlib
 
+    _check_names(name, data)
     skipped = "No report was asked for." if no_report else ""
     if not no_report:
         try:
@@ -36,11 +51,9 @@ def lab(
             skipped = f"No report was written. {error}"
         else:
             _check_target(out)
-    result = _run(name, seed)
+    result = _run(name, data or _VAE_DATA[0], seed)
     if not skipped:
-        from narrows.report import lab_report
-
-        lab_report(result, out)
+        _report(result, out)
     if as_json:
         typer.echo(json.dumps(result.to_dict() | {"report": None if skipped else str(out)}, indent=2))
         if skipped and not no_report:
@@ -61,20 +74,45 @@ def _check_target(out: Path) -> None:
         raise DataError(f"{out} cannot be written: the folder {out.absolute().parent} does not exist.")
 
 
-def _run(name: str, seed: int) -> "LabResult":
+def _check_names(name: str, data: str | None) -> None:
+    from narrows.errors import DataError
+
+    if name not in _LABS:
+        raise DataError(f"There is no lab {name!r}; there are {', '.join(_LABS[:-1])} and {_LABS[-1]}.")
+    if data is None:
+        return
+    if name != "vae":
+        raise DataError(f"--data is for the lab vae: the lab {name} is one on {name} already.")
+    if data not in _VAE_DATA:
+        raise DataError(f"The lab vae runs on {' or '.join(_VAE_DATA)}, not on {data!r}.")
+
+
+def _run(name: str, data: str, seed: int) -> "LabResult | VaeResult":
     import torch
 
-    from narrows.labs import run_lab
+    from narrows.labs import run_lab, run_vae_lab
 
     threads = torch.get_num_threads()
     try:
-        if name == "digits":
+        if "digits" in (name, data):
             # Its layers are too small to share out: threads would mostly wait for each other.
             torch.set_num_threads(1)
         with _progress() as tell:
+            if name == "vae":
+                return run_vae_lab(data, seed=seed, progress=tell)
             return run_lab(name, seed=seed, progress=tell)
     finally:
         torch.set_num_threads(threads)
+
+
+def _report(result: "LabResult | VaeResult", out: Path) -> None:
+    from narrows.labs import LabResult
+    from narrows.report import lab_report, vae_lab_report
+
+    if isinstance(result, LabResult):
+        lab_report(result, out)
+    else:
+        vae_lab_report(result, out)
 
 
 def _progress() -> Any:
@@ -96,26 +134,42 @@ def _progress() -> Any:
     return watching()
 
 
-def _show(result: "LabResult") -> None:
-    from rich.box import SIMPLE_HEAD
+def _show(result: "LabResult | VaeResult") -> None:
     from rich.console import Console
+    from rich.text import Text
+
+    from narrows.labs import LabResult
+    from narrows.report.lab import lab_table
+    from narrows.report.vae_lab import vae_tables
+
+    console = Console(highlight=False)
+    if isinstance(result, LabResult):
+        title = f"Lab 1 on {result.name}: a code of {result.n_components} numbers"
+        tables = {"": lab_table(result)}
+    else:
+        title = f"Variational autoencoders: the lab on {result.data}"
+        tables = vae_tables(result)
+    console.print(Text(f"\n{title}", style="bold"))
+    for heading, found in tables.items():
+        if heading:
+            console.print(Text(heading))
+        console.print(_table(found))
+    _list(console, "What this says", result.lessons)
+    _list(console, "How it was done", result.notes)
+
+
+def _table(found: "Table") -> Any:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
-    from narrows.report.lab import lab_table
-
-    console = Console(highlight=False)
-    found = lab_table(result)
     table = Table(box=SIMPLE_HEAD, padding=(0, 1), collapse_padding=True, pad_edge=False)
     for number, column in enumerate(found.columns):
         table.add_column(column, justify="right" if number else "left", no_wrap=not number)
     for number, row in enumerate(found.rows):
-        cells = zip(row, found.best, strict=True)
+        cells = zip(row, found.best or (None,) * len(row), strict=True)
         table.add_row(*(Text(cell, style="bold" if winner == number else "") for cell, winner in cells))
-    console.print(Text(f"\nLab 1 on {result.name}: a code of {result.n_components} numbers", style="bold"))
-    console.print(table)
-    _list(console, "What this says", result.lessons)
-    _list(console, "How it was done", result.notes)
+    return table
 
 
 def _list(console: "Console", title: str, sentences: tuple[str, ...]) -> None:

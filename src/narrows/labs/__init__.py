@@ -9,5 +9,21 @@ from __future__ import annotations
 from narrows.labs.digits import run_lab
 from narrows.labs.lessons import lessons
 from narrows.labs.results import Accuracy, Entry, Exhibits, LabResult
+from narrows.labs.vae import run_vae_lab
+from narrows.labs.vae_lessons import vae_lessons
+from narrows.labs.vae_results import SimpleEntry, VaeEntry, VaeExhibits, VaeResult
 
-__all__ = ["Accuracy", "Entry", "Exhibits", "LabResult", "lessons", "run_lab"]
+__all__ = [
+    "Accuracy",
+    "Entry",
+    "Exhibits",
+    "LabResult",
+    "SimpleEntry",
+    "VaeEntry",
+    "VaeExhibits",
+    "VaeResult",
+    "lessons",
+    "run_lab",
+    "run_vae_lab",
+    "vae_lessons",
+]

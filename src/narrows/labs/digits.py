@@ -7,7 +7,6 @@ image, PCA, the autoencoder of a first course, and narrows' own fit of the same 
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -16,8 +15,9 @@ import numpy as np
 
 from narrows import datasets
 from narrows.autoencoder import Autoencoder
-from narrows.errors import DataError, NotBetterThanBaselineWarning
+from narrows.errors import DataError
 from narrows.labs.classifier import CodeClassifier, classify_codes
+from narrows.labs.fits import Progress, fit_quietly
 from narrows.labs.results import Entry, Exhibits, LabResult
 from narrows.likelihoods import Gaussian
 from narrows.networks import Dense
@@ -31,7 +31,6 @@ __all__ = ["LABS", "run_lab"]
 SHOWN_IMAGES = 12
 KEPT_CODES = 5_000
 
-Progress = Callable[[str, str], None]
 Transform = Callable[[np.ndarray], np.ndarray]
 
 
@@ -246,7 +245,7 @@ def _autoencoder(key: str, name: str, description: str, model: Autoencoder, imag
 
     images.progress(stage, "")
     began = time.perf_counter()
-    warning = _fit(model.set_params(callbacks=(tell,)), images.train)
+    warning = fit_quietly(model.set_params(callbacks=(tell,)), images.train)
     seconds = time.perf_counter() - began
     entry = _entry(key, name, description, seconds)
     steps = int(model.n_steps_)
@@ -254,22 +253,6 @@ def _autoencoder(key: str, name: str, description: str, model: Autoencoder, imag
     stayed = bool(model.stayed_linear_)
     entry = replace(entry, warning=warning, steps=steps, passes=passes, stayed_linear=stayed)
     return _Model(entry, model.reconstruct, model.transform, model.history_)
-
-
-def _fit(model: Autoencoder, rows: np.ndarray) -> str | None:
-    """Fit, and return the warning that the model is no better than a trivial answer rather than give it."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        model.fit(rows)
-    if model.stopped_ == "interrupted":
-        raise KeyboardInterrupt
-    found = None
-    for item in caught:
-        if issubclass(item.category, NotBetterThanBaselineWarning):
-            found = str(item.message)
-        else:
-            warnings.warn_explicit(item.message, item.category, item.filename, item.lineno)
-    return found
 
 
 def _entry(key: str, name: str, description: str, seconds: float) -> Entry:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from narrows.labs.words import CLEARLY, against, error_text, same, seconds_text
+
 if TYPE_CHECKING:
     from narrows.labs.results import Accuracy, Entry, LabResult
 
 __all__ = ["lessons"]
-
-CLEARLY = 0.01
-"""Errors closer than one per cent count as the same."""
 
 
 def lessons(result: LabResult) -> tuple[str, ...]:
@@ -46,16 +45,16 @@ def lessons(result: LabResult) -> tuple[str, ...]:
 def _pca_lesson(result: LabResult) -> str:
     pca, mean = result["pca"], result["mean"]
     return (
-        f"PCA with {_numbers(result)} rebuilds the test images with an error of {_error(pca.test_mse)}, "
-        f"{_against(pca.test_mse, mean.test_mse)} the mean image's {_error(mean.test_mse)}."
+        f"PCA with {_numbers(result)} rebuilds the test images with an error of {error_text(pca.test_mse)}, "
+        f"{against(pca.test_mse, mean.test_mse)} the mean image's {error_text(mean.test_mse)}."
     )
 
 
 def _clip_lesson(result: LabResult) -> str:
     pca = result["pca"]
-    if _same(pca.clipped_mse, pca.test_mse):
+    if same(pca.clipped_mse, pca.test_mse):
         return ""
-    text = f"Cutting PCA's pixels to 0..1 needs no training and brings its error to {_error(pca.clipped_mse)}"
+    text = f"Cutting PCA's pixels to 0..1 needs no training and brings its error to {error_text(pca.clipped_mse)}"
     beaten = [
         _name(entry)
         for entry in (result["taught"], result["narrows"])
@@ -66,8 +65,10 @@ def _clip_lesson(result: LabResult) -> str:
 
 def _taught_lesson(result: LabResult) -> str:
     taught, pca = result["taught"], result["pca"]
-    text = f"The network as taught ends at {_error(taught.test_mse)}, {_against(taught.test_mse, pca.test_mse)} PCA's"
-    if _same(taught.test_mse, pca.test_mse):
+    text = (
+        f"The network as taught ends at {error_text(taught.test_mse)}, {against(taught.test_mse, pca.test_mse)} PCA's"
+    )
+    if same(taught.test_mse, pca.test_mse):
         return f"{text}: the layers and the training have gained nothing."
     if taught.test_mse > pca.test_mse:
         return f"{text}: with as many numbers, the linear answer is the better one here."
@@ -89,13 +90,14 @@ def _narrows_lesson(result: LabResult) -> str:
     if narrows.stayed_linear:
         return (
             "narrows' defaults at the same layer sizes saw no gain on held-out images in leaving PCA and stayed there: "
-            f"{_error(narrows.test_mse)}."
+            f"{error_text(narrows.test_mse)}."
         )
     return (
-        f"narrows' defaults at the same layer sizes end at {_error(narrows.test_mse)}, "
-        f"{_against(narrows.test_mse, taught.test_mse)} the network as taught and "
-        f"{_against(narrows.test_mse, pca.test_mse)} PCA; that took {_seconds(narrows)} and {narrows.passes or 0:.0f} "
-        f"passes over the training images, against {_seconds(taught)} and {taught.passes or 0:.0f}."
+        f"narrows' defaults at the same layer sizes end at {error_text(narrows.test_mse)}, "
+        f"{against(narrows.test_mse, taught.test_mse)} the network as taught and "
+        f"{against(narrows.test_mse, pca.test_mse)} PCA; that took {seconds_text(narrows.seconds)} and "
+        f"{narrows.passes or 0:.0f} passes over the training images, against {seconds_text(taught.seconds)} and "
+        f"{taught.passes or 0:.0f}."
     )
 
 
@@ -106,8 +108,10 @@ def _worst_lesson(result: LabResult) -> str:
     count = f"{worse:,} of the {result.n_test:,} test images" if worse else "none of the test images"
     text = f"narrows rebuilds {count} worse than PCA does"
     joint = "and" if (worst > pca_worst) == (worse > 0) else "but"
-    against = _against(worst, pca_worst)
-    return f"{text}, {joint} its worst has an error of {_error(worst)}, {against} PCA's worst, {_error(pca_worst)}."
+    level = against(worst, pca_worst)
+    return (
+        f"{text}, {joint} its worst has an error of {error_text(worst)}, {level} PCA's worst, {error_text(pca_worst)}."
+    )
 
 
 def _code_lesson(result: LabResult) -> str:
@@ -119,7 +123,7 @@ def _code_lesson(result: LabResult) -> str:
         f"A classifier on the codes as taught names {taught.accuracy.test:.1%} of the test digits rightly, "
         f"{_order_words(order)} the {pca.accuracy.test:.1%} on PCA's codes"
     )
-    rebuilds = 0 if _same(taught.test_mse, pca.test_mse) else (1 if taught.test_mse < pca.test_mse else -1)
+    rebuilds = 0 if same(taught.test_mse, pca.test_mse) else (1 if taught.test_mse < pca.test_mse else -1)
     if rebuilds > 0 and order < 0:
         return f"{text}: a smaller error in rebuilding does not make a code better to learn from."
     if rebuilds < 0 and order > 0:
@@ -180,27 +184,6 @@ def _compare(one: Accuracy, other: Accuracy, n: int) -> int:
 
 def _order_words(order: int) -> str:
     return {1: "clearly above", 0: "not to be told from", -1: "clearly below"}[order]
-
-
-def _against(value: float, other: float) -> str:
-    """Say how an error stands to another, to be followed by what the other is."""
-    if _same(value, other):
-        return "about the same as"
-    if value < other:
-        return f"{other / value:.2g} times smaller than" if other >= 2 * value else f"{1 - value / other:.0%} below"
-    return f"{value / other:.2g} times as large as" if value >= 2 * other else f"{value / other - 1:.0%} above"
-
-
-def _same(value: float, other: float) -> bool:
-    return abs(value - other) <= CLEARLY * max(value, other)
-
-
-def _error(value: float) -> str:
-    return f"{value:.4f}"
-
-
-def _seconds(entry: Entry) -> str:
-    return f"{entry.seconds:.1f} s" if entry.seconds < 10 else f"{entry.seconds:.0f} s"
 
 
 def _numbers(result: LabResult) -> str:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from narrows.report.comparison import comparison_report, plot_comparison
 from narrows.report.denoising import plot_denoised_picture, plot_denoising
+from narrows.report.generation import plot_interpolation, plot_manifold, plot_samples
 from narrows.report.html import Section, Table, render_report, write_report
 from narrows.report.images import plot_reconstructions
 from narrows.report.lab import lab_report
 from narrows.report.maps import plot_code_map
-from narrows.report.plots import plot_errors, plot_history
+from narrows.report.plots import plot_errors, plot_history, plot_losses
 from narrows.report.responses import plot_loadings, plot_responses
 from narrows.report.theme import require_matplotlib
+from narrows.report.vae_lab import vae_lab_report
 
 __all__ = [
     "Section",
@@ -27,10 +29,15 @@ __all__ = [
     "plot_denoising",
     "plot_errors",
     "plot_history",
+    "plot_interpolation",
     "plot_loadings",
+    "plot_losses",
+    "plot_manifold",
     "plot_reconstructions",
     "plot_responses",
+    "plot_samples",
     "render_report",
     "require_matplotlib",
+    "vae_lab_report",
     "write_report",
 ]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-__all__ = ["form_of", "image_rows", "plot_reconstructions"]
+__all__ = ["form_of", "image_rows", "mosaic", "plot_reconstructions"]
 
 
 def plot_reconstructions(
@@ -95,8 +95,8 @@ def image_rows(rows: dict[str, np.ndarray], form: tuple[int, ...], low: float, h
     figure = new_figure(1.3 + 0.72 * count, 0.1 + (height + 0.07) * len(rows), colours)
     panels = figure.subplots(len(rows), 1, squeeze=False)[:, 0]
     for axes, (label, images) in zip(panels, rows.items(), strict=True):
-        mosaic = _mosaic(images, low, high)
-        axes.imshow(mosaic, cmap=colours.images, vmin=0, vmax=1, interpolation="nearest", aspect="equal")
+        whole = mosaic(images, low, high)
+        axes.imshow(whole, cmap=colours.images, vmin=0, vmax=1, interpolation="nearest", aspect="equal")
         axes.set_facecolor(colours.paper)  # shows in the gaps
         axes.set_xticks([])
         axes.set_yticks([])
@@ -137,12 +137,13 @@ def _rebuild(given: Any, originals: np.ndarray) -> np.ndarray:
     return images
 
 
-def _mosaic(images: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Put images side by side with a gap, values brought to 0..1."""
+def mosaic(images: np.ndarray, low: float, high: float, *, gap: int | None = None) -> np.ndarray:
+    """Put images side by side with a gap, by default of an eighth of their width, values brought to 0..1."""
     span = high - low if high > low else 1.0
     values = ((images.astype(np.float64) - low) / span).clip(0, 1)
-    gap = max(1, images.shape[2] // 8)
+    gap = max(1, images.shape[2] // 8) if gap is None else gap
     padding = [(0, 0), (0, 0), (0, gap)] + [(0, 0)] * (images.ndim - 3)
     # The gap is not a number, which is drawn as nothing; for colours it is the lowest value.
     padded = np.pad(values, padding, constant_values=np.nan if images.ndim == 3 else 0.0)
-    return np.concatenate(list(padded), axis=1)[:, :-gap]
+    whole = np.concatenate(list(padded), axis=1)
+    return whole[:, :-gap] if gap else whole

@@ -1,4 +1,4 @@
-"""Curves: the loss while training, and how errors are spread over rows."""
+"""Curves: the loss and its parts while training, and how errors are spread over rows."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
     from narrows.report.theme import Theme
 
-__all__ = ["plain_ticks", "plot_errors", "plot_history"]
+__all__ = ["plain_ticks", "plot_errors", "plot_history", "plot_losses"]
 
 _X_LABELS = {"epoch": "passes over the training rows", "step": "training steps", "seconds": "seconds"}
+_PARTS = {"total_loss": "total", "reconstruction_loss": "reconstruction", "kl_loss": "KL"}
 _LOG_FROM = 3.0
 """A vertical axis is logarithmic when its largest value is this many times the smallest."""
 
@@ -85,6 +86,89 @@ def plot_history(
     return figure
 
 
+def plot_losses(history: Any, *, x: str = "epoch", theme: str = "light") -> Figure:
+    """Draw how the loss of a variational model went while training, and its two parts.
+
+    Parameters
+    ----------
+    history : list of dict, fitted VariationalAutoencoder, or dict of these
+        The records (``history_``), or the estimator that has them. Of a dictionary each gets a row of axes.
+    x : {"epoch", "step", "seconds"}, default "epoch"
+        What goes along.
+    theme : {"light", "dark"}, default "light"
+        Colours.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        With three axes for each history: the total, with the KL at its full weight, the reconstruction loss and the
+        KL. A dotted line across the total of an estimator is what a model of independent features costs.
+
+    Raises
+    ------
+    DataError
+        If there is nothing to draw, the model is not a variational one, or matplotlib is missing.
+
+    Examples
+    --------
+    >>> import narrows
+    >>> X = narrows.datasets.make_manifold(500, 8, n_latent=2, random_state=0)
+    >>> model = narrows.VariationalAutoencoder(2, max_epochs=5, random_state=0).fit(X)
+    >>> figure = narrows.report.plot_losses(model)
+    >>> [axes.get_title(loc="left") for axes in figure.axes]
+    ['total', 'reconstruction', 'KL']
+    """
+    if x not in _X_LABELS:
+        raise DataError(f"x must be one of {', '.join(_X_LABELS)}, not {x!r}.")
+    colours = theme_of(theme)
+    named = dict(history) if isinstance(history, dict) else {"": history}
+    if not named:
+        raise DataError("There is no history to draw.")
+    figure = new_figure(10.2, 0.2 + 2.9 * len(named), colours)
+    grid = figure.subplots(len(named), len(_PARTS), squeeze=False)
+    for number, (panels, (name, given)) in enumerate(zip(grid, named.items(), strict=True)):
+        records = _with_totals(_records(given))
+        for axes, (key, title) in zip(panels, _PARTS.items(), strict=True):
+            label = (f"{name}\n" * bool(name) + "nats a row") if axes is panels[0] else ""
+            style_axes(axes, colours, title="" if number else title, ylabel=label)
+            _curves(axes, records, x, colours, key)
+            levels = _references(axes, _independent(given) if key == "total_loss" else {}, colours)
+            axes.xaxis.get_major_locator().set_params(integer=x != "seconds")
+            _limits(axes, records, key, levels)
+            if number or key != "reconstruction_loss":
+                axes.get_legend().remove()
+    for axes in grid[-1]:
+        axes.set_xlabel(_X_LABELS[x])
+    return figure
+
+
+def _with_totals(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return records of a variational model; where they have no total, what was minimised stands for it."""
+    starts = ("", "val_")
+    if not any(f"{start}kl_loss" in record for start in starts for record in records):
+        raise DataError("This history has no KL: it is not that of a variational autoencoder.")
+    totals = [
+        {f"{start}total_loss": record[f"{start}loss"] for start in starts if f"{start}loss" in record}
+        for record in records
+    ]
+    return [total | dict(record) for total, record in zip(totals, records, strict=True)]
+
+
+def _independent(given: Any) -> dict[str, float]:
+    costs = getattr(given, "baselines_", {}).get("nats_per_row", {})
+    return {"independent features": costs["independent"]} if "independent" in costs else {}
+
+
+def _limits(axes: Any, records: Sequence[Mapping[str, Any]], key: str, levels: Sequence[float]) -> None:
+    """Leave out what only the first record shows: before any training the loss may be of another order."""
+    names = (key, f"val_{key}")
+    known = [[record[name] for name in names if name in record] for record in records]
+    shown = [value for values in (known[1:] if len(known) > 2 else known) for value in values] + list(levels)
+    low, high = (0.0 if key == "kl_loss" else min(shown)), max(shown)
+    room = 0.06 * (high - low) or 0.06 * abs(high) or 1.0
+    axes.set_ylim(low - room * (key != "kl_loss"), high + 2 * room)
+
+
 def _records(given: Any) -> Sequence[Mapping[str, Any]]:
     records = getattr(given, "history_", given)
     if not len(records):
@@ -98,17 +182,18 @@ def _levels(given: Any) -> dict[str, float]:
     return {label: measured[key] for key, label in (("pca", "PCA"), ("mean", "mean row")) if measured.get(key, 0) > 0}
 
 
-def _curves(axes: Any, records: Sequence[Mapping[str, Any]], x: str, colours: Theme) -> list[float]:
+def _curves(axes: Any, records: Sequence[Mapping[str, Any]], x: str, colours: Theme, loss: str = "loss") -> list[float]:
     drawn: list[float] = []
-    lines = (("loss", "training rows", colours.series[0], "-"), ("val_loss", "held-out rows", colours.series[1], "--"))
+    lines = ((loss, "training rows", colours.series[0], "-"), (f"val_{loss}", "held-out rows", colours.series[1], "--"))
     for key, label, colour, dashes in lines:
         points = [(record[x], record[key]) for record in records if key in record]
         if points:
             # A dot for every record only where they stand apart.
-            mark = "o" if len(points) <= 20 else None
+            mark = "o" if len(records) <= 20 else None
             axes.plot(*zip(*points, strict=True), dashes, color=colour, lw=1.8, marker=mark, ms=3.5, label=label)
             drawn += [value for _, value in points]
-    axes.legend(frameon=False, fontsize=9, labelcolor=colours.ink, loc="upper right")
+    place = "upper right" if loss == "loss" else "best"
+    axes.legend(frameon=False, fontsize=9, labelcolor=colours.ink, loc=place)
     return drawn
 
 
