@@ -107,6 +107,17 @@ def test_samples_are_squares_or_rows(model, images, theme):
     assert _drawn(rows)
 
 
+def test_labels_of_rows_are_not_cut_off(images):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    for count in (3, 7, 12):
+        figure = plot_samples({f"number {row}": images[:count] for row in range(5)}, rows=True)
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        renderer = canvas.get_renderer()
+        assert all(axes.yaxis.label.get_window_extent(renderer).x0 >= 0 for axes in figure.axes)
+
+
 def test_samples_of_one_model_are_the_same_at_every_call(model, images):
     first, again = (plot_samples(model, n_images=4).axes[0].images[0].get_array() for _ in range(2))
     assert np.array_equal(np.ma.filled(first, -1), np.ma.filled(again, -1))
@@ -166,7 +177,8 @@ def test_interpolations_have_their_ends_beside_them(model, images, theme):
     several = plot_interpolation(model, images[:2], images[2:4], methods=("linear",), theme=theme)
     assert len(several.axes) == 6
     flat = images.reshape(-1, 64)
-    assert len(plot_interpolation(model, flat[0], flat[1], steps=3).axes) == 6
+    for first, last in ((flat[0], flat[1]), (flat[:1], flat[1:2]), (images[:1], images[1:2])):
+        assert len(plot_interpolation(model, first, last, steps=3).axes) == 6
     assert _drawn(figure)
 
 

@@ -220,8 +220,7 @@ def plot_interpolation(
     colours = theme_of(theme)
     if not methods:
         raise DataError("There is no method to show.")
-    one = np.size(a) == getattr(model, "n_features_in_", 0)
-    firsts, lasts = ((np.asarray(end)[None] if one else np.asarray(end)) for end in (a, b))
+    firsts, lasts = (_several(np.asarray(end), getattr(model, "n_features_in_", 0)) for end in (a, b))
     if firsts.shape != lasts.shape or firsts.ndim < 2 or not len(firsts):
         raise DataError(f"The ends have shapes {np.shape(a)} and {np.shape(b)}: as many images are needed of both.")
     form = _form(firsts, image_shape, model)
@@ -244,6 +243,12 @@ def plot_interpolation(
     for axes, title in zip(grid[0], ("from", "decoded on the way", "to"), strict=True):
         axes.set_title(title, color=colours.faint, fontsize=9)
     return figure
+
+
+def _several(images: np.ndarray, n_features: int) -> np.ndarray:
+    """Return an array of images, also of one image alone."""
+    alone = images.size == n_features and not (images.ndim > 1 and len(images) == 1)
+    return images[None] if alone else images
 
 
 def _form(images: np.ndarray, image_shape: Sequence[int] | None, given: Any) -> tuple[int, ...]:

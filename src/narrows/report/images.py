@@ -104,6 +104,8 @@ def image_rows(rows: dict[str, np.ndarray], form: tuple[int, ...], low: float, h
             spine.set_visible(False)
         style = {"rotation": 0, "ha": "right", "va": "center", "fontsize": 10, "color": colours.ink}
         axes.set_ylabel(label, parse_math=False, **style)
+    # The layout comes to rest at the second drawing only: at the first one, labels may be cut off.
+    figure.draw_without_rendering()
     return figure
 
 
