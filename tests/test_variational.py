@@ -101,6 +101,15 @@ def test_history_tells_the_three_losses_and_they_add_up(of_binary) -> None:
     assert last["loss"] == pytest.approx(last["total_loss"], rel=1e-4)
 
 
+def test_callbacks_hear_of_the_fit_alone_and_portions_tell_the_same_losses(binary: np.ndarray) -> None:
+    heard: list[dict] = []
+    quiet(VariationalAutoencoder(4, network=SMALL, callbacks=[heard.append], **QUICK), binary)
+    assert {record["run"] for record in heard} <= {"fit", "refit"}
+    model = VariationalAutoencoder(4, network=SMALL, random_state=0).partial_fit(binary)
+    record = model.history_[-1]
+    assert record["total_loss"] == pytest.approx(record["reconstruction_loss"] + record["kl_loss"])
+
+
 def test_the_baselines_are_what_they_are_elsewhere(binary: np.ndarray) -> None:
     model = quiet(VariationalAutoencoder(6, network=SMALL, validation_fraction=0.2, **QUICK), binary)
     order = np.random.default_rng(0).permutation(len(binary))

@@ -374,6 +374,7 @@ class VariationalAutoencoder(VariationalPipeline):
             For scikit-learn's pipelines.
         """
         from narrows.incremental import Incremental
+        from narrows.variational.fitting import with_total
 
         if self.conditional:
             raise ValueError("partial_fit knows no labels: use fit with conditional=True")
@@ -388,7 +389,7 @@ class VariationalAutoencoder(VariationalPipeline):
             self._form = Form.of(
                 X, rows, partial.moments, self._model, images=self.image_shape_ is not None, columns=self._columns
             )
-        self.history_.append(self._partial.update(rows))
+        self.history_.append(with_total(self._partial.update(rows), self._partial.settings))
         self.n_steps_ = self._partial.n_steps
         self.n_active_components_ = int(self.history_[-1]["active_components"])
         self.baselines_ = self._partial.compare(rows)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from narrows.training.loop import Plan
     from narrows.training.rows import Rows
 
-__all__ = ["Fitted", "fit_variational", "fitted_prior"]
+__all__ = ["Fitted", "fit_variational", "fitted_prior", "with_total"]
 
 PLAIN_SHARE = 0.2
 """Share of the steps that the plain autoencoder gets, which the reconstructions are held against."""
@@ -134,7 +134,7 @@ def fit_variational(rows: Rows, settings: Settings, monitor: Monitor, file: Chec
         run.flat.release()
     watched = few_of(rows if first.held_out is None else first.held_out, settings.seed)
     active = active_components(model.eval(), watched)  # type: ignore[arg-type]
-    history = [_record(record, settings) for record in joint_history(runs)]
+    history = [with_total(record, settings) for record in joint_history(runs)]
     return Fitted(model, history, baselines, stopped, first.plan, steps, active, settings, whole)  # type: ignore[arg-type]
 
 
@@ -170,7 +170,9 @@ class _Fit:
         if plan.max_seconds is not None:
             plan = replace(plan, max_seconds=PLAIN_SHARE * plan.max_seconds)
         bare = replace(self.settings, kl=KLWeight(beta=0.0), n_labels=0, corrupt=None, sampled=False)
-        fit = replace(self, settings=bare, file=None)
+        # Who watches the fit is not told of losses that are not its own, and so cannot stop it by them.
+        silent = replace(self.monitor, on_record=lambda record: None)  # noqa: ARG005
+        fit = replace(self, settings=bare, file=None, monitor=silent)
         repeat = replace(plan, steps=steps), steps
         return fit.run("plain autoencoder", plain_rows(rows), None, moments, n_runs=1, repeat=repeat)
 
@@ -196,7 +198,7 @@ def _load(run: Run, settings: Settings, *, stayed: bool) -> None:
         run.load(outcome.best_values if settings.early_stopping else outcome.values)
 
 
-def _record(record: dict[str, Any], settings: Settings) -> dict[str, Any]:
+def with_total(record: dict[str, Any], settings: Settings) -> dict[str, Any]:
     """Add the total of the losses as they are in the end, when the KL has its whole weight."""
     assert settings.kl is not None
     result = dict(record)
