@@ -11,7 +11,7 @@ import pytest
 import narrows
 from narrows import datasets, tables
 from narrows.cli import main
-from narrows.cli.columns import column_types, read_table, write_columns
+from narrows.cli.columns import column_types, write_columns
 from narrows.cli.flags import MODELS
 from narrows.cli.images import grid, shown_range
 from narrows.cli.labels import class_named
@@ -74,7 +74,7 @@ def run(capsys, home, monkeypatch):
 
 
 def _kinds(path):
-    table = read_table(path, None)
+    table = tables.read(path)
     return dict(zip(table.columns, column_types(path, None, table.values), strict=True))
 
 
@@ -135,7 +135,7 @@ def test_a_table_comes_back_with_its_names_types_and_ranges(run, home, tmp_path,
     run("fit", f"people.{ending}", "-o", tmp_path / "m.narrows", "--labels", "group", *VAE)
     run("sample", tmp_path / "m.narrows", "-n", "200", "-o", tmp_path / out, "--random-state", "0")
     assert _kinds(tmp_path / out) == TYPES
-    given, made = read_table(home / "plain.csv", None), read_table(tmp_path / out, None)
+    given, made = tables.read(home / "plain.csv"), tables.read(tmp_path / out)
     assert made.columns == list(TYPES)
     assert made.values.shape == (200, 5)
     assert (made.values >= given.values.min(0)).all()
@@ -407,14 +407,12 @@ def _rows():
 def test_columns_by_their_spelling(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("a,b,c,d,e,f\n1,1.0,TRUE,,x,5\n+2,2,false,true,y,5\n,3,NA,False,z,6e0\n")
-    table = read_table(path, ["f", "d", "a", "c", "b"])
+    table = tables.read(path, columns=["f", "d", "a", "c", "b"])
     nan = np.nan
     expected = [[5, nan, 1, 1, 1], [5, 1, 2, 0, 2], [6, 0, nan, nan, 3]]
     np.testing.assert_array_equal(table.values, expected)
     assert table.columns == ["f", "d", "a", "c", "b"]
     assert column_types(path, table.columns, table.values) == ["float64", "bool", "int64", "bool", "float64"]
-    path.write_text("a\ntrue\nfalse\n")
-    assert read_table(path, None).values.dtype == np.uint8
 
 
 def test_whole_numbers_far_down_are_looked_at_too(tmp_path):
@@ -429,7 +427,7 @@ def test_columns_are_written_as_what_they_are(tmp_path, ending):
     path = tmp_path / f"t.{ending}"
     columns = [np.array([1, 2]), np.array([3.0, 0.1]), np.array([True, False])]
     write_columns(path, columns, ["a", "b", "c"])
-    table = read_table(path, None)
+    table = tables.read(path)
     np.testing.assert_array_equal(table.values, [[1, 3.0, 1], [2, 0.1, 0]])
     assert table.columns == ["a", "b", "c"]
     if ending == "csv":
@@ -463,7 +461,7 @@ MISTAKES = [
     (FIT, "column 'group' holds 'old', which is not a number."),
     ("fit gaps.csv -o m.narrows --model vae --labels b", "--labels 'b': row 1 (the first is 0) has none."),
     ("fit few.csv -o m.narrows --model vae --labels plain.npy", "y must be one label for each of 2 rows"),
-    ("fit odd.csv -o m.narrows --model vae", "odd.csv: column 'b' holds 'perhaps' beside true and false."),
+    ("fit odd.csv -o m.narrows --model vae", "odd.csv, line 1002: column 'b' holds 'perhaps', which is not a number."),
     ("fit digits -o m.narrows --model vae --labels x", "digits is a named data set and brings its labels: leave out"),
     ("fit plain.csv -o m.narrows --beta 2", "--beta is not an option of autoencoder, but of vae."),
     ("fit people.csv -o m.narrows --labels group", "--labels is not an option of autoencoder, which learns without."),

@@ -149,12 +149,26 @@ def test_columns_by_position_as_text_where_there_are_no_names(tmp_path):
     np.testing.assert_array_equal(tables.read(path, columns=["2", "0"]).values, [[3, 1], [6, 4]])
 
 
+@pytest.mark.parametrize(("header", "names"), [("x,y,z\n", ["x", "y", "z"]), ("", None)])
+def test_truth_values_are_one_and_zero(header, names, engine, tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text(f"{header}true,2,False\nFALSE,3,True\ntrue,4,true\n")
+    table = tables.read(path)
+    assert table.columns == names
+    assert table.values.dtype == np.int64
+    np.testing.assert_array_equal(table.values, [[1, 2, 0], [0, 3, 1], [1, 4, 1]])
+    streamed = tables.open_segments(path)
+    np.testing.assert_array_equal(np.concatenate(list(streamed.read(0, 2))), table.values)
+    path.write_text(f"{header}true,2.5,False\n,3,tRuE\n")
+    np.testing.assert_array_equal(tables.read(path).values, [[1, 2.5, 0], [np.nan, 3, 1]])
+
+
 BAD_TEXTS = {
     "text in a column": (b"x,town\n1,2\n3,Paris\n", r"line 3: column 'town' holds 'Paris'.*columns=\["),
     "text, no header": (b"1,2\n3,Paris\n", r"line 2: column 1 holds 'Paris'"),
     "dates": (b"x,day\n1,2020-01-01\n", r"line 2: column 'day' holds '2020-01-01'"),
     "times": (b"x,hour\n1,12:30\n", r"line 2: column 'hour' holds '12:30'"),
-    "truth values": (b"x,y\n1,true\n", r"line 2: column 'y' holds 'true'"),
+    "no truth value": (b"x,y\n1,true\n2,yes\n", r"line 3: column 'y' holds 'yes'"),
     "underscores": (b"x,y\n1,1_000\n", r"'1_000'"),
     "decimal commas": (b'x,y\n1,"1,5"\n', r"column 'y' holds '1,5'"),
     "a field too many": (b"x,y\n1,2\n\n3,4,5\n", r"line 4: 3 fields, where the first row has 2"),

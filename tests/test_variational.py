@@ -322,7 +322,7 @@ def test_a_prior_s_density_is_that_of_scikit_learn() -> None:
     prior = CodePrior.of(mixture.weights_, mixture.means_, mixture.covariances_)
     expected = mixture.score_samples(codes)
     np.testing.assert_allclose(prior.log_density(torch.from_numpy(codes)).numpy(), expected, rtol=1e-6)
-    fitted = Mixture(3).fit(codes, None, 0, 0)
+    fitted = Mixture(3).fit(codes, None, 0)
     assert float(fitted.log_density(torch.from_numpy(codes)).mean()) == pytest.approx(expected.mean(), rel=0.02)
     drawn, labels = fitted.draw(5000, torch.Generator().manual_seed(0))
     np.testing.assert_allclose(drawn.mean(0).numpy(), codes.mean(0), atol=0.3)
@@ -429,6 +429,19 @@ def test_labels_shape_what_is_sampled_and_leave_the_codes_alone(labelled, digits
     np.testing.assert_array_equal(labelled.classes_, np.arange(10))
     shares = np.bincount(judge.predict(labelled.sample(1000, random_state=0) / 16), minlength=10) / 1000
     assert shares.min() > 0.03
+
+
+def test_rare_labels_are_learnt_and_stay_rare(monkeypatch) -> None:
+    monkeypatch.setattr("narrows.variational.fitting.MOST_CODES", 300)
+    rng = np.random.default_rng(0)
+    labels = np.array(["common"] * 2990 + ["rare"] * 10)
+    X = rng.normal(size=(3000, 4)) + np.where(labels == "rare", 8.0, 0.0)[:, None]
+    model = quiet(VariationalAutoencoder(2, max_epochs=20, random_state=0), X, labels)
+    assert (
+        model.sample(50, y="rare", random_state=0).mean() > 4 > 1 > model.sample(50, y="common", random_state=0).mean()
+    )
+    shares = [float(model._mixture.weights[model._mixture.labels == k].sum()) for k in (0, 1)]
+    assert shares == pytest.approx([2990 / 3000, 10 / 3000])
 
 
 def test_a_conditional_decoder_is_told_the_label(digits, tmp_path) -> None:

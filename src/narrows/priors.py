@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CodePrior", "Mixture", "Normal", "Prior"]
 
-MOST_CODES = 20_000
 ROWS_A_COMPONENT = 20
 """Rows for each number of the code that a component needs at least, to have a shape of its own."""
 
@@ -31,7 +30,9 @@ EM_STEPS = 60
 class Prior(Option):
     """The family of priors."""
 
-    def fit(self, codes: np.ndarray, labels: np.ndarray | None, n_labels: int, seed: int) -> CodePrior | None:
+    def fit(
+        self, codes: np.ndarray, labels: np.ndarray | None, seed: int, shares: np.ndarray | None = None
+    ) -> CodePrior | None:
         """Fit to codes drawn from the posteriors of the data.
 
         Parameters
@@ -40,10 +41,10 @@ class Prior(Option):
             One draw for each row.
         labels : ndarray of int, shape (n,), or None
             Numbers of the rows' labels.
-        n_labels : int
-            How many labels there are.
         seed : int
             Of the fit.
+        shares : ndarray of shape (n_labels,), optional
+            How frequent each label is, where these codes do not show it.
         """
         raise TypeError(f"{type(self).__name__} is not a prior")
 
@@ -56,9 +57,11 @@ class Normal(Prior):
     mixture; with labels, each label still gets a mixture, since the standard normal knows none.
     """
 
-    def fit(self, codes: np.ndarray, labels: np.ndarray | None, n_labels: int, seed: int) -> CodePrior | None:
+    def fit(
+        self, codes: np.ndarray, labels: np.ndarray | None, seed: int, shares: np.ndarray | None = None
+    ) -> CodePrior | None:
         """Fit a mixture only where there are labels."""
-        return None if labels is None else Mixture().fit(codes, labels, n_labels, seed)
+        return None if labels is None else Mixture().fit(codes, labels, seed, shares)
 
 
 @dataclass(frozen=True)
@@ -85,16 +88,19 @@ class Mixture(Prior):
         if count != "auto" and (not isinstance(count, int) or isinstance(count, bool) or count < 1):
             raise ValueError(f"n_components of a mixture must be a whole number of at least 1 or 'auto', got {count!r}")
 
-    def fit(self, codes: np.ndarray, labels: np.ndarray | None, n_labels: int, seed: int) -> CodePrior | None:
+    def fit(
+        self, codes: np.ndarray, labels: np.ndarray | None, seed: int, shares: np.ndarray | None = None
+    ) -> CodePrior | None:
         """Fit one mixture, or one for each label, weighed by how frequent it is."""
         if labels is None:
             return CodePrior.of(*_mixture(codes, self._count(len(codes), codes.shape[1], 1), seed))
+        shares = np.bincount(labels) / len(labels) if shares is None else shares
         parts = []
-        for label in range(n_labels):
+        for label, share in enumerate(shares):
             own = codes[labels == label]
             # A label of few rows borrows its shape from all.
-            weights, means, covariances = _mixture(own, self._count(len(own), own.shape[1], n_labels), seed, codes)
-            parts.append((weights * len(own) / len(codes), means, covariances, np.full(len(weights), label)))
+            weights, means, covariances = _mixture(own, self._count(len(own), own.shape[1], len(shares)), seed, codes)
+            parts.append((weights * share, means, covariances, np.full(len(weights), label)))
         weights, means, covariances, of_label = (np.concatenate(part) for part in zip(*parts, strict=True))
         return CodePrior.of(weights, means, covariances, of_label)
 
@@ -123,11 +129,10 @@ def _mixture(
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
 
-    chosen = np.random.default_rng(seed).permutation(n_rows)[:MOST_CODES]
     mixture = GaussianMixture(count, reg_covar=LEAST_VARIANCE, max_iter=EM_STEPS, random_state=seed % 2**32)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        mixture.fit(codes[chosen])
+        mixture.fit(codes)
     return mixture.weights_, mixture.means_, mixture.covariances_
 
 

@@ -22,6 +22,7 @@ from narrows.reconstruction import BLOCK_ROWS, shown_blocks
 from narrows.training.loop import Hooks, Outcome, Plan, train
 from narrows.training.objective import LossParts
 from narrows.training.optimisers import FlatParameters
+from narrows.training.rows import ArrayRows
 from narrows.training.streams import StreamRows
 
 if TYPE_CHECKING:
@@ -38,11 +39,13 @@ if TYPE_CHECKING:
 __all__ = [
     "Monitor",
     "Run",
+    "chosen_rows",
     "few_of",
     "joint_history",
     "joint_losses",
     "make_run_plan",
     "measured",
+    "rows_at",
     "scaled",
     "split_rows",
     "train_run",
@@ -94,10 +97,26 @@ def split_rows(rows: Rows, split: Split, seed: int) -> list[tuple[Rows, ...]]:
 
 def few_of(rows: Rows, seed: int) -> Rows:
     """Return as many of the rows as are held out at most, by chance; of a stream all."""
-    if rows.n_rows <= MOST_HELD_OUT or isinstance(rows, StreamRows):
+    return rows if isinstance(rows, StreamRows) else chosen_rows(rows, MOST_HELD_OUT, seed)
+
+
+def chosen_rows(rows: Rows, most: int, seed: int) -> Rows:
+    """Return so many rows at most, chosen by chance."""
+    if rows.n_rows <= most:
         return rows
-    chosen = np.random.default_rng(seed).choice(rows.n_rows, MOST_HELD_OUT, replace=False)
-    return rows.subset(np.sort(chosen))  # type: ignore[attr-defined]
+    return rows_at(rows, np.sort(np.random.default_rng(seed).choice(rows.n_rows, most, replace=False)))
+
+
+def rows_at(rows: Rows, index: np.ndarray) -> Rows:
+    """Return the rows with these rising numbers; those of a file are brought into memory."""
+    if not isinstance(rows, StreamRows):
+        return rows.subset(index)  # type: ignore[attr-defined]
+    parts, start = [], 0
+    for block in rows.blocks(BLOCK_ROWS):
+        ends = np.searchsorted(index, (start, start + len(block)))
+        parts.append(block[index[slice(*ends)] - start])
+        start += len(block)
+    return ArrayRows(torch.cat(parts).numpy())
 
 
 def make_run_plan(rows: Rows, model: EncoderDecoder, settings: Settings, *, evaluated: bool) -> Plan:

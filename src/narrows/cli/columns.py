@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +15,9 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from narrows.tables import Table
     from narrows.tables.text import Head
 
-__all__ = ["as_columns", "column_types", "read_cells", "read_table", "text_head", "write_columns"]
-
-TRUTH = {"true": 1.0, "false": 0.0}
+__all__ = ["as_columns", "column_types", "read_cells", "text_head", "write_columns"]
 
 _FIRST_ROWS = 1000
 """Rows of text whose spelling says what a column holds: 34 is a whole number, 34.0 is not."""
@@ -54,78 +52,12 @@ def read_cells(path: Path, head: Head, positions: Sequence[int], n_rows: int | N
     list of list of str
         The cells of each column.
     """
-    from narrows.errors import DataError
-    from narrows.tables.text import opened_text
+    from narrows.tables.text import cells_of, opened_text
 
-    found: list[list[str]] = []
     with opened_text(path) as text:
-        reader = csv.reader(text, delimiter=head.delimiter, strict=True)
-        try:
-            for row in reader:
-                if not row or reader.line_num <= head.lines:
-                    continue
-                if len(row) != head.n_columns:
-                    raise DataError(
-                        f"{path}, line {reader.line_num}: {len(row)} field{'s' * (len(row) != 1)}, where the first row "
-                        f"has {head.n_columns}."
-                    )
-                found.append([row[position].strip() for position in positions])
-                if n_rows is not None and len(found) == n_rows:
-                    break
-        except csv.Error as error:
-            raise DataError(f"{path}, line {reader.line_num}: {error}.") from error
+        rows = islice(cells_of(islice(text, head.lines, None), path, head, lines_before=head.lines), n_rows)
+        found = [[row[position].strip() for position in positions] for _, row in rows]
     return [[row[number] for row in found] for number in range(len(positions))]
-
-
-def read_table(path: Path, columns: Sequence[str] | None) -> Table:
-    """Read a file as :func:`narrows.tables.read` does, and columns of true and false in text as 1 and 0.
-
-    Parameters
-    ----------
-    path : Path
-        The file, or the folder of images.
-    columns : sequence of str or None
-        The columns to read, by name or position.
-    """
-    import numpy as np
-
-    from narrows import tables
-    from narrows.tables.columns import choose, named
-
-    head = None if path.is_dir() else text_head(path)
-    if head is None:
-        return tables.read(path, columns=columns)
-    positions = choose(columns, head.names, head.n_columns, str(path))
-    first = read_cells(path, head, positions, _FIRST_ROWS)
-    truths = [position for position, cells in zip(positions, first, strict=True) if _kind(cells) == "bool"]
-    if not truths:
-        return tables.read(path, columns=columns)
-    parts = dict(zip(truths, _truth_values(path, head, truths), strict=True))
-    if rest := [position for position in positions if position not in parts]:
-        others = tables.read(path, columns=rest).values
-        parts |= {position: others[:, number] for number, position in enumerate(rest)}
-    values = np.empty((len(parts[positions[0]]), len(positions)), np.result_type(*parts.values()))
-    for number, position in enumerate(positions):
-        values[:, number] = parts[position]
-    return tables.Table(values, named(positions, head.names), (len(positions),), path)
-
-
-def _truth_values(path: Path, head: Head, positions: list[int]) -> list[np.ndarray]:
-    """Read columns of true and false: uint8, or float64 with NaN where there are missing cells."""
-    import numpy as np
-
-    from narrows.tables.text import MISSING
-
-    known = TRUTH | {word.lower(): float("nan") for word in MISSING}
-    found = []
-    for position, cells in zip(positions, read_cells(path, head, positions), strict=True):
-        values = np.array([known.get(cell.lower(), -1.0) for cell in cells])
-        if (values < 0).any():
-            name = repr(head.names[position]) if head.names else str(position)
-            cell = cells[int((values < 0).argmax())]
-            raise CommandError(f"{path}: column {name} holds {cell!r} beside true and false.")
-        found.append(values if np.isnan(values).any() else values.astype(np.uint8))
-    return found
 
 
 def column_types(path: Path, columns: Sequence[str] | None, rows: np.ndarray | Path) -> list[str] | None:
@@ -168,7 +100,7 @@ def column_types(path: Path, columns: Sequence[str] | None, rows: np.ndarray | P
 
 def _kind(cells: Sequence[str]) -> str:
     """Return what cells hold by their spelling; anything but whole numbers and truth values is a float."""
-    from narrows.tables.text import MISSING
+    from narrows.tables.text import MISSING, TRUTH
 
     words = {cell.lower() for cell in cells if cell not in MISSING}
     if words and words <= set(TRUTH):

@@ -159,7 +159,6 @@ def read_data(data: str, columns: Sequence[str] | None = None, *, stream: bool =
     array, and the names beside it, because pandas is an extra and a frame would only carry the names.
     """
     from narrows import datasets, tables
-    from narrows.cli.columns import read_table
 
     file = file_of(data)
     known = named_set(data)
@@ -176,7 +175,7 @@ def read_data(data: str, columns: Sequence[str] | None = None, *, stream: bool =
     if stream or (columns is None and not whole and _is_big(path)):
         source = tables.open_segments(path)
         return Data(path, source.columns, source.shape, _names_of_images(path))
-    table = read_table(path, columns)
+    table = tables.read(path, columns=columns)
     return Data(table.values, table.columns, table.shape, _names_of_images(path))
 
 

@@ -85,7 +85,7 @@ def fit(
     with mistakes_of(rows.columns):
         estimator = _estimator(model, given)
         if labels is not None:
-            _check_classes(estimator, classes, _n_rows(rows.rows), labels)
+            _check_classes(classes, _n_rows(rows.rows), labels)
         start = time.perf_counter()
         with warnings_as_lines():
             estimator.fit(rows.images(), classes if target is None else target.images())
@@ -137,9 +137,11 @@ def _labels(
     return found, rest
 
 
-def _check_classes(estimator: Any, classes: Any, n_rows: int, labels: str) -> None:
+def _check_classes(classes: Any, n_rows: int, labels: str) -> None:
     """Refuse labels that are no classes before the fit, which would pass over them."""
-    if estimator._labels(classes, n_rows, reset=False) is None:
+    from narrows.variational.labels import classes_of
+
+    if classes_of(classes, n_rows) is None:
         count = len(set(classes.tolist()))
         raise CommandError(f"--labels {labels} holds no classes: {count:,} different values in {n_rows:,} rows.")
 

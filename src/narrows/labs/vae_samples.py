@@ -10,6 +10,7 @@ import torch
 
 from narrows.labs.samples import Score, score_images, unseen_from
 from narrows.priors import Mixture
+from narrows.variational.fitting import MOST_CODES
 
 if TYPE_CHECKING:
     from narrows.labs.samples import Reader
@@ -50,9 +51,9 @@ class LinearGenerator:
 
         flat = images.reshape(len(images), -1).astype(np.float64)
         pca = PCA(n_components, random_state=seed).fit(flat)
-        codes = pca.transform(flat)
-        normal = Mixture(1).fit(codes, None, 0, seed)
-        mixture = Mixture().fit(codes, labels, int(labels.max()) + 1, seed)
+        codes, labels = pca.transform(flat[:MOST_CODES]), labels[:MOST_CODES]
+        normal = Mixture(1).fit(codes, None, seed)
+        mixture = Mixture().fit(codes, labels, seed)
         assert normal is not None
         assert mixture is not None
         return cls(pca, normal, mixture, images.shape[1:])

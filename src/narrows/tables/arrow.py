@@ -86,7 +86,7 @@ def parse_file(path: Path, head: Head, positions: Sequence[int]) -> np.ndarray |
         return None
     if any(not (_is_numeric(kind) or pa.types.is_null(kind)) for kind in table.schema.types):
         return None
-    whole = all(pa.types.is_integer(column.type) and column.null_count == 0 for column in table.columns)
+    whole = all(not pa.types.is_floating(column.type) and column.null_count == 0 for column in table.columns)
     dtype = np.dtype(np.int64 if whole else np.float64)
     values = np.empty((table.num_rows, table.num_columns), dtype)
     start = 0
@@ -100,9 +100,15 @@ def parse_chunk(content: bytes, head: Head, positions: Sequence[int]) -> np.ndar
     """Parse some lines of a text table into float64; None if anything in them is not a number."""
     import pyarrow as pa
 
-    try:
-        table = _read_csv(pa.BufferReader(content), head, positions, skip=0, types=_as_floats(head), newlines=False)
-    except (pa.ArrowException, OSError):
+    table = None
+    # Truth values do not pass for floats, so types are looked for where there are such.
+    for types in (_as_floats(head), None):
+        try:
+            table = _read_csv(pa.BufferReader(content), head, positions, skip=0, types=types, newlines=False)
+            break
+        except (pa.ArrowException, OSError):
+            continue
+    if table is None or any(not (_is_numeric(kind) or pa.types.is_null(kind)) for kind in table.schema.types):
         return None
     values = np.empty((table.num_rows, table.num_columns), np.float64)
     start = 0
@@ -115,4 +121,4 @@ def parse_chunk(content: bytes, head: Head, positions: Sequence[int]) -> np.ndar
 def _is_numeric(kind: Any) -> bool:
     import pyarrow as pa
 
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind))

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MISSING",
+    "TRUTH",
     "Head",
+    "cells_of",
     "names_taken_for_numbers",
     "opened_text",
     "parse_rows",
@@ -37,7 +39,10 @@ __all__ = [
 # The cells that mean "no value", also between quotes.
 MISSING = ("", "NA", "NaN", "nan", "null")
 
-_INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
+# The cells that are truth values, in any case, and the numbers they are read as.
+TRUTH = {"false": 0, "true": 1}
+
+_INTEGER = re.compile(r"[+-]?[0-9]{1,19}|(?i:true|false)")
 _BLOCK_ROWS = 4096
 _LONGEST_SHOWN = 40
 
@@ -69,14 +74,21 @@ def _number(cell: str) -> float:
     text = cell.strip()
     if text in MISSING:
         return float("nan")
+    if (truth := TRUTH.get(text.lower())) is not None:
+        return float(truth)
     # Python reads 1_000 and digits of every script; a file with those is not a table of numbers.
     if "_" in text or not text.isascii():
         raise ValueError(text)
     return float(text)
 
 
+def _whole(cell: str) -> int:
+    text = cell.strip()
+    return TRUTH[text.lower()] if text[-1:].isalpha() else int(text)
+
+
 def _is_number(cell: str) -> bool:
-    """Whether a cell is a number or missing."""
+    """Whether a cell is a number, a truth value or missing."""
     try:
         _number(cell)
     except ValueError:
@@ -108,8 +120,8 @@ def opened_text(path: Path) -> Iterator[io.TextIOBase]:
 def read_head(path: Path, delimiter: str) -> Head:
     """Read the first row of a text table and decide whether it holds names.
 
-    It does if any of its fields is neither a number nor missing. A ``.csv`` whose first line has no comma may
-    be written with semicolons or tabs, as spreadsheets do in much of Europe.
+    It does if any of its fields is neither a number, nor true or false, nor missing. A ``.csv`` whose first line has
+    no comma may be written with semicolons or tabs, as spreadsheets do in much of Europe.
 
     Raises
     ------
@@ -146,7 +158,8 @@ def parse_text(path: Path, head: Head, positions: Sequence[int]) -> np.ndarray:
     Returns
     -------
     ndarray of shape (n_rows, len(positions))
-        int64 if every cell is a whole number, otherwise float64 with NaN where there is no value.
+        int64 if every cell is a whole number or a truth value, which is 1 or 0, otherwise float64 with NaN where
+        there is no value.
 
     Raises
     ------
@@ -189,25 +202,46 @@ def parse_rows(
     for _ in range(skip):
         next(lines, None)
     lines_before += skip
-    reader = csv.reader(lines, delimiter=head.delimiter, strict=True)
     rows: list[list[str]] = []
     numbers: list[int] = []
-    try:
-        for row in reader:
-            if not row:  # an empty line
-                continue
-            if len(row) != head.n_columns:
-                line = lines_before + reader.line_num
-                raise DataError(f"{path}, line {line}: {_fields(len(row))}, where the first row has {head.n_columns}.")
-            rows.append(row)
-            numbers.append(lines_before + reader.line_num)
-            if len(rows) == _BLOCK_ROWS:
-                yield _block(rows, numbers, path, head, positions, floats=floats)
-                rows, numbers = [], []
-    except csv.Error as error:
-        raise DataError(f"{path}, line {lines_before + reader.line_num}: {error}.") from error
+    for number, row in cells_of(lines, path, head, lines_before=lines_before):
+        rows.append(row)
+        numbers.append(number)
+        if len(rows) == _BLOCK_ROWS:
+            yield _block(rows, numbers, path, head, positions, floats=floats)
+            rows, numbers = [], []
     if rows:
         yield _block(rows, numbers, path, head, positions, floats=floats)
+
+
+def cells_of(lines: Iterator[str], path: Path, head: Head, *, lines_before: int = 0) -> Iterator[tuple[int, list[str]]]:
+    """Yield the number of the line and the cells of each row, empty lines left out.
+
+    Parameters
+    ----------
+    lines : iterator of str
+        The lines.
+    path, head
+        The file, and what its head says.
+    lines_before : int
+        Lines of the file that come before these, for the line numbers.
+
+    Raises
+    ------
+    DataError
+        At the first row with another number of fields than the first row of the file.
+    """
+    reader = csv.reader(lines, delimiter=head.delimiter, strict=True)
+    try:
+        for row in reader:
+            if not row:
+                continue
+            line = lines_before + reader.line_num
+            if len(row) != head.n_columns:
+                raise DataError(f"{path}, line {line}: {_fields(len(row))}, where the first row has {head.n_columns}.")
+            yield line, row
+    except csv.Error as error:
+        raise DataError(f"{path}, line {lines_before + reader.line_num}: {error}.") from error
 
 
 def _fields(count: int) -> str:
@@ -228,7 +262,7 @@ def _block(
     cells = [row[position] for row in rows for position in positions]
     if not floats and all(_INTEGER.fullmatch(cell.strip()) for cell in cells):
         try:
-            return np.array([int(cell) for cell in cells], dtype=np.int64).reshape(shape)
+            return np.array([_whole(cell) for cell in cells], dtype=np.int64).reshape(shape)
         except OverflowError:
             pass  # beyond 64 bits: as floats, like pyarrow does
     try:

@@ -1,4 +1,4 @@
-"""How a variational autoencoder is fitted: train, perhaps on all rows again, compare, then fit the prior."""
+"""How a variational autoencoder is fitted: hold out, train, compare, train on all rows again; and its prior."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from narrows.building import build_model, objective_of, settled
 from narrows.elbo import KLWeight, active_components
 from narrows.inference import run_rows
 from narrows.planning import make_split
-from narrows.runs import Run, few_of, joint_history, joint_losses, measured, split_rows, train_run
+from narrows.runs import Run, few_of, joint_history, joint_losses, measured, rows_at, split_rows, train_run
 from narrows.training.moments import Moments, measure
 from narrows.training.objective import LossParts
 from narrows.training.rows import plain_rows
@@ -36,7 +36,10 @@ PLAIN_SHARE = 0.2
 
 LEAST_PLAIN_STEPS = 1500
 
-MOST_CODES = 50_000
+MOST_CODES = 20_000
+"""Codes that the prior is fitted to at most: its steps take as long as they are many."""
+
+LEAST_OF_LABEL = 200
 
 
 @dataclass
@@ -174,7 +177,7 @@ class _Fit:
         silent = replace(self.monitor, on_record=lambda record: None)  # noqa: ARG005
         fit = replace(self, settings=bare, file=None, monitor=silent)
         repeat = replace(plan, steps=steps), steps
-        return fit.run("plain autoencoder", plain_rows(rows), None, moments, n_runs=1, repeat=repeat)
+        return fit.run("plain autoencoder", plain_rows(rows), None, moments, n_runs=2, repeat=repeat)
 
 
 def _choose(runs: list[Run], settings: Settings) -> tuple[int, bool]:
@@ -256,7 +259,7 @@ def _costs(run: Run, train_rows: Rows, rows: Rows, moments: Moments, settings: S
 
 
 def fitted_prior(
-    model: VariationalModel, rows: Rows, prior: Prior, labels: np.ndarray | None, n_labels: int, seed: int
+    model: VariationalModel, rows: Rows, prior: Prior, labels: np.ndarray | None, seed: int
 ) -> CodePrior | None:
     """Fit the prior to one draw from the posterior of each of many rows.
 
@@ -269,20 +272,16 @@ def fitted_prior(
     prior : Prior
         What to fit.
     labels : ndarray of int, shape (n_rows,), or None
-        Numbers of their labels; -1 for none.
-    n_labels : int
-        How many labels there are.
+        Numbers of their labels, each of which occurs.
     seed : int
         Of draws and fit.
     """
     rows = plain_rows(rows)
+    shares = None if labels is None else np.bincount(labels) / len(labels)
+    if rows.n_rows > MOST_CODES:
+        index = _chosen(rows.n_rows, labels, seed)
+        rows, labels = rows_at(rows, index), None if labels is None else labels[index]
     generator = torch.Generator().manual_seed(seed)
-    if labels is not None and (labels < 0).any():
-        kept = np.flatnonzero(labels >= 0)
-        rows, labels = rows.subset(kept), labels[kept]  # type: ignore[attr-defined]
-    if rows.n_rows > MOST_CODES and hasattr(rows, "subset"):
-        kept = np.sort(np.random.default_rng(seed).choice(rows.n_rows, MOST_CODES, replace=False))
-        rows, labels = rows.subset(kept), None if labels is None else labels[kept]
 
     def encode(block: torch.Tensor) -> torch.Tensor:
         return torch.cat(model.posterior(model.standardise(block)), 1)
@@ -292,4 +291,13 @@ def fitted_prior(
     mean, log_variance = found[:, :size], found[:, size:]
     noise = torch.randn(mean.shape, generator=generator, dtype=torch.float64)
     codes = (mean + torch.exp(log_variance / 2) * noise).numpy()
-    return prior.fit(codes, labels, n_labels, seed)
+    return prior.fit(codes, labels, seed, shares)
+
+
+def _chosen(n_rows: int, labels: np.ndarray | None, seed: int) -> np.ndarray:
+    """Choose rows by chance, and enough of each label however rare it is."""
+    order = np.random.default_rng(seed).permutation(n_rows)
+    index = order[:MOST_CODES]
+    if labels is not None:
+        index = np.concatenate([index, *(order[labels[order] == k][:LEAST_OF_LABEL] for k in range(labels.max() + 1))])
+    return np.unique(index)

@@ -12,6 +12,8 @@ import torch
 from narrows.frames import FrameColumns
 from narrows.inference import run_rows
 from narrows.likelihoods import BernoulliHead, DiscretisedLogisticHead, MixedHead, NormalHead
+from narrows.reconstruction import BLOCK_ROWS
+from narrows.runs import chosen_rows
 from narrows.training.rows import ArrayRows, plain_rows
 from narrows.variational.marginals import MOST_COLUMNS, Marginals
 
@@ -53,15 +55,13 @@ def decode(
     generator : torch.Generator or None
         With one, values are drawn from the likelihood; otherwise they are its means.
     """
-    width = codes.shape[1]
     given = codes if labels is None else np.concatenate([codes, labels.double().numpy()], 1)
 
     # Draws are made where the generator is, so that they are the same on every device.
     head = model.head if generator is None else copy.deepcopy(model.head).cpu()
 
     def rebuild(block: Tensor) -> Tensor:
-        block = block.float()
-        output = model.decode(block[:, :width], None if labels is None else block[:, width:])
+        output = model.decode(block.float())
         return head.mean(output) if generator is None else head.sample(output.cpu(), generator)
 
     rows = ArrayRows(np.ascontiguousarray(given, np.float64))
@@ -248,15 +248,9 @@ def measure_marginals(
         codes, labels = mixture.draw(SAMPLED, generator)
     columns = one_hot(labels.numpy(), n_labels) if n_labels and labels is not None else None
     sampled = decode(model, codes.numpy(), columns, generator)
-    seen: list[np.ndarray] = []
-    count = 0
-    for batch in rows.batches(min(1024, rows.n_rows), seed):
-        seen.append(batch.double().numpy())
-        count += len(batch)
-        if count >= SAMPLED:
-            break
+    seen = torch.cat([block.double() for block in chosen_rows(rows, SAMPLED, seed).blocks(BLOCK_ROWS)]).numpy()
     # Categories are drawn by their chances as it is.
     numbers = head.n_numbers if isinstance(head, MixedHead) else head.n_features
     if not numbers:
         return None
-    return Marginals.measure(np.concatenate(seen)[:, :numbers], sampled[:, :numbers])
+    return Marginals.measure(seen[:, :numbers], sampled[:, :numbers])
