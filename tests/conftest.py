@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 
 import narrows
 
@@ -48,3 +50,33 @@ def data_folder() -> Path:
     if not folder:
         pytest.skip("NARROWS_DATA is not set")
     return Path(folder)
+
+
+def quiet(model: narrows.VariationalAutoencoder, *data) -> narrows.VariationalAutoencoder:
+    """Fit without a word of how the model compares."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", narrows.NotBetterThanBaselineWarning)
+        warnings.simplefilter("ignore", narrows.PosteriorCollapseWarning)
+        return model.fit(*data)
+
+
+@pytest.fixture(scope="session")
+def digits():
+    return load_digits()
+
+
+@pytest.fixture(scope="session")
+def binary(digits) -> np.ndarray:
+    return (digits.data > 7).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def of_binary(binary: np.ndarray) -> narrows.VariationalAutoencoder:
+    return quiet(
+        narrows.VariationalAutoencoder(6, network=narrows.networks.Dense((64,)), max_epochs=30, random_state=0), binary
+    )
+
+
+@pytest.fixture(scope="session")
+def labelled(digits) -> narrows.VariationalAutoencoder:
+    return quiet(narrows.VariationalAutoencoder(8, max_epochs=25, random_state=0), digits.data, digits.target)

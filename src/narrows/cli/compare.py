@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from narrows.cli.arguments import AsJson, DataArgument  # noqa: TC001 - typer reads them at runtime
+from narrows.cli.arguments import AsJson, Columns, DataArgument  # noqa: TC001 - typer reads them at runtime
 from narrows.cli.show import print_json
 from narrows.cli.values import CommandError
 
@@ -26,9 +26,7 @@ def compare(
         str | None,
         typer.Option("--labels", metavar="COLUMN|FILE", help="Classes to judge codes by: a column of DATA, or a file."),
     ] = None,
-    columns: Annotated[
-        str | None, typer.Option("--columns", metavar="A,B,...", help="Columns to use, by name or by position from 0.")
-    ] = None,
+    columns: Columns = None,
     ordered: Annotated[
         bool, typer.Option("--ordered", help="Fit one ordered autoencoder for all sizes, instead of one for each.")
     ] = False,

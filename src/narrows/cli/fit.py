@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from narrows.cli.arguments import AsJson, DataArgument  # noqa: TC001 - typer reads them at runtime
+from narrows.cli.arguments import AsJson, Columns, DataArgument  # noqa: TC001 - typer reads them at runtime
 from narrows.cli.flags import MODELS, derived_flags, flag_parameters
 from narrows.cli.show import note, print_json
 from narrows.cli.signature import parameters
@@ -22,6 +22,28 @@ if TYPE_CHECKING:
 
 __all__ = ["MODELS", "command", "fit", "flag_parameters", "takes_labels"]
 
+_Labels = Annotated[
+    str | None,
+    typer.Option(
+        "--labels",
+        metavar="COLUMN|FILE",
+        help="Classes to draw rows of, for vae: a column of DATA, or a file; a named data set brings its own.",
+    ),
+]
+_Clean = Annotated[
+    str | None,
+    typer.Option("--clean", metavar="CLEAN", help="DATA without its noise, row by row: what the model is to give."),
+]
+_Patches = Annotated[
+    int | None,
+    typer.Option(
+        "--patches",
+        metavar="N",
+        min=1,
+        help="Of a folder of photographs take 10,000 squares of N x N pixels, cut out at random.",
+    ),
+]
+
 
 def fit(
     data: DataArgument,
@@ -30,30 +52,10 @@ def fit(
         str,
         typer.Option("--model", metavar="|".join(MODELS), help="What to fit; sample draws new rows from vae."),
     ] = "autoencoder",
-    columns: Annotated[
-        str | None, typer.Option("--columns", metavar="A,B,...", help="Columns to use, by name or by position from 0.")
-    ] = None,
-    labels: Annotated[
-        str | None,
-        typer.Option(
-            "--labels",
-            metavar="COLUMN|FILE",
-            help="Classes to draw rows of, for vae: a column of DATA, or a file; a named data set brings its own.",
-        ),
-    ] = None,
-    clean: Annotated[
-        str | None,
-        typer.Option("--clean", metavar="CLEAN", help="DATA without its noise, row by row: what the model is to give."),
-    ] = None,
-    patches: Annotated[
-        int | None,
-        typer.Option(
-            "--patches",
-            metavar="N",
-            min=1,
-            help="Of a folder of photographs take 10,000 squares of N x N pixels, cut out at random.",
-        ),
-    ] = None,
+    columns: Columns = None,
+    labels: _Labels = None,
+    clean: _Clean = None,
+    patches: _Patches = None,
     stream: Annotated[
         bool, typer.Option("--stream", help="Read the file as a stream, in bounded memory; done for big files anyway.")
     ] = False,

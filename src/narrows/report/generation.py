@@ -62,8 +62,8 @@ def plot_samples(
     --------
     >>> import narrows
     >>> from sklearn.datasets import load_digits
-    >>> images, labels = load_digits().images, load_digits().target
-    >>> model = narrows.VariationalAutoencoder(4, max_epochs=5, random_state=0).fit(images, labels)
+    >>> images, labels = load_digits().images[:600], load_digits().target[:600]
+    >>> model = narrows.VariationalAutoencoder(4, max_epochs=2, random_state=0).fit(images, labels)
     >>> figure = narrows.report.plot_samples({"real": images, "sampled": model}, n_images=25)
     >>> len(figure.axes)
     2
@@ -138,7 +138,7 @@ def plot_manifold(
     --------
     >>> import narrows
     >>> from sklearn.datasets import load_digits
-    >>> model = narrows.VariationalAutoencoder(2, max_epochs=5, random_state=0).fit(load_digits().images)
+    >>> model = narrows.VariationalAutoencoder(2, max_epochs=2, random_state=0).fit(load_digits().images[:600])
     >>> figure = narrows.report.plot_manifold(model, n=10)
     >>> figure.axes[0].get_xlabel()
     'code number 1'
@@ -211,8 +211,8 @@ def plot_interpolation(
     --------
     >>> import narrows
     >>> from sklearn.datasets import load_digits
-    >>> images = load_digits().images
-    >>> model = narrows.VariationalAutoencoder(4, max_epochs=5, random_state=0).fit(images)
+    >>> images = load_digits().images[:600]
+    >>> model = narrows.VariationalAutoencoder(4, max_epochs=2, random_state=0).fit(images)
     >>> figure = narrows.report.plot_interpolation(model, images[:2], images[2:4])
     >>> len(figure.axes)
     12
