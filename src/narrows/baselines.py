@@ -129,14 +129,14 @@ def compare(errors: dict[str, Tensor], *, held_out: bool) -> dict[str, Any]:
     Parameters
     ----------
     errors : dict of str to Tensor
-        Of "model", "mean" and "pca" (and "input"), in the unit they are told in, and "values", as above.
+        Of "model", "mean" and "pca" (and "input", and of a plain "autoencoder"), in the unit they are told in, and
+        "values", as above.
     held_out : bool
         Whether the rows were held out.
     """
     values = max(1.0, float(errors["values"].sum()))
-    means: dict[str, Any] = {
-        name: float(errors[name].sum()) / values for name in ("model", "mean", "pca", "input") if name in errors
-    }
+    told = ("model", "mean", "pca", "input", "autoencoder")
+    means: dict[str, Any] = {name: float(errors[name].sum()) / values for name in told if name in errors}
     sizes = [int(name.partition(":")[2]) for name in errors if name.startswith("model:")]
     if sizes:
         means["sizes"] = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
@@ -29,6 +29,9 @@ class Pipeline(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
     Rows may come as an array, a frame, a CSR matrix or the path of a file; images also as an array (n, height,
     width) or (n, height, width, channels), and what is returned for them then has that shape too.
     """
+
+    _network_by_shape: ClassVar[bool] = False
+    """Whether ``network="auto"`` chooses between tables and images."""
 
     _model: EncoderDecoder
     _row_shape: tuple[int, ...]

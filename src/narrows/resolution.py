@@ -86,7 +86,7 @@ def network_option(value: Any) -> Network:
 
 def network_of(estimator: Autoencoder, shape: tuple[int, ...] | None = None) -> Network:
     """Return the network of an estimator, which ``"auto"`` leaves to whether its rows are images of a known shape."""
-    if isinstance(estimator.network, str) and estimator.network == "auto":
+    if estimator._network_by_shape and isinstance(estimator.network, str) and estimator.network == "auto":
         known = shape if shape is not None else getattr(estimator, "image_shape_", None)
         return Dense() if known is None else Convolutional(blocks=1)
     return network_option(estimator.network)

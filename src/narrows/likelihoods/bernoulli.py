@@ -36,11 +36,6 @@ class Bernoulli(Likelihood):
 
     dynamic: bool = False
 
-    @property
-    def is_density(self) -> bool:
-        """Whether reconstructions have a likelihood: always."""
-        return True
-
     def head(self, standardise: Standardise, moments: Moments, dtype: Any) -> Head:
         """Check the range and fit the start."""
         top = 255.0 if str(dtype) == "uint8" and float(moments.maximum.max()) > 1 else 1.0

@@ -49,11 +49,6 @@ class DiscretisedLogistic(Likelihood):
         if not isinstance(self.components, int) or isinstance(self.components, bool) or self.components < 1:
             raise ValueError(f"components must be a whole number of at least 1, got {self.components!r}")
 
-    @property
-    def is_density(self) -> bool:
-        """Whether reconstructions have a likelihood: always."""
-        return True
-
     def head(self, standardise: Standardise, moments: Moments, dtype: Any) -> Head:
         """Check the type and take the range."""
         if getattr(dtype, "kind", "f") not in "iub":
@@ -103,9 +98,10 @@ class DiscretisedLogisticHead(Head):
         parts = output.view(len(output), -1, self.n_features)
         means, scales = parts[:, :count], parts[:, count : 2 * count]
         # Components begin apart, so that they can come to differ.
-        spread = torch.linspace(-1, 1, count, dtype=output.dtype, device=output.device) if count > 1 else 0.0
-        means = means + (spread[None, :, None] if count > 1 else 0.0)  # type: ignore[index]
-        weights = functional.log_softmax(parts[:, 2 * count :], 1) if count > 1 else torch.zeros_like(means)
+        weights = torch.zeros_like(means)
+        if count > 1:
+            means = means + torch.linspace(-1, 1, count, dtype=output.dtype, device=output.device)[:, None]
+            weights = functional.log_softmax(parts[:, 2 * count :], 1)
         return means, (scales - 1).clamp_min(LEAST_LOG_SCALE), weights
 
     def mean(self, output: Tensor) -> Tensor:

@@ -38,11 +38,6 @@ class Mixed(Likelihood):
     levels: Any = ()
     variance: str = "column"
 
-    @property
-    def is_density(self) -> bool:
-        """Whether reconstructions have a likelihood: always."""
-        return True
-
     def head(self, standardise: Standardise, moments: Moments, dtype: Any) -> Head:
         """Take the noise to begin with, and how frequent the categories are."""
         head = MixedHead.for_data(standardise, moments, self.variance)

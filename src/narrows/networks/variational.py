@@ -86,9 +86,9 @@ class VariationalModel(EncoderDecoder):
         mean, log_variance = self.encoder[1](z).chunk(2, 1)
         return mean, torch.clamp(log_variance, *LOG_VARIANCES)
 
-    def output(self, z: Tensor, size: int | None = None, labels: Tensor | None = None) -> Tensor:
+    def output(self, z: Tensor, size: int | None = None) -> Tensor:
         """Return the decoder's raw output for the mean codes of standardised rows."""
-        return self.decode(self.posterior(z)[0], labels)
+        return self.decode(self.posterior(z)[0])
 
     def decode(self, codes: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return the decoder's raw output for codes, (rows, n_components), and labels, (rows, n_labels)."""

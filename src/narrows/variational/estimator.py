@@ -194,6 +194,7 @@ class VariationalAutoencoder(VariationalPipeline):
     True
     """
 
+    _network_by_shape: ClassVar = True
     _choices: ClassVar = {"missing": ("error", "mask"), "scaling": ("auto", "common", "standard", "none")}
     _kept: ClassVar = ("history", "baselines", "stopped", "n_steps", "plan", "n_active_components")
 

@@ -100,8 +100,7 @@ def fit_variational(rows: Rows, settings: Settings, monitor: Monitor, file: Chec
     whole = own[0][0] if split.folds == 0 else own[0][0].merge(own[0][1])
     settings = settled(settings, whole)
     runs: list[Run] = []
-    times = split.folds + split.refit + PLAIN_SHARE if split.folds else 1 + PLAIN_SHARE
-    fit = _Fit(settings, whole, monitor, file, 1 / times)
+    fit = _Fit(settings, whole, monitor, file, 1 / (len(parts) * (1 + PLAIN_SHARE) + split.refit))
     for number, pair in enumerate(parts):
         name = f"fold {number + 1}" if split.folds > 1 else "fit"
         held_out = pair[1] if split.folds else None
@@ -118,10 +117,10 @@ def fit_variational(rows: Rows, settings: Settings, monitor: Monitor, file: Chec
     steps, stayed = _choose(runs, settings) if split.folds else (first.outcome.step, False)
     for run in runs:
         _load(run, settings, stayed=stayed)
-    plain = None if ended else fit.plain(first, parts[0][0], own[0][0])
-    if plain is not None and plain.outcome.stopped == "interrupted":
-        plain, stopped, ended = None, "interrupted", True
-    baselines = _compared(runs, plain, parts, [pair[0] for pair in own], settings)
+    plain = [] if ended else fit.plain(runs, parts, own)
+    if any(run.outcome.stopped == "interrupted" for run in plain):
+        plain, stopped, ended = [], "interrupted", True
+    baselines = _compared(runs, plain, parts, own, settings)
     model = first.model
     if stayed and not ended:
         model = build_model(rows, whole, whole, settings)[0]
@@ -166,18 +165,24 @@ class _Fit:
             **options,
         )
 
-    def plain(self, run: Run, rows: Rows, moments: Moments) -> Run:
-        """Train the same network as an autoencoder without noise or KL, for a share of the steps."""
-        plan = run.plan
+    def plain(self, runs: list[Run], parts: list[tuple[Rows, ...]], own: list[list[Moments]]) -> list[Run]:
+        """Train the same network as an autoencoder without noise or KL, for a share of the steps of each run."""
+        plan = runs[0].plan
         steps = min(plan.steps, max(LEAST_PLAIN_STEPS, round(PLAIN_SHARE * plan.steps)))
         if plan.max_seconds is not None:
             plan = replace(plan, max_seconds=PLAIN_SHARE * plan.max_seconds)
+        repeat = replace(plan, steps=steps), steps
         bare = replace(self.settings, kl=KLWeight(beta=0.0), n_labels=0, corrupt=None, sampled=False)
         # Who watches the fit is not told of losses that are not its own, and so cannot stop it by them.
         silent = replace(self.monitor, on_record=lambda record: None)  # noqa: ARG005
         fit = replace(self, settings=bare, file=None, monitor=silent)
-        repeat = replace(plan, steps=steps), steps
-        return fit.run("plain autoencoder", plain_rows(rows), None, moments, n_runs=2, repeat=repeat)
+        found: list[Run] = []
+        for _, pair, moments in zip(runs, parts, own, strict=False):
+            rows = plain_rows(pair[0])
+            found.append(fit.run("plain autoencoder", rows, None, moments[0], n_runs=2, repeat=repeat))
+            if found[-1].outcome.stopped == "interrupted":
+                break
+        return found
 
 
 def _choose(runs: list[Run], settings: Settings) -> tuple[int, bool]:
@@ -213,24 +218,24 @@ def with_total(record: dict[str, Any], settings: Settings) -> dict[str, Any]:
 
 
 def _compared(
-    runs: list[Run], plain: Run | None, parts: list[tuple[Rows, ...]], own: list[Moments], settings: Settings
+    runs: list[Run], plain: list[Run], parts: list[tuple[Rows, ...]], own: list[list[Moments]], settings: Settings
 ) -> dict[str, Any]:
     """Measure the models of all runs, and the simple answers, on the rows that each did not see."""
     unspoilt = replace(settings, corrupt=None)
     errors, costs, counts, values = [], [], [], 0
-    for run, pair, moments in zip(runs, parts, own, strict=False):
-        rows = few_of(pair[0] if run.held_out is None else run.held_out, settings.seed)
+    for number, run in enumerate(runs):
+        train_rows = parts[number][0]
+        rows = few_of(train_rows if run.held_out is None else run.held_out, settings.seed)
         bare = plain_rows(rows)
         errors.append(measured(run, bare, unspoilt))
-        costs.append(_costs(run, pair[0], rows, moments, settings))
+        if plain:
+            errors[-1]["autoencoder"] = measured(plain[number], bare, unspoilt)["model"]
+            plain[number].flat.release()
+        costs.append(_costs(run, train_rows, rows, own[number][0], settings))
         counts.append(rows.n_rows)
         values += values_of(bare, settings.missing)
-    held_out = runs[0].held_out is not None
-    found = compare({name: torch.cat([part[name] for part in errors]) for name in errors[0]}, held_out=held_out)
-    if plain is not None:
-        rows = plain_rows(few_of(parts[0][0] if runs[0].held_out is None else runs[0].held_out, settings.seed))
-        found["autoencoder"] = compare(measured(plain, rows, unspoilt), held_out=held_out)["model"]
-        plain.flat.release()
+    joint = {name: torch.cat([part[name] for part in errors]) for name in errors[0]}
+    found = compare(joint, held_out=runs[0].held_out is not None)
     means = {name: float(np.average([part[name] for part in costs], weights=counts)) for name in costs[0]}
     found["bits_per_feature"] = {
         name: nats * sum(counts) / (max(1, values) * math.log(2)) for name, nats in means.items()
