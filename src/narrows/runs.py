@@ -172,7 +172,7 @@ def train_run(
             plan = replace(plan, max_seconds=plan.max_seconds * share)
     else:
         plan = replace(repeat[0], stop_at=repeat[1], patience=None)
-    if not model.head.is_density:
+    if settings.kl is None and not model.head.unlimited:
         # Ten times the loss of a model that says nothing: no fit gets there but one that runs away.
         plan = replace(plan, hopeless=10 * (float(start.spread.square().sum()) + rows.n_features))
     monitor.on_run(name, plan, n_runs)

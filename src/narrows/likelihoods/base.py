@@ -25,8 +25,8 @@ class Head(nn.Module):
 
     standardise: Standardise
 
-    is_density = False
-    """Whether the cost is minus the logarithm of a density or probability of the data, in nats."""
+    unlimited = False
+    """Whether a row unlike those learnt may cost any amount, so that a high cost is no sign of a training gone wrong."""
 
     @property
     def unit(self) -> float:

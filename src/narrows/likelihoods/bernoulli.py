@@ -57,7 +57,6 @@ class BernoulliHead(Head):
 
     start: Tensor
     top: Tensor
-    is_density = True
 
     def __init__(self, standardise: Standardise, start: Tensor, top: float, *, dynamic: bool = False) -> None:
         super().__init__()

@@ -74,7 +74,7 @@ class DiscretisedLogisticHead(Head):
 
     low: Tensor
     high: Tensor
-    is_density = True
+    unlimited = True
 
     def __init__(self, standardise: Standardise, low: float, high: float, components: int) -> None:
         super().__init__()

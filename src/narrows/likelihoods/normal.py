@@ -48,7 +48,7 @@ class NormalHead(Head):
     """
 
     floor: Tensor
-    is_density = True
+    unlimited = True
 
     def __init__(self, standardise: Standardise, floor: Tensor, kind: str) -> None:
         super().__init__()
