@@ -26,7 +26,7 @@ class Head(nn.Module):
     standardise: Standardise
 
     unlimited = False
-    """Whether a row unlike those learnt may cost any amount, so that a high cost is no sign of a training gone wrong."""
+    """Whether a row unlike those learnt may cost any amount: a high cost then does not mean that training went wrong."""
 
     @property
     def unit(self) -> float:
