@@ -26,7 +26,7 @@ class Head(nn.Module):
     standardise: Standardise
 
     unlimited = False
-    """Whether a row unlike those learnt may cost any amount: a high cost then does not mean that training went wrong."""
+    """Whether a row unlike those learnt may cost any amount: a high cost is then no sign of divergence."""
 
     @property
     def unit(self) -> float:
