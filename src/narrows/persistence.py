@@ -103,4 +103,7 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
         As :func:`load`.
     """
     metadata, tensors = read_tensors(Path(path), KIND)
-    return metadata | {"n_parameters": sum(t.numel() for name, t in tensors.items() if "64" not in name)}
+    return metadata | {
+        # The scale is none, nor is what stands beside the network, under a name with a stroke.
+        "n_parameters": sum(t.numel() for name, t in tensors.items() if "64" not in name and "/" not in name)
+    }

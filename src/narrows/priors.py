@@ -95,11 +95,13 @@ class Mixture(Prior):
         if labels is None:
             return CodePrior.of(*_mixture(codes, self._count(len(codes), codes.shape[1], 1), seed))
         shares = np.bincount(labels) / len(labels) if shares is None else shares
+        groups = [codes[labels == label] for label in range(len(shares))]
+        # A label of few rows borrows the shape that labels have on average.
+        common = sum(_scatter(own) for own in groups) / len(codes)
         parts = []
-        for label, share in enumerate(shares):
-            own = codes[labels == label]
-            # A label of few rows borrows its shape from all.
-            weights, means, covariances = _mixture(own, self._count(len(own), own.shape[1], len(shares)), seed, codes)
+        for label, (own, share) in enumerate(zip(groups, shares, strict=True)):
+            count = self._count(len(own), own.shape[1], len(groups))
+            weights, means, covariances = _mixture(own, count, seed, common)
             parts.append((weights * share, means, covariances, np.full(len(weights), label)))
         weights, means, covariances, of_label = (np.concatenate(part) for part in zip(*parts, strict=True))
         return CodePrior.of(weights, means, covariances, of_label)
@@ -111,21 +113,26 @@ class Mixture(Prior):
         return max(1, min(most, n_rows // (ROWS_A_COMPONENT * width)))
 
 
+def _scatter(codes: np.ndarray) -> np.ndarray:
+    """Return the sums of products of codes about their mean."""
+    centred = codes - codes.mean(0)
+    return centred.T @ centred
+
+
 def _mixture(
-    codes: np.ndarray, count: int, seed: int, others: np.ndarray | None = None
+    codes: np.ndarray, count: int, seed: int, common: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return weights, means and covariances of a mixture of so many normal distributions."""
+    """Return weights, means and covariances of a mixture of so many normal distributions.
+
+    A single one takes a covariance that is ``common`` to several for what twice as many rows as a code has numbers
+    would say.
+    """
     n_rows, width = codes.shape
     if count == 1 or n_rows < 2:
-        centred = codes - codes.mean(0)
-        shape = centred.T @ centred
-        wide = codes if others is None else others
-        all_centred = wide - wide.mean(0)
-        # As much of the shape of all codes as if twice as many rows as numbers in a code had it.
-        weight = 2 * width if others is not None else 0
-        pooled = all_centred.T @ all_centred / max(1, len(wide))
-        covariance = (shape + weight * pooled) / max(1, n_rows + weight)
-        return np.ones(1), codes.mean(0, keepdims=True), covariance[None] + LEAST_VARIANCE * np.eye(width)
+        borrowed = 0 if common is None else 2 * width
+        shape = _scatter(codes) + (0.0 if common is None else borrowed * common)
+        covariance = shape / max(1, n_rows + borrowed) + LEAST_VARIANCE * np.eye(width)
+        return np.ones(1), codes.mean(0, keepdims=True), covariance[None]
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
 
