@@ -13,6 +13,7 @@ from narrows._version import __version__
 
 if TYPE_CHECKING:
     from narrows import corruption, datasets, likelihoods, metrics, networks, priors, report, tables
+    from narrows.anomaly import AnomalyDetector, Windows, windows
     from narrows.autoencoder import Autoencoder
     from narrows.comparison import Comparison, compare
     from narrows.errors import (
@@ -34,6 +35,7 @@ if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 __all__ = [
+    "AnomalyDetector",
     "Autoencoder",
     "Comparison",
     "DataError",
@@ -44,6 +46,7 @@ __all__ = [
     "PosteriorCollapseWarning",
     "TrainingDivergedError",
     "VariationalAutoencoder",
+    "Windows",
     "__version__",
     "compare",
     "corruption",
@@ -56,9 +59,11 @@ __all__ = [
     "priors",
     "report",
     "tables",
+    "windows",
 ]
 
 _HOMES = {
+    "AnomalyDetector": "narrows.anomaly",
     "Autoencoder": "narrows.autoencoder",
     "Comparison": "narrows.comparison",
     "DataError": "narrows.errors",
@@ -69,9 +74,11 @@ _HOMES = {
     "PosteriorCollapseWarning": "narrows.errors",
     "TrainingDivergedError": "narrows.errors",
     "VariationalAutoencoder": "narrows.variational",
+    "Windows": "narrows.anomaly",
     "compare": "narrows.comparison",
     "describe": "narrows.persistence",
     "load": "narrows.persistence",
+    "windows": "narrows.anomaly",
 }
 _MODULES = {"corruption", "datasets", "likelihoods", "metrics", "networks", "priors", "report", "tables"}
 

@@ -8,14 +8,14 @@ own units, before anything is scaled.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from narrows.options import Option
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
-__all__ = ["Corruption", "Gaussian", "Masking", "SaltAndPepper"]
+__all__ = ["Corruption", "Gaussian", "Masking", "SaltAndPepper", "Swap"]
 
 
 def _check_share(value: float, name: str) -> None:
@@ -121,3 +121,40 @@ class SaltAndPepper(Corruption):
         draw = torch.empty_like(x).uniform_(generator=generator)
         peppered = torch.where(draw < self.p / 2, torch.full_like(x, self.low), x)
         return torch.where(draw >= 1 - self.p / 2, torch.full_like(x, self.high), peppered)
+
+
+@dataclass(frozen=True)
+class Swap(Corruption):
+    """Replace a share of the values by those of other rows, column by column.
+
+    For tables: the noise of each column is its own distribution, whatever its units, and what is left to learn is how
+    columns go together. As in SCARF (Bahri et al. 2022) and the denoising autoencoders that win table competitions.
+
+    Parameters
+    ----------
+    p : float, default 0.3
+        The chance of each value to be replaced by that of a row of the same batch.
+    levels : tuple of int, default ()
+        How many columns each block of a category has, at the end of the rows: a block is replaced as one.
+    """
+
+    p: float = 0.3
+    # Not annotated as numbers: no command line can name the blocks of a table.
+    levels: Any = ()
+
+    def __post_init__(self) -> None:
+        _check_share(self.p, "p")
+
+    def apply(self, x: Tensor, generator: Generator) -> Tensor:
+        """Return ``x`` with some values of other rows."""
+        import torch
+
+        n_rows, n_features = x.shape
+        blocks = tuple(self.levels)
+        n_parts = n_features - sum(blocks) + len(blocks)
+        other = torch.randint(n_rows, (n_rows, n_parts), generator=generator, device=x.device)
+        swapped = torch.empty((n_rows, n_parts), device=x.device).uniform_(generator=generator) < self.p
+        if blocks:
+            sizes = torch.tensor([1] * (n_features - sum(blocks)) + list(blocks), device=x.device)
+            other, swapped = (part.repeat_interleave(sizes, 1) for part in (other, swapped))
+        return torch.where(swapped, x.gather(0, other), x)

@@ -25,14 +25,24 @@ class FrameColumns:
         The frame's columns, in their order.
     levels : list of (list or None)
         Of each column its categories, None for one of numbers or truth values.
+    others : bool, default False
+        Whether each block has a last column for categories that the fit has not seen; otherwise they are refused.
     """
 
     names: list[str]
     levels: list[list[Any] | None]
+    others: bool = False
 
     @classmethod
-    def learn(cls, X: Any) -> FrameColumns | None:
+    def learn(cls, X: Any, *, others: bool = False) -> FrameColumns | None:
         """Look at a frame; None for anything else, and for a frame that has numbers only.
+
+        Parameters
+        ----------
+        X : object
+            Perhaps a pandas or polars frame.
+        others : bool, default False
+            Whether categories that are not in it may come later.
 
         Raises
         ------
@@ -47,12 +57,12 @@ class FrameColumns:
         levels: list[list[Any] | None] = []
         for name, text in zip(X.columns, texts, strict=True):
             levels.append(_levels(X[name], str(name)) if text else None)
-        return cls([str(name) for name in X.columns], levels)
+        return cls([str(name) for name in X.columns], levels, others)
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """How many categories each column of categories has."""
-        return tuple(len(known) for known in self.levels if known is not None)
+        """How many numbers each column of categories becomes."""
+        return tuple(len(known) + self.others for known in self.levels if known is not None)
 
     @property
     def n_numbers(self) -> int:
@@ -70,7 +80,7 @@ class FrameColumns:
         Raises
         ------
         DataError
-            If the frame lacks a column, or has a category that was not seen in the fit.
+            If the frame lacks a column, or has a category that was not seen in the fit and is not to be.
         """
         if not _is_frame(X):
             raise DataError("the model was fitted to a frame with categories: give a frame with the same columns")
@@ -85,10 +95,12 @@ class FrameColumns:
                 continue
             place = {level: number for number, level in enumerate(known)}
             found = np.array([-1 if _is_missing(value) else place.get(_plain(value), -2) for value in values])
-            if (found == -2).any():
+            if self.others:
+                found[found == -2] = len(known)
+            elif (found == -2).any():
                 unknown = _plain(values[int((found == -2).argmax())])
                 raise DataError(f"column {name!r} has the category {unknown!r}, which was not seen in the fit")
-            block = (found[:, None] == np.arange(len(known))).astype(np.float64)
+            block = (found[:, None] == np.arange(len(known) + self.others)).astype(np.float64)
             block[found == -1] = np.nan
             blocks.append(block)
         columns = [column[:, None] for column in numbers]
@@ -114,11 +126,12 @@ class FrameColumns:
                 result[name] = rows[:, number]
                 number += 1
                 continue
+            # Of what the fit has not seen there is no name.
             block = rows[:, start : start + len(known)]
             values = np.empty(len(known), dtype=object)
             values[:] = known
             result[name] = values[block.argmax(1)] if len(rows) else np.empty(0, dtype=object)
-            start += len(known)
+            start += len(known) + self.others
         return result
 
     @property
@@ -126,7 +139,10 @@ class FrameColumns:
         """The names of all numbers that a row becomes."""
         numbers = [name for name, known in zip(self.names, self.levels, strict=True) if known is None]
         blocks = [
-            f"{name}={level}" for name, known in zip(self.names, self.levels, strict=True) for level in known or []
+            f"{name}={level}"
+            for name, known in zip(self.names, self.levels, strict=True)
+            if known is not None
+            for level in [*known, *(["(other)"] if self.others else [])]
         ]
         return numbers + blocks
 
@@ -138,13 +154,14 @@ class FrameColumns:
                 parts.append(values[:, number])
                 number += 1
             else:
-                parts.append(values[:, start : start + len(known)].mean(1))
-                start += len(known)
+                size = len(known) + self.others
+                parts.append(values[:, start : start + size].mean(1))
+                start += size
         return np.stack(parts, 1)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values, for a file."""
-        return {"names": self.names, "levels": self.levels}
+        return {"names": self.names, "levels": self.levels, **({"others": True} if self.others else {})}
 
 
 def _is_frame(X: Any) -> bool:

@@ -97,7 +97,7 @@ class Mixture(Prior):
         shares = np.bincount(labels) / len(labels) if shares is None else shares
         groups = [codes[labels == label] for label in range(len(shares))]
         # A label of few rows borrows the shape that labels have on average.
-        common = sum(_scatter(own) for own in groups) / len(codes)
+        common = np.sum([_scatter(own) for own in groups], axis=0) / len(codes)
         parts = []
         for label, (own, share) in enumerate(zip(groups, shares, strict=True)):
             count = self._count(len(own), own.shape[1], len(groups))

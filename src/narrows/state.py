@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from narrows.networks.model import EncoderDecoder
     from narrows.pipeline import Pipeline
 
-__all__ = ["FAMILIES", "from_file", "to_file"]
+__all__ = ["FAMILIES", "from_file", "option_to_json", "to_file"]
 
 FAMILIES: dict[str, type] = {
     "network": Network,
@@ -43,7 +43,7 @@ def to_file(estimator: Pipeline) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Return all of a fitted estimator as JSON values and tensors."""
     options = {}
     for name, value in estimator.get_params(deep=False).items():
-        options[name] = _option_to_json(name, value)
+        options[name] = option_to_json(name, value)
     model = estimator._model
     fitted = {
         "n_components": estimator.n_components_,
@@ -68,7 +68,8 @@ def _likelihood_record(head: Head) -> Any:
     return type(option).__name__ if option == type(option)() else option.to_json()
 
 
-def _option_to_json(name: str, value: Any) -> Any:
+def option_to_json(name: str, value: Any) -> Any:
+    """Return an estimator's parameter as a plain value; None for what cannot be one and is not needed after a fit."""
     if name == "network" and isinstance(value, tuple):
         return Modules(*value).to_json()
     if name in FAMILIES and isinstance(value, FAMILIES[name]):
