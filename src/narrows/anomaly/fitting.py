@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from sklearn.base import clone
 
 from narrows.anomaly.columns import Columns
 from narrows.anomaly.neighbors import Neighbors
@@ -27,7 +28,11 @@ POWER = 0.6
 POWER_ROWS = 100
 """So many rows halve that power: of few rows little can be told about what is usual where."""
 
+CLEARLY = 0.25
+"""So much more than the others, in spreads, the ranked view must say to count: it sees no gaps between values."""
+
 FEW_ROWS, FEW_FOLDS, FOLDS = 500, 5, 2
+"""Folds for the calibration: below so many rows, and from there on."""
 
 SHARE = 0.05
 """Of all rows, the neighbours that are asked where anomalies are among them."""
@@ -74,11 +79,23 @@ class Options:
     seed: int
     device: str
 
-    def template(self, n_rows: int) -> Autoencoder:
-        """Return the autoencoder to fit to so many rows."""
-        if self.autoencoder is not None:
+    def template(self, n_rows: int, of: int | None = None) -> Autoencoder:
+        """Return the autoencoder to fit to so many rows.
+
+        Parameters
+        ----------
+        n_rows : int
+            The rows.
+        of : int, optional
+            The rows that the final one is fitted to: one that is fitted to fewer takes as many steps, since what an
+            autoencoder cannot rebuild depends on how long it was trained.
+        """
+        if self.autoencoder is None:
+            return default_autoencoder(n_rows, self.levels, of or n_rows, seed=self.seed, device=self.device)
+        epochs = self.autoencoder.max_epochs
+        if of is None or isinstance(epochs, str):
             return self.autoencoder
-        return default_autoencoder(n_rows, self.levels, seed=self.seed, device=self.device)
+        return clone(self.autoencoder).set_params(max_epochs=round(epochs * of / n_rows))
 
 
 @dataclass(frozen=True)
@@ -119,8 +136,10 @@ class Scoring:
 
     def joined(self, costs: dict[str, Tensor]) -> Tensor:
         """Return the largest of the parts, each in the spreads of ordinary rows from their median."""
-        parts = [(cost - self.middles[part]) / self.spreads[part] for part, cost in costs.items()]
-        return torch.stack(parts).amax(0)
+        parts = {part: (cost - self.middles[part]) / self.spreads[part] for part, cost in costs.items()}
+        if "ranks" in parts and len(parts) > 1:
+            parts["ranks"] = parts["ranks"] - CLEARLY
+        return torch.stack(list(parts.values())).amax(0)
 
     def calibrated(self, costs: dict[str, Tensor]) -> Scoring:
         """Set middles and spreads by what is said of ordinary rows."""
@@ -149,14 +168,13 @@ def fit_ordinary(values: np.ndarray, options: Options) -> tuple[Scoring, Tensor]
     """
     columns = Columns.learn(values, options.levels)
     x = torch.from_numpy(values)
-    template = options.template(len(values))
-    rebuilder = Rebuilder.learn(columns, x, template)
+    rebuilder = Rebuilder.learn(columns, x, options.template(len(values)))
     kept = _some(len(values), options.remembered, options.seed)
     count = options.n_neighbors or 5
     power = POWER * (1 - columns.discrete) * len(kept) / (len(kept) + POWER_ROWS)
     neighbors = _remember(rebuilder, x[kept], options.parts, count, power, farthest=False)
     scoring = Scoring(rebuilder, neighbors, dict.fromkeys(options.parts, 0.0), dict.fromkeys(options.parts, 1.0))
-    costs = _held_out_costs(scoring, x, kept, template, options.seed)
+    costs = _held_out_costs(scoring, x, kept, options)
     scoring = scoring.calibrated(costs)
     return scoring, scoring.joined(costs)
 
@@ -174,9 +192,7 @@ def _remember(
     return found
 
 
-def _held_out_costs(
-    scoring: Scoring, x: Tensor, kept: np.ndarray, template: Autoencoder, seed: int
-) -> dict[str, Tensor]:
+def _held_out_costs(scoring: Scoring, x: Tensor, kept: np.ndarray, options: Options) -> dict[str, Tensor]:
     """Return what each part would say of the remembered rows if they were new.
 
     The autoencoder is fitted again without a part of the rows, which then are new to it; of its neighbours a row is
@@ -192,12 +208,12 @@ def _held_out_costs(
     found |= {part: torch.zeros(m, dtype=torch.float64) for part in names}
     n_folds = FEW_FOLDS if n_rows < FEW_ROWS else FOLDS
     n_folds = n_folds if n_rows >= 2 * n_folds else 1
-    fold_of = np.random.default_rng(seed).permutation(n_rows) % n_folds
+    fold_of = np.random.default_rng(options.seed).permutation(n_rows) % n_folds
     for fold in range(n_folds):
         others = torch.from_numpy(np.flatnonzero(fold_of != fold))
-        rebuilder = (
-            scoring.rebuilder if n_folds == 1 else Rebuilder.learn(scoring.rebuilder.columns, x[others], template)
-        )
+        rebuilder = scoring.rebuilder
+        if n_folds > 1:
+            rebuilder = Rebuilder.learn(rebuilder.columns, x[others], options.template(len(others), n_rows))
         scaled, residual = rebuilder.look(x[kept])
         mine = torch.from_numpy(np.flatnonzero(fold_of[kept] == fold))
         if "neighbors" in names:

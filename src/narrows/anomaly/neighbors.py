@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 __all__ = ["Neighbors"]
 
@@ -14,6 +15,9 @@ QUERIES = 64
 
 SPARE = 3
 """Neighbours looked up beyond those needed: products of float32 find them, exact differences put them in order."""
+
+GROUP = 100
+"""Remembered rows of which first only the nearest is looked at."""
 
 LEAST = 0.01
 """Added to distances, as a share of a typical one, so that duplicates have a logarithm."""
@@ -91,7 +95,10 @@ class Neighbors:
         found : Tensor of int64, shape (n, k)
             Their numbers.
         """
-        squares = self.rows.square().sum(1)
+        # In groups of one size; what fills the last one is infinitely far.
+        spare = -len(self.rows) % GROUP
+        known = functional.pad(self.rows, (0, 0, 0, spare))
+        squares = functional.pad(self.rows.square().sum(1), (0, spare), value=torch.inf)
         parts = []
         for start in range(0, len(rows), QUERIES):
             block = rows[start : start + QUERIES]
@@ -99,18 +106,17 @@ class Neighbors:
             if size < QUERIES:
                 block = torch.cat([block, block.new_zeros(QUERIES - size, block.shape[1])])
             mine = None if index is None else index[start : start + QUERIES]
-            distances, found = self._look_up_block(block, size, squares, mine)
+            near = torch.addmm(squares, block, known.T, alpha=-2.0)[:size]
+            distances, found = self._nearest(block[:size], near, mine)
             parts.append((distances, found))
         if not parts:
             return torch.zeros((0, self._count), dtype=torch.float64), torch.zeros((0, self._count), dtype=torch.int64)
         return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
 
-    def _look_up_block(self, block: Tensor, size: int, squares: Tensor, mine: Tensor | None) -> tuple[Tensor, Tensor]:
-        near = torch.addmm(squares, block, self.rows.T, alpha=-2.0)[:size]
-        block = block[:size]
+    def _nearest(self, block: Tensor, near: Tensor, mine: Tensor | None) -> tuple[Tensor, Tensor]:
         alone = len(self.rows) == 1
         count = self._count
-        near, found = near.topk(min(count + SPARE, len(self.rows)), largest=False)
+        near, found = _smallest(near, min(count + SPARE, len(self.rows)))
         distances = self._distances(block, near, found)
         if mine is not None and not alone:
             distances = torch.where(found == mine[:, None], torch.inf, distances)
@@ -137,3 +143,17 @@ class Neighbors:
         itself = torch.zeros_like(exact, dtype=torch.bool)
         itself[torch.arange(len(exact)), first] = least == 0
         return torch.where(itself, torch.inf, exact)
+
+
+def _smallest(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Return the smallest values of each row, rising, and their places: they are in the groups of smallest minima."""
+    n_groups = values.shape[1] // GROUP
+    if count >= n_groups:
+        found = values.topk(count, largest=False)
+        return found.values, found.indices
+    groups = values.view(len(values), n_groups, GROUP)
+    _, chosen = groups.amin(2).topk(count, largest=False)
+    inside = groups.gather(1, chosen.unsqueeze(2).expand(-1, -1, GROUP)).flatten(1)
+    found = inside.topk(count, largest=False)
+    places = chosen.gather(1, found.indices // GROUP) * GROUP + found.indices % GROUP
+    return found.values, places

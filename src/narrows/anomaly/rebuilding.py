@@ -27,8 +27,8 @@ HIDDEN = 64
 BATCH = 256
 LEARNING_RATE = 5e-3
 
-LEAST_STEPS, MOST_STEPS = 300, 3000
-ROWS_A_STEP = 25
+LEAST_STEPS, MOST_STEPS = 150, 3000
+ROWS_A_STEP = 50
 """Of long tables there are as many steps as this goes into the rows."""
 
 EXAMPLES = 300
@@ -38,7 +38,7 @@ FLOOR = 1e-2
 """Added to the spread of residuals, in standard deviations: a column that is rebuilt exactly has next to none."""
 
 
-def default_autoencoder(n_rows: int, levels: tuple[int, ...], *, seed: int, device: str) -> Autoencoder:
+def default_autoencoder(n_rows: int, levels: tuple[int, ...], of: int, *, seed: int, device: str) -> Autoencoder:
     """Return the unfitted autoencoder that a detector trains where it is given none.
 
     Small and trained briefly, to undo the swapping of three values in ten with those of other rows: what it then
@@ -51,13 +51,15 @@ def default_autoencoder(n_rows: int, levels: tuple[int, ...], *, seed: int, devi
         How many rows it is to be fitted to.
     levels : tuple of int
         The sizes of blocks of categories at the end of the rows.
+    of : int
+        The rows that the number of steps goes by.
     seed : int
         For everything random.
     device : str
         Where to compute.
     """
     batch = min(BATCH, n_rows)
-    steps = min(max(n_rows // ROWS_A_STEP, LEAST_STEPS), MOST_STEPS)
+    steps = min(max(of // ROWS_A_STEP, LEAST_STEPS), MOST_STEPS)
     return Autoencoder(
         CODE,
         network=Dense((HIDDEN,)),
