@@ -1,4 +1,4 @@
-"""Shared data and the list of every public estimator."""
+"""Shared data and the lists of every public estimator."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ QUICK = {"max_epochs": 3, "random_state": 0}
 
 
 def estimators() -> list:
-    """Every public estimator, set up to fit fast; test_laws.py checks that none is missing."""
+    """Every public estimator with a code, set up to fit fast; test_laws.py checks that none is missing."""
     return [
         narrows.Autoencoder(2, **QUICK),
         narrows.Autoencoder(2, scaling="standard", missing="mask", **QUICK),
@@ -27,6 +27,31 @@ def estimators() -> list:
         narrows.VariationalAutoencoder(
             2, network=narrows.networks.Dense((8,), linear_path=False), prior="normal", scaling="common", **QUICK
         ),
+    ]
+
+
+def small_autoencoder() -> narrows.Autoencoder:
+    """One to put into a detector: it is trained for a moment only."""
+    return narrows.Autoencoder(
+        2,
+        max_epochs=1,
+        scaling="none",
+        early_stopping=False,
+        validation_fraction=0.0,
+        corruption=narrows.corruption.Swap(),
+        random_state=0,
+    )
+
+
+def detectors() -> list:
+    """Every public detector of anomalies, set up to fit fast, in every way it can be fitted."""
+    quick = {"autoencoder": small_autoencoder(), "random_state": 0}
+    return [
+        narrows.AnomalyDetector(**quick),
+        narrows.AnomalyDetector(method=("neighbors", "ranks", "reconstruction"), n_reference=150, **quick),
+        narrows.AnomalyDetector(method="reconstruction", **quick),
+        narrows.AnomalyDetector(contamination=0.1, **quick),
+        narrows.AnomalyDetector(method=("ranks", "reconstruction"), contamination="auto", n_neighbors=7, **quick),
     ]
 
 

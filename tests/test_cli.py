@@ -66,7 +66,19 @@ def run(capsys):
 # Start
 
 
-VERBS = ["fit", "encode", "decode", "reconstruct", "score", "sample", "interpolate", "info", "datasets", "lab"]
+VERBS = [
+    "fit",
+    "encode",
+    "decode",
+    "reconstruct",
+    "score",
+    "sample",
+    "interpolate",
+    "anomalies",
+    "info",
+    "datasets",
+    "lab",
+]
 
 
 @pytest.mark.parametrize("verb", ["", *VERBS])
@@ -120,7 +132,7 @@ def test_the_parsed_options_are_the_real_ones(name):
     found = {member.name: member.fields for member in members(*parameter.home)}
     real = {key: {f.name: f.default for f in fields(cls)} for key, cls in family._members.items()}
     # Torch modules, and the blocks of a frame's categories, are nothing that text can name.
-    assert found == {key: value for key, value in real.items() if key not in ("modules", "mixed")}
+    assert found == {key: value for key, value in real.items() if key not in ("modules", "mixed", "swap")}
     for member, defaults in found.items():
         assert family.resolve(build(parameter, from_text(parameter, member))) == family.resolve(member)
         # What --help and info show can be typed.
@@ -130,7 +142,7 @@ def test_the_parsed_options_are_the_real_ones(name):
 def test_every_parameter_has_a_flag(run):
     shown = run("fit", "--help").out
     for parameter in (parameter for home in MODELS.values() for parameter in parameters(*home)):
-        assert (parameter.flag in shown) == (parameter.name != "callbacks")
+        assert (parameter.flag in shown) == (parameter.name not in ("callbacks", "autoencoder"))
 
 
 @pytest.mark.parametrize(

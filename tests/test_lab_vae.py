@@ -312,7 +312,7 @@ def test_command_prints_json_alone(command):
         (("digits", "--data", "mnist"), "--data is for the lab vae"),
         (("mnist", "--data", "mnist"), "--data is for the lab vae"),
         (("vae", "--data", "emnist"), "runs on digits or mnist, not on 'emnist'"),
-        (("emnist",), "There is no lab 'emnist'; there are digits, mnist and vae"),
+        (("emnist",), "There is no lab 'emnist'; there are digits, mnist, vae and anomalies"),
         (("vae", "--out", "no/such/folder/report.html"), "does not exist"),
     ],
 )

@@ -14,7 +14,7 @@ from scipy.sparse import csr_matrix
 from sklearn.base import BaseEstimator, clone
 
 import narrows
-from conftest import estimators
+from conftest import detectors, estimators
 from narrows import NotBetterThanBaselineWarning, PosteriorCollapseWarning
 
 pytestmark = [
@@ -28,7 +28,7 @@ each = pytest.mark.parametrize("estimator", ALL, ids=[f"{type(e).__name__}-{i}" 
 def test_the_list_is_complete() -> None:
     public = {name for name in narrows.__all__ if isinstance(getattr(narrows, name), type)}
     public = {name for name in public if issubclass(getattr(narrows, name), BaseEstimator)}
-    assert public == {type(e).__name__ for e in ALL}
+    assert public == {type(e).__name__ for e in [*ALL, *detectors()]}
 
 
 @pytest.fixture(scope="module")
@@ -193,3 +193,204 @@ def test_partial_fit_learns(estimator, curved: np.ndarray) -> None:
     np.testing.assert_array_equal(
         twin.partial_fit(curved).transform(curved), model.partial_fit(curved).transform(curved)
     )
+
+
+# Detectors of anomalies have no code; their laws are of scores.
+
+DETECTORS = detectors()
+each_detector = pytest.mark.parametrize(
+    "detector", DETECTORS, ids=[f"{type(d).__name__}-{i}" for i, d in enumerate(DETECTORS)]
+)
+places = pytest.mark.parametrize("place", range(len(DETECTORS)))
+SCORES = ("anomaly_score", "score_samples", "decision_function", "predict", "p_values")
+
+
+@pytest.fixture(scope="module")
+def watching(curved: np.ndarray) -> list:
+    return [clone(d).fit(curved[:300]) for d in DETECTORS]
+
+
+@places
+def test_scores_and_decisions_agree(watching: list, curved: np.ndarray, place: int) -> None:
+    model = watching[place]
+    scores = model.anomaly_score(curved)
+    assert scores.shape == (700,)
+    assert scores.dtype == np.float64
+    np.testing.assert_array_equal(model.score_samples(curved), -scores)
+    np.testing.assert_array_equal(model.decision_function(curved), -scores - model.offset_)
+    np.testing.assert_array_equal(model.predict(curved), np.where(-scores < model.offset_, -1, 1))
+    p_values = model.p_values(curved)
+    assert (p_values > 0).all()
+    assert (p_values <= 1).all()
+    order = scores.argsort()
+    assert (np.diff(p_values[order]) <= 0).all()
+    told = model.explain(curved[:7])
+    assert list(told.columns) == ["row", "column", "seen", "expected", "share"]
+    assert told.groupby("row").share.sum().to_numpy() == pytest.approx(np.ones(7))
+    assert set(told.column) == {f"x{k}" for k in range(10)}
+    assert len(model.explain(curved[:7], top=3)) == 21
+
+
+@places
+def test_a_row_is_scored_alone_as_among_others(watching: list, curved: np.ndarray, place: int) -> None:
+    model = watching[place]
+    # Rows of the fit, new ones, and others far away.
+    X = np.vstack([curved, 50 * curved[:3], np.full((1, 10), 1e9)])
+    shuffled = np.random.default_rng(0).permutation(len(X))
+    for name in SCORES:
+        method = getattr(model, name)
+        whole = method(X)
+        np.testing.assert_array_equal(method(X), whole)
+        for some in (slice(0, 1), slice(3, 4), slice(5, 70), slice(280, 360), slice(699, 700), slice(703, 704)):
+            np.testing.assert_array_equal(method(X[some]), whole[some])
+        np.testing.assert_array_equal(method(X[shuffled]), whole[shuffled])
+    columns = ["column", "seen", "expected", "share"]
+    whole = model.explain(X[290:330])[columns].to_numpy().reshape(40, 10, 4)
+    for row in (0, 7, 39):
+        np.testing.assert_array_equal(model.explain(X[290 + row : 291 + row])[columns].to_numpy(), whole[row])
+
+
+@places
+def test_scores_are_the_same_from_fit_to_fit(watching: list, curved: np.ndarray, place: int) -> None:
+    again = clone(DETECTORS[place]).fit(curved[:300])
+    for _ in range(2):
+        for name in SCORES:
+            np.testing.assert_array_equal(getattr(again, name)(curved), getattr(watching[place], name)(curved))
+        assert again.offset_ == watching[place].offset_
+        again.fit(curved[:30, :4]).fit(curved[:300])
+
+
+@each_detector
+def test_detectors_leave_global_random_states_alone(detector, curved: np.ndarray) -> None:
+    np.random.seed(3)  # noqa: NPY002 - the global generator is what is watched here
+    random.seed(3)
+    torch.manual_seed(3)
+    before = np.random.get_state()[1].copy(), random.getstate(), torch.get_rng_state()  # noqa: NPY002
+    for state in (0, None, np.random.RandomState(0)):
+        model = clone(detector).set_params(random_state=state).fit(curved[:60])
+        model.predict(curved)
+        model.explain(curved[:2])
+    assert (before[0] == np.random.get_state()[1]).all()  # noqa: NPY002
+    assert before[1] == random.getstate()
+    assert torch.equal(before[2], torch.get_rng_state())
+
+
+@places
+def test_detectors_save_load_copy_and_pickle(watching: list, curved: np.ndarray, place: int, tmp_path) -> None:
+    model = watching[place]
+    model.save(tmp_path / "detector.narrows")
+    loaded = narrows.load(tmp_path / "detector.narrows")
+    loaded.save(tmp_path / "again.narrows")
+    twins = [loaded, narrows.load(tmp_path / "again.narrows"), copy.deepcopy(model), pickle.loads(pickle.dumps(model))]
+    for twin in twins:
+        for name in SCORES:
+            np.testing.assert_array_equal(getattr(twin, name)(curved), getattr(model, name)(curved))
+        assert twin.explain(curved[:3]).equals(model.explain(curved[:3]))
+        assert {**twin.get_params(deep=False), "autoencoder": 0} == {**model.get_params(deep=False), "autoencoder": 0}
+        refitted = clone(twin).fit(curved[:50])
+        np.testing.assert_array_equal(
+            refitted.anomaly_score(curved), clone(model).fit(curved[:50]).anomaly_score(curved)
+        )
+    assert narrows.describe(tmp_path / "detector.narrows")["class"] == "AnomalyDetector"
+
+
+@each_detector
+def test_detectors_take_sparse_as_dense(detector, curved: np.ndarray) -> None:
+    holes = np.where(curved > 0.3, curved, 0.0)
+    dense, sparse = clone(detector).fit(holes[:300]), clone(detector).fit(csr_matrix(holes[:300]))
+    for name in SCORES:
+        np.testing.assert_allclose(getattr(sparse, name)(csr_matrix(holes)), getattr(dense, name)(holes), atol=1e-6)
+    assert sparse.explain(csr_matrix(holes[:2])).equals(dense.explain(holes[:2]))
+
+
+@each_detector
+@pytest.mark.parametrize(
+    "dtype", ["uint8", "int8", "uint16", "int32", "int64", "uint64", "bool", "float16", "float32", ">f8"]
+)
+def test_types_make_no_difference_to_scores(detector, dtype: str) -> None:
+    X = np.random.default_rng(0).integers(0, 2 if dtype == "bool" else 100, (60, 5))
+    model = clone(detector).fit(X.astype(dtype))
+    floats = clone(detector).fit(X.astype("float64"))
+    np.testing.assert_array_equal(model.anomaly_score(X.astype(dtype)), floats.anomaly_score(X.astype("float64")))
+    assert model.explain(X[:1].astype(dtype)).seen.dtype == np.float64
+
+
+@each_detector
+@pytest.mark.parametrize(("n", "d"), [(1, 1), (1, 5), (2, 3), (3, 1), (7, 4), (11, 2), (33, 3), (5, 200)])
+def test_detectors_take_every_size(detector, n: int, d: int) -> None:
+    rng = np.random.default_rng(0)
+    X, new = rng.normal(size=(n, d)) * 3 + 5, rng.normal(size=(40, d)) * 3 + 5
+    model = clone(detector).fit(X)
+    for rows in (X, new, new * 1e6):
+        assert np.isfinite(model.anomaly_score(rows)).all()
+        assert set(model.predict(rows)) <= {-1, 1}
+        assert model.detect(rows).dtype == bool
+    told = model.explain(new[:2])
+    assert len(told) == 2 * d
+    assert np.isfinite(told[["seen", "expected", "share"]].to_numpy()).all()
+
+
+@each_detector
+def test_detectors_leave_input_alone(detector, curved: np.ndarray, tmp_path) -> None:
+    gaps = np.where(np.random.default_rng(0).random(curved.shape) < 0.05, np.nan, curved)[:200]
+    for dtype in (np.float64, np.float32):
+        X = gaps.astype(dtype)
+        X.setflags(write=False)
+        np.save(tmp_path / "rows.npy", X)
+        mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")
+        model = clone(detector).fit(X)
+        twin = clone(detector).fit(mapped)
+        np.testing.assert_array_equal(twin.anomaly_score(mapped), model.anomaly_score(X))
+        model.explain(X[:5])
+        np.testing.assert_array_equal(X, gaps.astype(dtype))
+        np.testing.assert_array_equal(mapped, gaps.astype(dtype))
+
+
+def _awkward(curved: np.ndarray) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    X = curved[:200]
+    wild = X.copy()
+    wild[7, 3], wild[8, 3], wild[9, 4] = 1e300, -1e300, 1e-300
+    return {
+        "constant": np.column_stack([X, np.full(200, 7.0), np.zeros(200), np.full(200, -1e200)]),
+        "duplicate columns": np.column_stack([X, X]),
+        "duplicate rows": np.vstack([X[:50]] * 4),
+        "identical rows": np.full((200, 3), 2.5),
+        "unscaled": X * 10.0 ** np.arange(-12, 18, 3) + np.array([0, 1e9] * 5),
+        "heavy tails": np.column_stack([np.exp(5 * rng.normal(size=(200, 5))), rng.standard_cauchy((200, 5)) ** 3]),
+        "enormous": wild,
+        "all enormous": X * 1e306,
+        "tiny": X * 1e-306,
+        "a column without values": np.column_stack([X, np.full(200, np.nan)]),
+        "missing": np.where(rng.random(X.shape) < 0.3, np.nan, X),
+        "rows without values": np.vstack([X[:150], np.full((50, 10), np.nan)]),
+        "nothing at all": np.full((50, 3), np.nan),
+        "truth values": X > 0.3,
+    }
+
+
+AWKWARD = """constant; duplicate columns; duplicate rows; identical rows; unscaled; heavy tails; enormous; all enormous;
+tiny; a column without values; missing; rows without values; nothing at all; truth values"""
+
+
+@each_detector
+@pytest.mark.parametrize("name", AWKWARD.replace("\n", " ").split("; "))
+def test_detectors_take_awkward_columns(detector, curved: np.ndarray, name: str) -> None:
+    cases = _awkward(curved)
+    assert len(cases) == 14
+    X = cases[name]
+    model = clone(detector).fit(X)
+    scores = model.anomaly_score(X)
+    assert np.isfinite(scores).all()
+    assert np.isfinite(model.explain(X[:3]).share).all()
+    if model.contamination is None:
+        assert (model.predict(X) == -1).mean() <= 0.05
+    elif model.contamination != "auto":
+        # Of rows that are alike none is above the threshold rather than all.
+        assert (model.predict(X) == -1).mean() <= model.contamination + 1e-9
+    if name == "enormous":
+        assert scores[[7, 8]].min() > np.median(scores)
+    if name == "constant":
+        left = X[:1].copy()
+        left[0, -3:] = (8.0, 1e-30, 1e200)
+        assert model.anomaly_score(left)[0] > scores[0]

@@ -11,7 +11,7 @@ import pytest
 
 import narrows
 from narrows import Autoencoder
-from narrows.corruption import Corruption, Gaussian, Masking, SaltAndPepper
+from narrows.corruption import Corruption, Gaussian, Masking, SaltAndPepper, Swap
 from narrows.likelihoods import Likelihood
 from narrows.networks import Dense, Network
 from narrows.training.optimisers import Adam, Muon, Optimizer, RMSprop
@@ -26,6 +26,7 @@ VALUES = [
     (Likelihood, narrows.likelihoods.Bernoulli()),
     (Corruption, Gaussian(0.3)),
     (Corruption, SaltAndPepper(0.1, low=-1.0)),
+    (Corruption, Swap(0.2, levels=(2, 3))),
     (Optimizer, Adam(weight_decay=0.1)),
     (Optimizer, Muon(0.9)),
     (Optimizer, RMSprop(0.8)),
@@ -86,6 +87,7 @@ def test_parameters_that_make_no_sense(options: dict, message: str, curved: np.n
         (lambda: Gaussian(-1.0), "sigma must be 0 or more"),
         (lambda: Masking(1.5), "p must lie between 0 and 1"),
         (lambda: SaltAndPepper(0.1, low=2.0), "low must not be above high"),
+        (lambda: Swap(-0.1), "p must lie between 0 and 1"),
         (lambda: narrows.likelihoods.Gaussian(bounds=(1.0, 0.0)), "two rising numbers"),
         (lambda: Adam(beta1=1.0), "beta1 must be at least 0 and below 1"),
         (lambda: Trapezoid(flat=1.0), "a trapezoid needs"),
@@ -109,6 +111,32 @@ def test_corruptions_do_what_they_say() -> None:
     assert float((spoilt == 0).float().mean()) == pytest.approx(0.2, abs=0.02)
     assert float((spoilt == 1).float().mean()) == pytest.approx(0.2, abs=0.02)
     assert bool((x == 0.5).all())
+
+
+def test_swaps_keep_columns_and_blocks() -> None:
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    numbers = torch.arange(600.0)[:, None] + 1000 * torch.arange(20.0)
+    blocks = [torch.eye(size)[torch.randint(size, (600,), generator=generator)] for size in (2, 5)]
+    x = torch.cat([numbers, *blocks], 1)
+    kept = x.clone()
+    for p in (0.0, 0.3, 1.0):
+        swapped = Swap(p, levels=(2, 5)).apply(x, generator)
+        # A row may also draw itself, one time in 600, and of a category another row often has the same.
+        changed = (swapped != x).float()
+        assert float(changed[:, :20].mean()) == pytest.approx(p * 599 / 600, abs=0.015)
+        columns = swapped[:, :20]
+        assert bool(((columns // 1000) == torch.arange(20.0)).all())
+        for block in (swapped[:, 20:22], swapped[:, 22:]):
+            assert bool((block.sum(1) == 1).all())
+            assert bool(((block == 0) | (block == 1)).all())
+        assert float(changed[:, 22:].amax(1).mean()) == pytest.approx(0.8 * p, abs=0.08)
+    assert torch.equal(x, kept)
+    alone = Swap(1.0).apply(x[:1], generator)
+    assert torch.equal(alone, x[:1])
+    first, second = (Swap(0.3).apply(x, torch.Generator().manual_seed(1)) for _ in range(2))
+    assert torch.equal(first, second)
 
 
 def test_importing_narrows_is_light() -> None:

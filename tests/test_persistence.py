@@ -166,3 +166,41 @@ def test_files_of_every_format_load_for_ever(version: int) -> None:
     np.testing.assert_allclose(model.reconstruct(expected["X"]), expected["rebuilt"], rtol=1e-4, atol=1e-5)
     assert model.baselines_["model"] < model.baselines_["pca"]
     assert narrows.describe(OLD / f"format-{version}.narrows")["class"] == "Autoencoder"
+
+
+@pytest.mark.parametrize("version", range(1, FORMAT + 1))
+def test_detectors_of_every_format_load_for_ever(version: int) -> None:
+    pandas = pytest.importorskip("pandas")
+    expected = np.load(OLD / f"detector-{version}.npz")
+    frame = pandas.DataFrame(expected["numbers"], columns=["size", "weight", "double"])
+    frame["colour"] = expected["colour"]
+    detector = narrows.load(OLD / f"detector-{version}.narrows")
+    np.testing.assert_allclose(detector.anomaly_score(frame), expected["scores"], rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(detector.p_values(frame), expected["p_values"], atol=0.03)
+    # A category that the fit has not seen, and a value that does not go with another.
+    assert detector.explain(frame[3:6:2], top=1).column.tolist() == ["colour", "double"]
+    assert (detector.predict(frame[3:6]) == [-1, 1, -1]).all()
+    assert narrows.describe(OLD / f"detector-{version}.narrows")["class"] == "AnomalyDetector"
+
+
+def test_a_detector_file_is_whole_or_refused(tmp_path: Path) -> None:
+    content = (OLD / "detector-1.narrows").read_bytes()
+    path = tmp_path / "model.narrows"
+    rng = np.random.default_rng(0)
+    for place in rng.integers(0, len(content), 60):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << rng.integers(8)
+        path.write_bytes(bytes(damaged))
+        with pytest.raises(ModelFileError):
+            narrows.load(path)
+    path.write_bytes(content)
+    metadata, tensors = read_tensors(path, "narrows model")
+    plain = {key: value for key, value in metadata.items() if key not in ("format", "kind")}
+    for lost in ("calibration/", "columns/knots", "neighbors/rows", "spread/"):
+        write_tensors(path, "narrows model", plain, {name: t for name, t in tensors.items() if name != lost})
+        with pytest.raises(ModelFileError, match="cannot be made into a model"):
+            narrows.load(path)
+    fitted = plain["fitted"] | {"neighbors": {"neighbors": {"count": 5, "colour": 1}}}
+    write_tensors(path, "narrows model", plain | {"fitted": fitted}, tensors)
+    with pytest.raises(ModelFileError, match="cannot be made into a model"):
+        narrows.load(path)

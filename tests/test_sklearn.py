@@ -12,7 +12,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import narrows
-from narrows import Autoencoder, VariationalAutoencoder
+from conftest import small_autoencoder
+from narrows import AnomalyDetector, Autoencoder, VariationalAutoencoder
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::narrows.NotBetterThanBaselineWarning"),
@@ -27,6 +28,8 @@ pytestmark = [
         Autoencoder(max_epochs=2, missing="mask", scaling="standard"),
         VariationalAutoencoder(max_epochs=2),
         VariationalAutoencoder(max_epochs=2, missing="mask", prior="normal"),
+        AnomalyDetector(autoencoder=small_autoencoder()),
+        AnomalyDetector(autoencoder=small_autoencoder(), contamination=0.1, method="reconstruction"),
     ]
 )
 def test_checks(estimator, check) -> None:
@@ -35,7 +38,7 @@ def test_checks(estimator, check) -> None:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-@parametrize_with_checks([Autoencoder(), VariationalAutoencoder()])
+@parametrize_with_checks([Autoencoder(), VariationalAutoencoder(), AnomalyDetector()])
 def test_checks_at_the_defaults(estimator, check) -> None:
     check(estimator)
 
@@ -52,6 +55,18 @@ def test_swaps_with_pca_in_a_pipeline_and_a_grid() -> None:
     scores = dict(zip(map(str, search.cv_results_["params"]), search.cv_results_["mean_test_score"], strict=True))
     assert len(scores) == 4
     assert min(scores.values()) > 0.5
+
+
+def test_a_detector_is_tuned_in_a_grid_and_stands_at_the_end_of_a_pipeline() -> None:
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(200, 3)), np.ones(200)
+    X[:20], y[:20] = rng.normal(size=(20, 3)) + 9, -1
+    pipeline = make_pipeline(PCA(), AnomalyDetector(autoencoder=small_autoencoder(), random_state=0))
+    grid = {"anomalydetector__contamination": [0.1, 0.5]}
+    shuffled = rng.permutation(200)
+    search = GridSearchCV(pipeline, grid, cv=2, scoring="accuracy").fit(X[shuffled], y[shuffled])
+    assert search.best_params_ == {"anomalydetector__contamination": 0.1}
+    assert search.best_score_ > 0.95
 
 
 @pytest.mark.parametrize("library", ["pandas", "polars"])

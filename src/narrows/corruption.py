@@ -144,6 +144,8 @@ class Swap(Corruption):
 
     def __post_init__(self) -> None:
         _check_share(self.p, "p")
+        if not isinstance(self.levels, tuple) or not all(isinstance(size, int) and size > 0 for size in self.levels):
+            raise ValueError(f"levels must be a tuple of sizes such as (2, 5), got {self.levels!r}")
 
     def apply(self, x: Tensor, generator: Generator) -> Tensor:
         """Return ``x`` with some values of other rows."""
@@ -151,6 +153,8 @@ class Swap(Corruption):
 
         n_rows, n_features = x.shape
         blocks = tuple(self.levels)
+        if sum(blocks) > n_features:
+            raise ValueError(f"blocks of {blocks} columns do not fit into rows of {n_features}")
         n_parts = n_features - sum(blocks) + len(blocks)
         other = torch.randint(n_rows, (n_rows, n_parts), generator=generator, device=x.device)
         swapped = torch.empty((n_rows, n_parts), device=x.device).uniform_(generator=generator) < self.p

@@ -51,6 +51,9 @@ class FrameColumns:
         """
         if not _is_frame(X):
             return None
+        names = [str(name) for name in X.columns]
+        if twice := [name for number, name in enumerate(names) if name in names[:number]]:
+            raise DataError(f"the frame has more than one column {twice[0]!r}")
         texts = [_is_text(X, name) for name in X.columns]
         if not any(texts):
             return None
@@ -199,6 +202,9 @@ def _is_text(X: Any, name: Any) -> bool:
 
 def _levels(column: Any, name: str) -> list[Any]:
     values = [_plain(value) for value in column.to_numpy() if not _is_missing(value)]
+    if strange := [value for value in values if not isinstance(value, (str, int, float))]:
+        kind = type(strange[0]).__name__
+        raise DataError(f"column {name!r} has categories of type {kind}, which no model file can hold: make them text")
     known = sorted(set(values), key=lambda value: (str(type(value)), value))
     if len(known) > MOST_LEVELS:
         raise DataError(
@@ -213,7 +219,8 @@ def _plain(value: Any) -> Any:
 
 
 def _is_missing(value: Any) -> bool:
-    return value is None or value != value or type(value).__name__ == "NAType"
+    # pandas' NA says neither yes nor no to being itself.
+    return value is None or type(value).__name__ in ("NAType", "NaTType") or value != value
 
 
 def _as_float(values: np.ndarray, name: str) -> np.ndarray:

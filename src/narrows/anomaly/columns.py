@@ -34,6 +34,11 @@ FEW_VALUES = 5
 
 FAR = 1e12
 
+BLOCK_ROWS = 8192
+
+ROUNDING = 1e-6
+"""Relative differences from the value of a constant column that are none: it may have been float32 somewhere."""
+
 
 @dataclass(frozen=True)
 class Columns:
@@ -80,6 +85,8 @@ class Columns:
             column = values[:, number]
             column = np.sort(column[~np.isnan(column)])
             if not len(column):
+                # Of a column that was always missing nothing is known: it is taken for missing.
+                center[number] = np.nan
                 few += 1
                 continue
             center[number], scale[number] = _center_and_scale(column)
@@ -122,14 +129,18 @@ class Columns:
         x : Tensor, shape (n, n_values)
             In the data's units; NaN, where missing, stays NaN.
         """
-        return torch.cat([_compress(self._standard(x), TAIL).float(), x[:, self.n_numbers :].float()], 1)
+        parts = []
+        for block in x.split(BLOCK_ROWS):
+            numbers = _compress(self._standard(block), TAIL).float()
+            parts.append(torch.cat([numbers, block[:, self.n_numbers :].float()], 1))
+        return torch.cat(parts)
 
     def scaled(self, units: Tensor) -> Tensor:
         """Return standard deviations from the mean for values in the network's units."""
         return (units - self.base) * self.weight
 
     def ranked(self, x: Tensor) -> Tensor:
-        """Return the ranked view of rows in the data's units, float32; a missing value is at the middle."""
+        """Return the ranked view of rows in the data's units, float32, none of whose values is missing."""
         numbers = x[:, : self.n_numbers].double()
         ranks = self._scores_of(numbers)
         halves = (_compress(self._standard(x), RANKED_TAIL) + ranks) / 2
@@ -145,7 +156,7 @@ class Columns:
     def _standard(self, x: Tensor) -> Tensor:
         away = x[:, : self.n_numbers].double() - self.center
         # What leaves a constant column is as far away as where tails begin: there is no scale to tell more.
-        left = away.abs() > 1e-9 * self.center.abs()
+        left = away.abs() > ROUNDING * self.center.abs()
         constant = torch.where(torch.isnan(away), away, torch.sign(away) * left * TAIL)
         spread = torch.clamp(away / torch.where(self.scale > 0, self.scale, 1.0), -FAR, FAR)
         return torch.where(self.scale > 0, spread, constant)

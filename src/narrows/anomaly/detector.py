@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils.validation import _check_feature_names, _check_n_features, check_is_fitted
 
 from narrows.anomaly import filing, thresholds
-from narrows.anomaly.explaining import Explainer
+from narrows.anomaly.explaining import Explainer, expected_values
 from narrows.anomaly.fitting import PARTS, Options, fit_mixed, fit_ordinary
 from narrows.autoencoder import Autoencoder
 from narrows.errors import DataError
@@ -55,9 +56,10 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         for columns with heavy tails; ``"reconstruction"`` is the standardised residual alone, as autoencoders have
         been used. ``"auto"`` is neighbours and ranks, and neighbours alone where ``contamination`` is given.
     contamination : float, "auto" or None, default None
-        None takes the rows of the fit for ordinary. A share of up to 0.5 says that so many of them are anomalies, and
-        ``"auto"`` that some are: the strangest are then set aside before the final fit, and the threshold is such that
-        this share of the rows of the fit is above it, or for ``"auto"`` what lies far outside the bulk of them.
+        Whether there are anomalies among the rows of the fit; None takes all of them for ordinary. A share of up to
+        0.5 says that so many of them are anomalies, and ``"auto"`` that some are: the strangest are then set aside
+        before the final fit, and the threshold is such that this share of the rows of the fit is above it, or for
+        ``"auto"`` what lies far outside the bulk of them.
     false_positive_rate : float, default 0.01
         At which rate ordinary rows are to be taken for anomalies by :meth:`predict`. Where ``contamination`` is a
         share, that sets the threshold instead.
@@ -112,6 +114,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     _scoring: Scoring
     _calibration: Tensor
     _form: FrameColumns | None
+    _explainer: Explainer | None
     n_features_in_: int
 
     def __init__(
@@ -124,7 +127,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         n_reference: int = 10_000,
         autoencoder: Autoencoder | None = None,
         device: str = "auto",
-        random_state: Any = None,
+        random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.method = method
         self.contamination = contamination
@@ -156,7 +159,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         seed = seed_of(self.random_state)
         mixed = self.contamination is not None
         rows = chosen_rows(given.rows, MOST_MIXED_ROWS if mixed else MOST_ROWS, seed)
-        values = torch.cat(list(rows.blocks(1 << 14))).double().numpy()
+        values = torch.cat([_finite(block.double()) for block in rows.blocks(1 << 14)]).numpy()
         options = self._options(seed)
         if mixed:
             share = None if isinstance(self.contamination, str) else float(self.contamination)  # type: ignore[arg-type]
@@ -165,6 +168,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             self._scoring, scores = fit_ordinary(values, options)
         self.autoencoder_ = self._scoring.rebuilder.autoencoder
         self._calibration = scores.sort().values
+        self._explainer = None
         self.offset_ = self._threshold(rows)
         return self
 
@@ -174,19 +178,19 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             known = ", ".join(map(repr, ("auto", *PARTS)))
             raise ValueError(f"method must be one of {known}, or some of them, got {self.method!r}")
         check_number("n_neighbors", self.n_neighbors, integer=True, low=1, auto=True)
-        check_number("n_reference", self.n_reference, integer=True, low=1)
+        check_number("n_reference", self.n_reference, integer=True, low=2)
         check_number("false_positive_rate", self.false_positive_rate, low=0, high=1, open_low=True)
-        if self.contamination is not None and self.contamination != "auto":
-            check_number("contamination", self.contamination, low=0, open_low=True)
-            if float(self.contamination) > 0.5:
-                raise ValueError(f"contamination must be at most 0.5, 'auto' or None, got {self.contamination!r}")
+        share = self.contamination
+        number = isinstance(share, numbers.Real) and not isinstance(share, bool)
+        if not (share is None or share == "auto" or (number and 0 < float(share) <= 0.5)):
+            raise ValueError(f"contamination must be a share above 0 and at most 0.5, 'auto' or None, got {share!r}")
         if self.autoencoder is not None and not isinstance(self.autoencoder, Autoencoder):
             raise TypeError(f"autoencoder must be an Autoencoder or None, got {self.autoencoder!r}")
 
     def _parts(self) -> tuple[str, ...]:
         if isinstance(self.method, str) and self.method == "auto":
             return ("neighbors", "ranks") if self.contamination is None else ("neighbors",)
-        return (self.method,) if isinstance(self.method, str) else tuple(self.method)
+        return tuple(self.method) if isinstance(self.method, (tuple, list)) else (self.method,)
 
     def _options(self, seed: int) -> Options:
         device_of(self.device)
@@ -210,16 +214,19 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     def _taken(self, X: Any, *, reset: bool) -> Given:
         """Validate input and take it for rows of numbers, of a frame with categories a column for each of these."""
         form = FrameColumns.learn(X, others=True) if reset else self._form
-        if reset:
-            self._form = form
         if form is None:
-            return as_rows(self, X, reset=reset, allow_missing=True)
-        values = form.encode(X)
-        _check_feature_names(self, X, reset=reset)
-        _check_n_features(self, X, reset=reset)
-        if np.isinf(values).any():
-            raise DataError(f"column {form.value_names[int(np.isinf(values).any(0).argmax())]!r} holds infinity")
-        return Given(ArrayRows(values), np.dtype(np.float64), (values.shape[1],))
+            given = as_rows(self, X, reset=reset, allow_missing=True)
+        else:
+            values = form.encode(X)
+            if len(values) == 0:
+                raise DataError("the frame has no rows")
+            if np.isinf(values).any():
+                raise DataError(f"column {form.value_names[int(np.isinf(values).any(0).argmax())]!r} holds infinity")
+            _check_feature_names(self, X, reset=reset)
+            _check_n_features(self, X, reset=reset)
+            given = Given(ArrayRows(values), np.dtype(np.float64), (values.shape[1],))
+        self._form = form
+        return given
 
     def _given(self, X: Any) -> Rows:
         check_is_fitted(self, "autoencoder_")
@@ -227,7 +234,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 
     def _scores(self, rows: Rows) -> np.ndarray:
         def score(block: Tensor) -> Tensor:
-            return self._scoring.scores(block.double())
+            return self._scoring.scores(_finite(block.double()))
 
         return run_rows(torch.nn.Identity(), rows, score, (), np.dtype(np.float64))
 
@@ -244,7 +251,9 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         Returns
         -------
         ndarray of float64, shape (n,)
-            In spreads of ordinary rows: about 0 for a typical one, 2 for one in forty, though tails differ.
+            In spreads of ordinary rows: about 0 for a typical one, and above 2 for some 5 % of them, or more where
+            columns have heavy tails; :meth:`p_values` say how many. A row of the fit is not compared with itself, but
+            one that differs from it a little is compared with it, and scores lower.
         """
         return self._scores(self._given(X))
 
@@ -296,8 +305,10 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
 
         They are conformal: whatever distribution the rows of the fit were drawn from, of new ordinary rows about one in
         a hundred has a p-value of 0.01 or less. (The autoencoders behind the calibration have seen fewer rows than the
-        final one, which makes p-values a little larger than they need be.) Where ``contamination`` is given no such
-        claim is made: the rows of the fit are then taken as if all were ordinary, which makes p-values too large.
+        final one, which makes p-values a little larger than they need be.) That is for rows that do not depend on each
+        other: of a series, fit to windows that do not overlap. Where ``contamination`` is given no such claim is made:
+        p-values are then shares of the rows of the fit, anomalies among them, and too small for new rows where the fit
+        had few rows of many columns.
 
         Parameters
         ----------
@@ -354,8 +365,29 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         if top is not None:
             check_number("top", top, integer=True, low=1)
         rows = self._given(X)
-        explainer = Explainer.learn(self._scoring.rebuilder, self._form, self._names())
-        return explainer.frame(torch.cat(list(rows.blocks(1 << 14))).double(), X, top)
+        values = torch.cat([_finite(block.double()) for block in rows.blocks(1 << 14)])
+        explainer: Explainer | None = getattr(self, "_explainer", None)
+        if explainer is None:
+            explainer = self._explainer = Explainer.learn(self._scoring.rebuilder, self._form, self._names())
+        return explainer.frame(values, X, top)
+
+    def expected(self, X: Any) -> Any:
+        """Say what every value is expected to be, given others of its row: to draw beside what was seen.
+
+        Of a value that is wrong it is what would have been right, as far as the rest of the row tells.
+
+        Parameters
+        ----------
+        X : array-like, frame, CSR matrix or path, shape (n, n_features)
+            The rows.
+
+        Returns
+        -------
+        ndarray of float64, shape (n, n_features), or frame
+            In the data's units; a frame where the detector was fitted to one with categories.
+        """
+        rows = self._given(X)
+        return expected_values(self._scoring.rebuilder, self._form, rows, self._names(), X)
 
     def plot_explanation(self, row: Any, *, top: int = 10, ax: Any = None) -> Any:
         """Draw which columns make a row strange; see :func:`narrows.report.plot_explanation`.
@@ -378,6 +410,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         return plot_explanation(self, row, top=top, ax=ax)
 
     def _names(self) -> list[str]:
+        if self._form is not None:
+            return self._form.names
         names = getattr(self, "feature_names_in_", None)
         return [f"x{k}" for k in range(self.n_features_in_)] if names is None else [str(name) for name in names]
 
@@ -411,3 +445,12 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         tags.input_tags.allow_nan = True
         tags.input_tags.sparse = True
         return tags
+
+
+def _finite(block: Tensor) -> Tensor:
+    """Refuse infinite values, which files and frames may hold."""
+    infinite = torch.isinf(block)
+    if bool(infinite.any()):
+        column = int(infinite.any(0).int().argmax())
+        raise DataError(f"there are infinite values, the first in column {column} (the first is 0): make them NaN")
+    return block

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
     from narrows.anomaly.rebuilding import Rebuilder
     from narrows.frames import FrameColumns
+    from narrows.training.rows import Rows
 
-__all__ = ["Explainer", "Explanation"]
+__all__ = ["Explainer", "Explanation", "expected_values"]
 
 DEPTH = 5
 """Columns that are taken for unknown one after the other."""
@@ -28,6 +29,11 @@ LEAST_CHANCE = 1e-4
 
 VALUES_AT_ONCE = 1 << 23
 
+EXAMPLE_VALUES, FEWEST_EXAMPLES = 1 << 27, 20
+
+GROUPS, PARTINGS = 3, 4
+"""Into how many groups columns are parted, of which one is hidden at a time, and how often."""
+
 
 @dataclass(frozen=True)
 class Explanation:
@@ -38,7 +44,7 @@ class Explanation:
     order : ndarray of int, shape (n, n_columns)
         The columns' numbers.
     surprise : ndarray of float64, shape (n, n_columns)
-        Of each column, in its own place: 2 is usual.
+        Of each column, in its own place: 2 is usual. At most that of the columns before it in the order.
     expected : Tensor of float32, shape (n, n_values)
         What was expected of each value, in the network's units, where the columns before it in the order are unknown.
     """
@@ -81,7 +87,10 @@ class Explainer:
         """Measure what is usual on the rows that a rebuilder keeps for examples."""
         parts = _parts(rebuilder.columns.n_numbers, form, len(names))
         start = cls(rebuilder, form, names, parts, torch.ones((2, len(parts)), dtype=torch.float64))
-        examples = rebuilder.examples
+        # Every value of every example is foretold: of wide tables fewer examples do.
+        n_values = rebuilder.examples.shape[1]
+        count = max(FEWEST_EXAMPLES, EXAMPLE_VALUES // n_values**2)
+        examples = rebuilder.examples[:: max(1, len(rebuilder.examples) // count)]
         unknown = torch.zeros((len(examples), len(parts)), dtype=torch.bool)
         costs = start.costs(examples, start.expected(examples, unknown))
         # Between the mean and what one row in a hundred has: columns with heavy tails surprise less often.
@@ -137,28 +146,27 @@ class Explainer:
         missing = torch.stack([gaps[:, part].any(1) for part in self.parts], 1)
         unknown, rows = missing.clone(), torch.arange(len(units))
         surprise = torch.zeros(missing.shape, dtype=torch.float64)
-        rank = torch.full(missing.shape, DEPTH, dtype=torch.float64)
         expected = torch.empty_like(units)
-        open_, told = ~missing, torch.zeros_like(missing)
+        told, rank = torch.zeros_like(missing), torch.zeros(missing.shape, dtype=torch.float64)
         for step in range(DEPTH + 1):
             now = self.expected(units, unknown)
             values = (self.costs(units, now) / self.usual.unsqueeze(1)).sum(0)
-            worst = torch.where(open_, values, -1.0).argmax(1)
             for number, part in enumerate(self.parts):
                 # What is told of a column is what was expected when its turn came.
                 left = ~told[:, number]
                 expected[left, part] = now[left, part]
             surprise = torch.where(told | missing, surprise, values)
             if step < DEPTH:
+                worst = torch.where(told | missing, -1.0, values).argmax(1)
+                rank[rows, worst] = torch.where(told[rows, worst], rank[rows, worst], float(step))
                 told[rows, worst] = True
-                rank[rows, worst] = torch.minimum(rank[rows, worst], torch.tensor(float(step), dtype=torch.float64))
                 unknown[rows, worst] = True
-                open_[rows, worst] = False
         # First those that had their turn, in its order, then the others by their surprise, at the end what is missing.
-        least = float(surprise.max()) + 1 if len(surprise) else 1.0
-        keys = torch.where(missing, DEPTH + 2.0, rank + torch.where(rank < DEPTH, 0.0, 1 - surprise / least))
+        keys = torch.where(told, rank, DEPTH + torch.where(missing, 2.0, 1 / (1 + surprise)))
         order = keys.argsort(dim=1, stable=True)
-        return Explanation(order.numpy(), surprise.numpy(), expected)
+        # None counts for more than those before it.
+        capped = surprise.gather(1, order).cummin(1).values
+        return Explanation(order.numpy(), torch.zeros_like(surprise).scatter(1, order, capped).numpy(), expected)
 
     def frame(self, x: Tensor, given: Any, top: int | None) -> Any:
         """Return a long table of what makes rows strange.
@@ -206,6 +214,73 @@ class Explainer:
         if self.form is None:
             return list(values.T)
         return [np.asarray(column) for column in self.form.decode(values).values()]
+
+
+def expected_values(rebuilder: Rebuilder, form: FrameColumns | None, rows: Rows, names: list[str], given: Any) -> Any:
+    """Return what each value of rows is expected to be, in the data's units, given others of its row.
+
+    A third of the columns is hidden at a time, about as many as were wrong when the autoencoder learnt: of a row of
+    which it knows more it overstates what goes together. Each value is the mean over partings by chance of what was
+    made of it where it was hidden, in each column brought to the size that is right on average over rows of the fit.
+
+    Parameters
+    ----------
+    rebuilder : Rebuilder
+        The scales and the autoencoder.
+    form : FrameColumns or None
+        How the columns of a frame became numbers.
+    rows : Rows
+        In the data's units.
+    names : list of str
+        The names of the columns.
+    given : object
+        What the user gave: a frame with categories comes back as one of its kind.
+
+    Returns
+    -------
+    ndarray of float64, shape (n, n_columns), or frame
+    """
+    columns, n_numbers = rebuilder.columns, rebuilder.columns.n_numbers
+    groups = _groups(_parts(n_numbers, form, len(names)), len(columns.base))
+
+    def hidden(units: Tensor) -> Tensor:
+        total = torch.zeros_like(units)
+        for group in groups:
+            made = rebuilder.rebuild(torch.where(group, columns.base, units))
+            total += torch.where(group, made, 0.0)
+        return total / PARTINGS
+
+    seen, made = rebuilder.examples[:, :n_numbers], hidden(rebuilder.examples)[:, :n_numbers]
+    slope = ((made * seen).mean(0) / made.square().mean(0).clamp_min(1e-6)).clamp(0.0, 2.0)
+    blocks = []
+    for block in rows.blocks(1 << 14):
+        units = columns.units(block.double())
+        made = hidden(torch.where(torch.isnan(units), columns.base, units))
+        numbers = columns.numbers(made[:, :n_numbers] * slope)
+        blocks.append(torch.cat([numbers, made[:, n_numbers:].double()], 1))
+    values = torch.cat(blocks).numpy()
+    if form is None:
+        return values
+    named = form.decode(values)
+    if hasattr(given, "schema"):
+        import polars as pl
+
+        return pl.DataFrame(named)
+    import pandas as pd
+
+    return pd.DataFrame(named, index=given.index)
+
+
+def _groups(parts: list[slice], n_values: int) -> list[Tensor]:
+    """Part the columns into groups, several times: which values are in each, every value once a parting."""
+    generator, groups = np.random.default_rng(0), []
+    for _ in range(PARTINGS):
+        for chosen in np.array_split(generator.permutation(len(parts)), min(GROUPS, len(parts))):
+            hidden = torch.zeros(n_values, dtype=torch.bool)
+            for number in chosen:
+                hidden[parts[number]] = True
+            groups.append(hidden)
+    return groups
 
 
 def _parts(n_numbers: int, form: FrameColumns | None, n_columns: int) -> list[slice]:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from sklearn.base import clone
 
-from narrows.anomaly.columns import Columns
+from narrows.anomaly.columns import BLOCK_ROWS, Columns
 from narrows.anomaly.neighbors import Neighbors
 from narrows.anomaly.rebuilding import Rebuilder, default_autoencoder
 
@@ -92,10 +92,12 @@ class Options:
         """
         if self.autoencoder is None:
             return default_autoencoder(n_rows, self.levels, of or n_rows, seed=self.seed, device=self.device)
-        epochs = self.autoencoder.max_epochs
-        if of is None or isinstance(epochs, str):
-            return self.autoencoder
-        return clone(self.autoencoder).set_params(max_epochs=round(epochs * of / n_rows))
+        own: Autoencoder = clone(self.autoencoder)
+        if own.random_state is None:
+            own.set_params(random_state=self.seed)
+        if of is not None and not isinstance(own.max_epochs, str):
+            own.set_params(max_epochs=round(own.max_epochs * of / n_rows))
+        return own
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ class Scoring:
             if part == "neighbors":
                 found[part] = self.neighbors[part].cost(self.rebuilder.join(scaled, residual))
             elif part == "ranks":
-                found[part] = self.neighbors[part].cost(self.rebuilder.columns.ranked(x))
+                found[part] = self.neighbors[part].cost(self.rebuilder.ranked(x, scaled))
             else:
                 found[part] = self.rebuilder.surprise(residual)
         return found
@@ -184,11 +186,12 @@ def _remember(
 ) -> dict[str, Neighbors]:
     """Remember rows for those parts of a score that ask neighbours."""
     found = {}
+    scaled, residual = rebuilder.look(x)
     if "neighbors" in parts:
-        joined = rebuilder.join(*rebuilder.look(x))
+        joined = rebuilder.join(scaled, residual)
         found["neighbors"] = Neighbors.learn(joined, count, power, farthest=farthest)
     if "ranks" in parts:
-        found["ranks"] = Neighbors.learn(rebuilder.columns.ranked(x), count, power, farthest=farthest)
+        found["ranks"] = Neighbors.learn(rebuilder.ranked(x, scaled), count, power, farthest=farthest)
     return found
 
 
@@ -201,13 +204,13 @@ def _held_out_costs(scoring: Scoring, x: Tensor, kept: np.ndarray, options: Opti
     n_rows, m = len(x), len(kept)
     found: dict[str, Tensor] = {}
     if "ranks" in scoring.middles:
-        found["ranks"] = scoring.neighbors["ranks"].cost(scoring.rebuilder.columns.ranked(x[kept]), torch.arange(m))
+        known = scoring.neighbors["ranks"]
+        found["ranks"] = known.cost(known.rows, torch.arange(m))
     names = [part for part in scoring.middles if part != "ranks"]
     if not names:
         return found
     found |= {part: torch.zeros(m, dtype=torch.float64) for part in names}
-    n_folds = FEW_FOLDS if n_rows < FEW_ROWS else FOLDS
-    n_folds = n_folds if n_rows >= 2 * n_folds else 1
+    n_folds = min(FEW_FOLDS if n_rows < FEW_ROWS else FOLDS, n_rows)
     fold_of = np.random.default_rng(options.seed).permutation(n_rows) % n_folds
     for fold in range(n_folds):
         others = torch.from_numpy(np.flatnonzero(fold_of != fold))
@@ -252,7 +255,7 @@ def fit_mixed(values: np.ndarray, share: float | None, options: Options) -> tupl
     set_aside = min(0.5, (TYPICAL_SHARE if share is None else share) + SET_ASIDE)
     scoring = _fit_robustly(values, FIRST_SHARE, options)
     for _ in range(ROUNDS):
-        scores = scoring.scores(x).numpy()
+        scores = torch.cat([scoring.scores(block) for block in x.split(BLOCK_ROWS)]).numpy()
         kept = scores <= np.quantile(scores, 1 - set_aside)
         scoring = _fit_robustly(values[kept], SHARE / (1 - set_aside), options)
     costs = scoring.costs(x[_some(len(values), options.remembered, options.seed)])

@@ -57,7 +57,7 @@ class Neighbors:
         """Remember rows, and measure how far each is from the others."""
         start = cls(rows.contiguous(), torch.zeros(len(rows), dtype=torch.float64), count, 0.0, farthest)
         index = torch.arange(len(rows))
-        distances, _ = start.look_up(rows, index)
+        distances, _ = start.look_up(rows, index, equal=True)
         return cls(start.rows, start.summary(distances), count, power, farthest)
 
     @property
@@ -74,8 +74,8 @@ class Neighbors:
         rows : Tensor of float32, shape (n, d)
             The rows. One that equals a remembered row is that row, which is not its own neighbour.
         index : Tensor of int, shape (n,), optional
-            For remembered rows that may have changed since: their numbers, so that they are not compared with
-            themselves.
+            For remembered rows that are to be taken for new ones: their numbers, so that they are not compared with
+            themselves. Of others that equal them one is left out too, as it would be for a new row.
         """
         distances, found = self.look_up(rows, index)
         usual = self.own[found].mean(1) if self.power else torch.zeros(len(rows), dtype=torch.float64)
@@ -85,8 +85,15 @@ class Neighbors:
         """Return one number for the distances to the neighbours, nearest first."""
         return distances[:, -1] if self.farthest else distances.mean(1)
 
-    def look_up(self, rows: Tensor, index: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def look_up(self, rows: Tensor, index: Tensor | None = None, *, equal: bool = False) -> tuple[Tensor, Tensor]:
         """Find the neighbours of rows.
+
+        Parameters
+        ----------
+        rows, index
+            As for :meth:`cost`.
+        equal : bool, default False
+            Whether a remembered row that equals a row may be its neighbour.
 
         Returns
         -------
@@ -107,23 +114,27 @@ class Neighbors:
                 block = torch.cat([block, block.new_zeros(QUERIES - size, block.shape[1])])
             mine = None if index is None else index[start : start + QUERIES]
             near = torch.addmm(squares, block, known.T, alpha=-2.0)[:size]
-            distances, found = self._nearest(block[:size], near, mine)
+            distances, found = self._nearest(block[:size], near, mine, equal=equal)
             parts.append((distances, found))
         if not parts:
             return torch.zeros((0, self._count), dtype=torch.float64), torch.zeros((0, self._count), dtype=torch.int64)
         return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
 
-    def _nearest(self, block: Tensor, near: Tensor, mine: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _nearest(self, block: Tensor, near: Tensor, mine: Tensor | None, *, equal: bool) -> tuple[Tensor, Tensor]:
         alone = len(self.rows) == 1
         count = self._count
         near, found = _smallest(near, min(count + SPARE, len(self.rows)))
         distances = self._distances(block, near, found)
         if mine is not None and not alone:
             distances = torch.where(found == mine[:, None], torch.inf, distances)
-        elif not alone:
+        if not equal and not alone:
             distances = self._without_itself(distances)
         distances, order = distances.sort(dim=1, stable=True)
-        return distances[:, :count], found.gather(1, order)[:, :count]
+        distances = distances[:, :count]
+        # Of very few rows there may be no more to take.
+        left = torch.isinf(distances)
+        farthest = torch.where(left, 0.0, distances).amax(1, keepdim=True)
+        return torch.where(left, farthest, distances), found.gather(1, order)[:, :count]
 
     @property
     def _count(self) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from sklearn.base import clone
 
+from narrows.anomaly.columns import BLOCK_ROWS
 from narrows.autoencoder import Autoencoder
 from narrows.corruption import Swap
 from narrows.errors import NotBetterThanBaselineWarning
@@ -107,8 +108,10 @@ class Rebuilder:
             warnings.simplefilter("ignore", NotBetterThanBaselineWarning)
             fitted = clone(template).fit(filled.numpy())
         start = cls(columns, fitted, torch.ones(columns.weight.shape), filled[:0])
-        _, residual = start.look(x)
-        spread = residual.double().square().mean(0).sqrt().float() + FLOOR
+        squares = torch.zeros(columns.weight.shape, dtype=torch.float64)
+        for block in x.split(BLOCK_ROWS):
+            squares += start.look(block)[1].double().square().sum(0)
+        spread = (squares / len(x)).sqrt().float() + FLOOR
         some = torch.linspace(0, len(x) - 1, min(len(x), EXAMPLES)).round().long()
         return cls(columns, fitted, spread, filled[some])
 
@@ -134,6 +137,23 @@ class Rebuilder:
             filled = torch.where(missing, rebuilt, filled)
             rebuilt = torch.where(missing, filled, self.rebuild(filled))
         return self.columns.scaled(filled), (filled - rebuilt) * self.columns.weight
+
+    def ranked(self, x: Tensor, scaled: Tensor) -> Tensor:
+        """Return the ranked view of rows; a missing value is what it was rebuilt as.
+
+        Parameters
+        ----------
+        x : Tensor of float64, shape (n, n_values)
+            Rows in the data's units; NaN where missing.
+        scaled : Tensor of float32, shape (n, n_values)
+            The same as :meth:`look` gives them.
+        """
+        missing = torch.isnan(x)
+        if bool(missing.any()):
+            numbers = self.columns.numbers(scaled[:, : self.columns.n_numbers])
+            blocks = (scaled / self.columns.weight + self.columns.base)[:, self.columns.n_numbers :]
+            x = torch.where(missing, torch.cat([numbers, blocks.double()], 1), x)
+        return self.columns.ranked(x)
 
     def rebuild(self, units: Tensor) -> Tensor:
         """Return what rows in the network's units are rebuilt as."""

@@ -55,11 +55,34 @@ class Windows:
         values = np.asarray(scores, dtype=np.float64)
         if values.shape != (len(self.starts),):
             raise DataError(f"scores of {len(self.starts):,} windows are needed, got an array of shape {values.shape}")
-        change, holds = np.zeros(self.n_steps + 1), np.zeros(self.n_steps + 1)
-        for total, amount in ((change, values), (holds, np.ones(len(values)))):
-            np.add.at(total, self.starts, amount)
-            np.add.at(total, self.starts + self.length, -amount)
-        return np.cumsum(change)[:-1] / np.cumsum(holds)[:-1]
+        return self._mean_over_windows(np.repeat(values[:, None, None], self.length, axis=1))[:, 0]
+
+    def series_of(self, rows: Any) -> np.ndarray:
+        """Bring rows like those of the windows back to a series: the mean over the windows that hold a step.
+
+        Parameters
+        ----------
+        rows : array-like or frame of shape (n_windows, length * n_channels)
+            A row for each window, such as what a detector expected of it.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_steps, n_channels)
+        """
+        values = np.asarray(rows.to_numpy() if hasattr(rows, "to_numpy") else rows, dtype=np.float64)
+        shape = len(self.starts), self.length * len(self.channels)
+        if values.shape != shape:
+            raise DataError(f"rows of the shape {shape} are needed, got an array of shape {values.shape}")
+        return self._mean_over_windows(values.reshape(len(values), self.length, -1))
+
+    def _mean_over_windows(self, steps: np.ndarray) -> np.ndarray:
+        """Average values of shape (n_windows, length, n) over the windows that hold a step."""
+        total, holds = np.zeros((self.n_steps, steps.shape[2])), np.zeros((self.n_steps, 1))
+        for step in range(self.length):
+            # No two windows have the same start, so no step of the series comes twice here.
+            total[self.starts + step] += steps[:, step]
+            holds[self.starts + step] += 1
+        return total / holds
 
     def spans(self, flags: Any) -> list[tuple[int, int]]:
         """Return the spans of time steps that flagged windows cover.
@@ -88,6 +111,9 @@ class Windows:
 def windows(series: Any, length: int, stride: int = 1) -> Windows:
     """Cut a series into windows, each a row: for detectors, which take rows.
 
+    Windows that overlap are alike. For thresholds and p-values that hold, fit to windows that do not
+    (``stride=length``); those that are scored may overlap.
+
     Parameters
     ----------
     series : array-like of shape (n_steps,) or (n_steps, n_channels), or frame
@@ -95,8 +121,8 @@ def windows(series: Any, length: int, stride: int = 1) -> Windows:
     length : int
         Steps in a window.
     stride : int, default 1
-        Steps from the start of one window to that of the next. Where it does not divide the series, one more window
-        ends with its last step, so that every step is in a window.
+        Steps from the start of one window to that of the next, at most ``length``. Where it does not divide the series,
+        one more window ends with its last step, so that every step is in a window.
 
     Returns
     -------
@@ -121,6 +147,8 @@ def windows(series: Any, length: int, stride: int = 1) -> Windows:
     """
     check_number("length", length, integer=True, low=1)
     check_number("stride", stride, integer=True, low=1)
+    if stride > length:
+        raise ValueError(f"stride must be at most the length of a window, {length}, or steps are in none; got {stride}")
     names = tuple(str(name) for name in series.columns) if hasattr(series, "columns") else None
     values = np.asarray(series.to_numpy() if hasattr(series, "to_numpy") else series)
     if values.ndim not in (1, 2):

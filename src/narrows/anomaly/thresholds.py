@@ -72,7 +72,9 @@ def score_at_rate(calibration: Tensor, rate: float) -> float:
 def score_far_out(calibration: Tensor, rate: float) -> float:
     """Return the score that ordinary rows would pass at this rate if their scores were normal.
 
-    For scores among which are those of anomalies: what is normal is told by their lower half alone.
+    For scores among which are those of anomalies: what is normal is told by their lower three quarters alone, by the
+    wider of the two sides of the middle.
     """
-    low, middle = np.quantile(calibration.numpy(), (0.16, 0.5))
-    return float(middle - ndtri(rate) * (middle - low))
+    low, middle, high = np.quantile(calibration.numpy(), (0.16, 0.5, 0.75))
+    spread = max((low - middle) / ndtri(0.16), (high - middle) / ndtri(0.75))
+    return float(middle - ndtri(rate) * spread)

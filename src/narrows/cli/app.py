@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from narrows.cli import apply, compare, data, denoise, fit, generate, info, lab
+from narrows.cli import anomalies, apply, compare, data, denoise, fit, generate, info, lab
 from narrows.cli.show import note, one_line
 from narrows.errors import NarrowsError
 
@@ -56,6 +56,7 @@ app.command("decode")(apply.decode)
 app.command("reconstruct")(apply.reconstruct)
 app.command("denoise")(denoise.denoise)
 app.command("score")(apply.score)
+app.command("anomalies")(anomalies.anomalies)
 app.command("sample")(generate.sample)
 app.command("interpolate")(generate.interpolate)
 app.command("compare")(compare.compare)

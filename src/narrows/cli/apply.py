@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from narrows.cli.files import Data
 
-__all__ = ["columns_of", "decode", "encode", "reconstruct", "score", "use"]
+__all__ = ["columns_of", "decode", "encode", "load_rebuilder", "reconstruct", "score", "use"]
 
 _WORST = 5
 _QUANTILES = (0.0, 0.25, 0.5, 0.75, 0.95, 1.0)
@@ -32,7 +32,7 @@ def encode(data: DataArgument, model: ModelFile, out: Out, device: Device = "aut
     from narrows.cli import files
 
     files.check_table_place(out, files.file_of(data), model)
-    fitted = files.load_model(model, device)
+    fitted = load_rebuilder(model, device)
     codes = use(fitted.transform, files.read_for(fitted, data).rows)
     _write(out, codes, list(fitted.get_feature_names_out()), as_json=as_json)
 
@@ -48,7 +48,7 @@ def decode(
     from narrows.cli import files
 
     files.check_table_place(out, codes, model)
-    fitted = files.load_model(model, device)
+    fitted = load_rebuilder(model, device)
     rows = use(fitted.inverse_transform, files.read_codes(fitted, codes))
     _write(out, rows, columns_of(fitted), as_json=as_json)
 
@@ -70,7 +70,7 @@ def reconstruct(
         images.check_folder_place(out)
     else:
         files.check_table_place(out, place, model)
-    fitted = files.load_model(model, device)
+    fitted = load_rebuilder(model, device)
     if to_folder:
         images.check_makes_images(fitted, out)
     given = files.read_for(fitted, data)
@@ -111,7 +111,7 @@ def score(
         raise CommandError("--elbo and --per-feature do not go together: a bound is of whole rows.")
     if out is not None:
         files.check_table_place(out, files.file_of(data), model)
-    fitted = files.load_model(model, device)
+    fitted = load_rebuilder(model, device, "narrows anomalies measures how strange rows are by it")
     if elbo:
         _score_bounds(fitted, model, files.read_for(fitted, data), out, as_json=as_json)
         return
@@ -159,6 +159,16 @@ def _score_bounds(fitted: Any, model: Path, given: Data, out: Path | None, *, as
     said = f"{means['elbo']:.5g} nats: reconstruction {means['reconstruction']:.5g} less KL {means['kl']:.5g}"
     print_rows([("rows", f"{len(found):,}"), ("mean elbo", said)])
     print_table(["row", "elbo"], [(_row(w), w["elbo"]) for w in worst], title="least likely rows (the first is 0)")
+
+
+def load_rebuilder(path: Path, device: str, instead: str = "narrows anomalies puts it to use") -> Any:
+    """Load a model that encodes rows and rebuilds them, which a detector of anomalies does not."""
+    from narrows.cli.files import load_model
+
+    fitted = load_model(path, device)
+    if not hasattr(fitted, "reconstruct"):
+        raise CommandError(f"{path} holds the model class {type(fitted).__name__}, which has no codes: {instead}.")
+    return fitted
 
 
 def use(function: Any, rows: Any) -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from narrows.cli.apply import load_rebuilder
 from narrows.cli.arguments import AsJson, Device, ModelFile  # noqa: TC001 - typer reads them
 from narrows.cli.show import print_json, print_rows
 from narrows.cli.values import CommandError
@@ -98,7 +99,7 @@ def _image(task: _Task) -> dict[str, Any]:
     target = None if clean is None else _target(noisy, pixels, clean)
     _check_depth(out, pixels, noisy)
     before = None if target is None else _measure(target, pixels)
-    fitted = files.load_model(task.model, task.device)
+    fitted = load_rebuilder(task.model, task.device)
     write_image(out, as_type(_cleaned(fitted, pixels, noisy, task.tile), pixels.dtype))
     record: dict[str, Any] = {"file": out, "shape": pixels.shape}
     if target is not None and before is not None:
@@ -109,7 +110,6 @@ def _image(task: _Task) -> dict[str, Any]:
 
 def _folder(task: _Task) -> dict[str, Any]:
     """Clean the images of a folder, one at a time."""
-    from narrows.cli import files
     from narrows.cli.images import as_type, check_folder_place
     from narrows.cli.pairs import check_size, paired_images
     from narrows.tables import read_image, write_images
@@ -124,7 +124,7 @@ def _folder(task: _Task) -> dict[str, Any]:
         for noisy, clean in targets.items():
             check_size(noisy, clean)
     names = _names(sources)
-    fitted = files.load_model(task.model, task.device)
+    fitted = load_rebuilder(task.model, task.device)
     measured: list[dict[str, Any]] = []
 
     def results() -> Iterator[np.ndarray]:
@@ -234,7 +234,7 @@ def _table(task: _Task) -> dict[str, Any]:
         raise CommandError(f"{task.data} is a table, so its clean version must be one too, unlike {clean}.")
     place = files.file_of(task.data)
     files.check_table_place(task.out, place, task.model, None if clean is None else files.file_of(clean))
-    fitted = files.load_model(task.model, task.device)
+    fitted = load_rebuilder(task.model, task.device)
     given = files.read_for(fitted, task.data, whole=clean is not None)
     target = None if clean is None else files.read_for(fitted, clean, whole=True)
     if target is not None:

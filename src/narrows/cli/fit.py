@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from narrows.cli.arguments import AsJson, Columns, DataArgument  # noqa: TC001 - typer reads them at runtime
-from narrows.cli.flags import MODELS, derived_flags, flag_parameters
+from narrows.cli.flags import MODELS, derived_flags, flag_parameters, value_of
 from narrows.cli.show import note, print_json
 from narrows.cli.signature import parameters
-from narrows.cli.values import CommandError, build, from_text
+from narrows.cli.values import CommandError, build
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["MODELS", "command", "fit", "flag_parameters", "takes_labels"]
+    from narrows.cli.files import Data
+
+__all__ = ["MODELS", "command", "fit", "fitted_detector", "flag_parameters", "takes_labels"]
 
 _Labels = Annotated[
     str | None,
@@ -50,7 +52,11 @@ def fit(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="MODEL", help="The model file to write.")],
     model: Annotated[
         str,
-        typer.Option("--model", metavar="|".join(MODELS), help="What to fit; sample draws new rows from vae."),
+        typer.Option(
+            "--model",
+            metavar="|".join(MODELS),
+            help="What to fit; sample draws new rows from vae, anomalies finds them by detector.",
+        ),
     ] = "autoencoder",
     columns: Columns = None,
     labels: _Labels = None,
@@ -67,15 +73,19 @@ def fit(
 
     Option values are written as in Python, where words need no quotes: --network 'dense(hidden=(256, 128),
     activation=relu)', --corruption 'gaussian(0.3)'. A model's name in brackets, (vae), begins what is said of that
-    model alone.
+    model alone; detector, which narrows anomalies puts to use, has those that begin with (detector) and no others.
     """
     from narrows.cli import files, pairs, summary
     from narrows.cli.mistakes import mistakes_of, warnings_as_lines
 
     given = _options(model, {name: value for name, value in flags.items() if value is not None}, quiet=quiet)
-    _check_companions(model, labels, clean)
+    _check_companions(model, labels, clean, patches)
     files.check_model_place(out, files.file_of(data), None if clean is None else files.file_of(clean))
     chosen = None if columns is None else [name.strip() for name in columns.split(",")]
+    if model == "detector":
+        told = _fit_detector(data, out, given, chosen, stream=stream)
+        _tell(told, quiet=quiet, as_json=as_json)
+        return
     classes, chosen = _labels(model, data, labels, chosen, given, stream=stream)
     rows, target = pairs.read_to_fit(
         data, clean, chosen, stream=stream, patches=patches, seed=given.get("random_state")
@@ -98,10 +108,54 @@ def fit(
     if estimator.stopped_ == "interrupted":
         note(f"narrows: interrupted; the best model so far is in {out}.")
     told = summary.summary_of(estimator, _n_rows(rows.rows), seconds, out)
+    _tell(told, quiet=quiet, as_json=as_json, has_code=_has_code(estimator))
+
+
+def _tell(told: dict[str, Any], *, quiet: bool, as_json: bool, has_code: bool = True) -> None:
+    from narrows.cli import summary
+
     if as_json:
         print_json(told)
     elif not quiet:
-        summary.show(told, has_code=_has_code(estimator))
+        summary.show(told, has_code=has_code)
+
+
+def _fit_detector(
+    data: str, out: Path, options: dict[str, Any], columns: list[str] | None, *, stream: bool
+) -> dict[str, Any]:
+    """Fit a detector, save it, and return what is to be said of it."""
+    from narrows.cli import summary
+    from narrows.cli.mixed import read_mixed
+
+    rows = read_mixed(data, columns, stream=stream)
+    start = time.perf_counter()
+    detector = fitted_detector(rows, options)
+    seconds = time.perf_counter() - start
+    detector.save(out)
+    return summary.summary_of_detector(detector, _n_rows(rows.rows), seconds, out)
+
+
+def fitted_detector(rows: Data, options: dict[str, Any]) -> Any:
+    """Return a detector that is fitted to rows as :func:`narrows.cli.mixed.read_mixed` reads them.
+
+    Parameters
+    ----------
+    rows : Data
+        The rows.
+    options : dict
+        Of the constructor.
+    """
+    from narrows.cli.mistakes import mistakes_of, warnings_as_lines
+
+    with mistakes_of(rows.columns):
+        detector = _estimator("detector", options)
+        with warnings_as_lines():
+            detector.fit(rows.images())
+    if detector.autoencoder_.stopped_ == "interrupted":
+        # Of a detector whose autoencoder is half trained nothing is kept: a fit takes seconds.
+        raise KeyboardInterrupt
+    _name_columns(detector, rows.columns)
+    return detector
 
 
 def takes_labels(model: str) -> bool:
@@ -109,8 +163,10 @@ def takes_labels(model: str) -> bool:
     return any(parameter.name == "conditional" for parameter in parameters(*MODELS[model]))
 
 
-def _check_companions(model: str, labels: str | None, clean: str | None) -> None:
+def _check_companions(model: str, labels: str | None, clean: str | None, patches: int | None) -> None:
     """Refuse what this model has no use for beside its rows."""
+    if model == "detector" and (clean is not None or patches is not None):
+        raise CommandError(f"--{'patches' if clean is None else 'clean'} is not an option of {model}.")
     if labels is not None and not takes_labels(model):
         raise CommandError(f"--labels is not an option of {model}, which learns without.")
     if clean is not None and takes_labels(model):
@@ -159,10 +215,7 @@ def _options(model: str, given: dict[str, Any], *, quiet: bool) -> dict[str, Any
             others = [other for other in MODELS if name in {parameter.name for parameter in parameters(*MODELS[other])}]
             flag = flag_parameters()[name].flag
             raise CommandError(f"{flag} is not an option of {model}, but of {' and '.join(others)}.")
-        options[name] = from_text(own[name], value) if isinstance(value, str) else value
-        choices = own[name].choices
-        if choices and value not in choices:
-            raise CommandError(f"{own[name].flag} must be {' or '.join(choices)}, got {value!r}.")
+        options[name] = value_of(own[name], value) if isinstance(value, str) else value
     if "verbose" in own:
         options.setdefault("verbose", int(sys.stderr.isatty()))
         options["verbose"] *= not quiet

@@ -3,29 +3,50 @@
 from __future__ import annotations
 
 import inspect
+import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from narrows.cli.signature import Parameter, parameters
+from narrows.cli.values import CommandError, from_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["MODELS", "derived_flags", "flag_parameters"]
+__all__ = ["MODELS", "derived_flags", "flag_parameters", "value_of"]
 
 MODELS = {
     "autoencoder": ("narrows.autoencoder", "Autoencoder"),
     "vae": ("narrows.variational.estimator", "VariationalAutoencoder"),
+    "detector": ("narrows.anomaly.detector", "AnomalyDetector"),
 }
 """What ``--model`` knows: where each class is. A new one is one line here."""
 
-_NOT_FLAGS = {"callbacks"}
+_NOT_FLAGS = {"callbacks", "autoencoder"}
+_APART = {"detector"}
+"""Models that share next to no option with the others: help says which are theirs, and not that the others are not."""
 
 
 def flag_parameters() -> dict[str, Parameter]:
     """Return every parameter that gets a flag, as the first class that has it."""
     return {name: next(iter(owners.values())) for name, owners in _owners().items()}
+
+
+def value_of(parameter: Parameter, text: str) -> Any:
+    """Turn a flag's text into a value, and refuse a word that the parameter does not know.
+
+    Where a parameter takes several of its words, they have commas between them.
+    """
+    several = "," in text and "tuple[str, ...]" in parameter.atoms
+    words = [word.strip() for word in text.split(",")] if several else [text]
+    if parameter.choices and any(word not in parameter.choices for word in words):
+        raise CommandError(f"{parameter.flag} must be {' or '.join(parameter.choices)}, got {text!r}.")
+    if parameter.atoms == ("Any",):
+        # What it may be is then said in words alone.
+        parameter = replace(parameter, atoms=tuple(re.findall(r"\b(?:int|float|str|None)\b", parameter.kind)))
+    return tuple(words) if several else from_text(parameter, text)
 
 
 def _owners() -> dict[str, dict[str, Parameter]]:
@@ -62,9 +83,9 @@ def _help(owners: dict[str, Parameter]) -> str:
     """Say what a flag does; what is not so of all models begins with the name of the one it is true of."""
     texts: dict[str, list[str]] = {}
     for model, parameter in owners.items():
-        texts.setdefault(parameter.help, []).append(model)
-    everywhere = len(texts) == 1 and len(owners) == len(MODELS)
-    said = [text if everywhere else f"({', '.join(models)}) {text}" for text, models in texts.items()]
+        texts.setdefault(re.sub(r":\w+:`([^`]*)`", r"\1", parameter.help), []).append(model)
+    most = [model for model in MODELS if model not in _APART]
+    said = [text if models[: len(most)] == most else f"({', '.join(models)}) {text}" for text, models in texts.items()]
     members = _unique(member for parameter in owners.values() for member in parameter.family)
     known = [f"{member.name}({', '.join(member.fields)})".removesuffix("()") for member in members]
     choice = f" Known: {', '.join(known)}." if known else ""
@@ -94,6 +115,7 @@ def _metavar(found: list[Parameter]) -> str:
     parts = _unique(word for parameter in found for atom, word in words.items() if atom in parameter.atoms)
     defaults = _unique(parameter.default for parameter in found)
     parts += [default for default in defaults if isinstance(default, str) and parts]
+    parts += _unique(word for p in found for word in re.findall('"([a-z]+)"', p.kind) if parts and word not in parts)
     return "|".join(parts) or "TEXT"
 
 

@@ -20,7 +20,13 @@ from narrows.cli.show import (
     print_table,
 )
 from narrows.cli.signature import Parameter, parameters
-from narrows.cli.summary import likelihood_in_words, prior_in_words
+from narrows.cli.summary import (
+    calibration_in_words,
+    likelihood_in_words,
+    prior_in_words,
+    taken_in_words,
+    threshold_in_words,
+)
 from narrows.cli.values import option_to_text
 
 __all__ = ["info"]
@@ -38,7 +44,8 @@ def info(
     """Say what a model file holds.
 
     Sizes, the options that differ from the defaults, how it compares with PCA, how it was trained; of a variational
-    model also its likelihood, what new rows are drawn from, and its labels.
+    model also its likelihood, what new rows are drawn from, and its labels; of a detector its threshold, and what its
+    p-values compare with.
     """
     import narrows
 
@@ -47,20 +54,55 @@ def info(
         size = {"file": str(model), "bytes": model.stat().st_size}
         print_json(size | record | {"changed_options": _changed(record), "in_words": _in_words(record)})
         return
+    if _is_detector(record):
+        _show_detector(model, record)
+        return
     fitted = record["fitted"]
     rows: list[tuple[str, object]] = [
-        ("file", f"{model}, {file_size(model)}, written by narrows {record['narrows']}"),
+        ("file", _file(model, record)),
         ("class", record["class"]),
         ("data", _data(fitted)),
         ("code", _code(record)),
         *_variational(record),
         ("weights", f"{record['n_parameters']:,}"),
-        ("options", ", ".join(f"{name}={text}" for name, text in _changed(record).items()) or "all by default"),
+        ("options", _options(record)),
         ("training", f"{fitted['n_steps']:,} steps; ended by: {fitted['stopped']}"),
         ("compared", _in_words(record)),
     ]
     print_rows(rows)
     _show_history(fitted["history"])
+
+
+def _file(model: Path, record: dict[str, Any]) -> str:
+    return f"{model}, {file_size(model)}, written by narrows {record['narrows']}"
+
+
+def _options(record: dict[str, Any]) -> str:
+    return ", ".join(f"{name}={text}" for name, text in _changed(record).items()) or "all by default"
+
+
+def _is_detector(record: dict[str, Any]) -> bool:
+    return record["class"] == "AnomalyDetector"
+
+
+def _show_detector(model: Path, record: dict[str, Any]) -> None:
+    fitted, options, inner = record["fitted"], record["options"], record["autoencoder"]["fitted"]
+    contamination = options["contamination"]
+    words = {"neighbors": "distance to the nearest rows", "ranks": "the same by ranks", "reconstruction": "residual"}
+    code = code_in_words(inner["n_components"], has_code=True)
+    print_rows(
+        [
+            ("file", _file(model, record)),
+            ("class", record["class"]),
+            ("data", _data(fitted)),
+            ("score", ", or ".join(words.get(part, part) for part in fitted["middles"])),
+            ("taken for", taken_in_words(contamination)),
+            ("threshold", _in_words(record)),
+            ("calibration", calibration_in_words(fitted["n_calibration"], contamination)),
+            ("autoencoder", f"{code}; {record['n_parameters']:,} weights, {inner['n_steps']:,} steps"),
+            ("options", _options(record)),
+        ]
+    )
 
 
 def _code(record: dict[str, Any]) -> str:
@@ -91,6 +133,9 @@ def _variational(record: dict[str, Any]) -> list[tuple[str, object]]:
 
 def _in_words(record: dict[str, Any]) -> str:
     fitted = record["fitted"]
+    if _is_detector(record):
+        options = record["options"]
+        return threshold_in_words(-fitted["offset"], options["contamination"], options["false_positive_rate"])
     if "n_active_components" in fitted:
         return bounds_in_words(fitted["baselines"], fitted["n_components"])
     stayed = bool(fitted.get("stayed_linear"))

@@ -10,12 +10,14 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from narrows.labs import LabResult, VaeResult
+    from narrows.labs import AnomalyResult, LabResult, VaeResult
     from narrows.report import Table
+
+    Result = AnomalyResult | LabResult | VaeResult
 
 __all__ = ["lab"]
 
-_LABS = ("digits", "mnist", "vae")
+_LABS = ("digits", "mnist", "vae", "anomalies")
 _VAE_DATA = ("digits", "mnist")
 
 
@@ -24,7 +26,8 @@ def lab(
         str,
         typer.Argument(
             help="Lab 1, an autoencoder against PCA, on digits (comes with narrows, seconds) or mnist (a download, "
-            "minutes); or vae, on variational autoencoders."
+            "minutes); vae, on variational autoencoders; or anomalies, on finding them (comes with narrows, under a "
+            "minute)."
         ),
     ],
     data: Annotated[
@@ -82,35 +85,40 @@ def _check_names(name: str, data: str | None) -> None:
     if data is None:
         return
     if name != "vae":
-        raise DataError(f"--data is for the lab vae: the lab {name} is one on {name} already.")
+        on = "digits and a table" if name == "anomalies" else name
+        raise DataError(f"--data is for the lab vae: the lab {name} is one on {on} already.")
     if data not in _VAE_DATA:
         raise DataError(f"The lab vae runs on {' or '.join(_VAE_DATA)}, not on {data!r}.")
 
 
-def _run(name: str, data: str, seed: int) -> "LabResult | VaeResult":
+def _run(name: str, data: str, seed: int) -> "Result":
     import torch
 
-    from narrows.labs import run_lab, run_vae_lab
+    from narrows.labs import run_anomaly_lab, run_lab, run_vae_lab
 
     threads = torch.get_num_threads()
     try:
-        if "digits" in (name, data):
+        if name == "anomalies" or "digits" in (name, data):
             # Its layers are too small to share out: threads would mostly wait for each other.
             torch.set_num_threads(1)
         with _progress() as tell:
             if name == "vae":
                 return run_vae_lab(data, seed=seed, progress=tell)
+            if name == "anomalies":
+                return run_anomaly_lab(seed=seed, progress=tell)
             return run_lab(name, seed=seed, progress=tell)
     finally:
         torch.set_num_threads(threads)
 
 
-def _report(result: "LabResult | VaeResult", out: Path) -> None:
-    from narrows.labs import LabResult
-    from narrows.report import lab_report, vae_lab_report
+def _report(result: "Result", out: Path) -> None:
+    from narrows.labs import AnomalyResult, LabResult
+    from narrows.report import anomaly_lab_report, lab_report, vae_lab_report
 
     if isinstance(result, LabResult):
         lab_report(result, out)
+    elif isinstance(result, AnomalyResult):
+        anomaly_lab_report(result, out)
     else:
         vae_lab_report(result, out)
 
@@ -134,11 +142,12 @@ def _progress() -> Any:
     return watching()
 
 
-def _show(result: "LabResult | VaeResult") -> None:
+def _show(result: "Result") -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from narrows.labs import LabResult
+    from narrows.labs import AnomalyResult, LabResult
+    from narrows.report.anomaly_lab import anomaly_tables
     from narrows.report.lab import lab_table
     from narrows.report.vae_lab import vae_tables
 
@@ -146,6 +155,9 @@ def _show(result: "LabResult | VaeResult") -> None:
     if isinstance(result, LabResult):
         title = f"Lab 1 on {result.name}: a code of {result.n_components} numbers"
         tables = {"": lab_table(result)}
+    elif isinstance(result, AnomalyResult):
+        title = "Anomalies: the lab on digits and a table"
+        tables = anomaly_tables(result)
     else:
         title = f"Variational autoencoders: the lab on {result.data}"
         tables = vae_tables(result)

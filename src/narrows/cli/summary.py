@@ -12,7 +12,16 @@ from narrows.cli.values import option_to_text
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["likelihood_in_words", "prior_in_words", "show", "summary_of"]
+__all__ = [
+    "calibration_in_words",
+    "likelihood_in_words",
+    "prior_in_words",
+    "show",
+    "summary_of",
+    "summary_of_detector",
+    "taken_in_words",
+    "threshold_in_words",
+]
 
 _STOPPED = {
     "budget": "it had taken all its steps",
@@ -76,10 +85,29 @@ def _of_variational(estimator: Any) -> dict[str, Any]:
     }
 
 
+def summary_of_detector(detector: Any, n_rows: int, seconds: float, out: Path) -> dict[str, Any]:
+    """Return what is to be said of a fitted detector of anomalies; the parameters are those of :func:`summary_of`."""
+    return {
+        "model": str(out),
+        "class": type(detector).__name__,
+        "rows": n_rows,
+        "columns": detector.n_features_in_,
+        "contamination": detector.contamination,
+        "false_positive_rate": detector.false_positive_rate,
+        "threshold": -detector.offset_,
+        "n_calibration": len(detector._calibration),
+        "seconds": seconds,
+        "bytes": out.stat().st_size,
+    }
+
+
 def show(summary: dict[str, Any], *, has_code: bool) -> None:
     """Print a summary."""
     from narrows.cli.files import shape_in_words
 
+    if "threshold" in summary:
+        _show_detector(summary)
+        return
     shape = summary["image_shape"]
     images = f", images of {shape_in_words(shape)}" if shape else ""
     variational = "n_active_components" in summary
@@ -96,6 +124,62 @@ def show(summary: dict[str, Any], *, has_code: bool) -> None:
             ("file", f"{summary['model']}, {file_size(summary['model'])}"),
         ]
     )
+
+
+def _show_detector(summary: dict[str, Any]) -> None:
+    contamination = summary["contamination"]
+    print_rows(
+        [
+            ("data", f"{summary['rows']:,} rows of {summary['columns']:,} columns"),
+            ("taken for", taken_in_words(contamination)),
+            ("threshold", threshold_in_words(summary["threshold"], contamination, summary["false_positive_rate"])),
+            ("calibration", calibration_in_words(summary["n_calibration"], contamination)),
+            ("time", f"{summary['seconds']:.1f} s"),
+            ("file", f"{summary['model']}, {file_size(summary['model'])}"),
+        ]
+    )
+
+
+def taken_in_words(contamination: float | str | None) -> str:
+    """Say what a detector took the rows of its fit for.
+
+    Examples
+    --------
+    >>> taken_in_words(0.1)
+    'rows of which 10% are anomalies'
+    """
+    if contamination is None:
+        return "ordinary rows, without anomalies among them"
+    if isinstance(contamination, str):
+        return "rows with anomalies among them, no one knows how many"
+    return f"rows of which {100 * contamination:.3g}% are anomalies"
+
+
+def threshold_in_words(threshold: float, contamination: float | str | None, rate: float) -> str:
+    """Say from which score on a row is an anomaly, and where that comes from.
+
+    Examples
+    --------
+    >>> threshold_in_words(2.5, None, 0.01)
+    'a score above 2.5, as about 1% of ordinary rows have'
+    """
+    if contamination is None:
+        return f"a score above {threshold:.4g}, as about {100 * rate:.3g}% of ordinary rows have"
+    if isinstance(contamination, str):
+        return f"a score above {threshold:.4g}, far outside the bulk of the rows of the fit"
+    return f"a score above {threshold:.4g}, as {100 * contamination:.3g}% of the rows of the fit have"
+
+
+def calibration_in_words(n_rows: int, contamination: float | str | None) -> str:
+    """Say which rows p-values compare with.
+
+    Examples
+    --------
+    >>> calibration_in_words(999, None)
+    'p-values by 999 rows of the fit: 0.001 at least'
+    """
+    least = f"p-values by {n_rows:,} rows of the fit: {1 / (n_rows + 1):.2g} at least"
+    return least if contamination is None else f"{least}; too large, for anomalies are among these rows"
 
 
 def _labels(classes: list[Any]) -> str:

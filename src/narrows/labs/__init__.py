@@ -6,6 +6,9 @@ HTML report.
 
 from __future__ import annotations
 
+from narrows.labs.anomalies import run_anomaly_lab
+from narrows.labs.anomalies_lessons import anomaly_lessons
+from narrows.labs.anomalies_results import AnomalyResult, AnomalyScore, Blame, Exhibit, Method, Task
 from narrows.labs.digits import run_lab
 from narrows.labs.lessons import lessons
 from narrows.labs.results import Accuracy, Entry, Exhibits, LabResult
@@ -15,14 +18,22 @@ from narrows.labs.vae_results import SimpleEntry, VaeEntry, VaeExhibits, VaeResu
 
 __all__ = [
     "Accuracy",
+    "AnomalyResult",
+    "AnomalyScore",
+    "Blame",
     "Entry",
+    "Exhibit",
     "Exhibits",
     "LabResult",
+    "Method",
     "SimpleEntry",
+    "Task",
     "VaeEntry",
     "VaeExhibits",
     "VaeResult",
+    "anomaly_lessons",
     "lessons",
+    "run_anomaly_lab",
     "run_lab",
     "run_vae_lab",
     "vae_lessons",

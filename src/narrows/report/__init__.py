@@ -6,6 +6,9 @@ matplotlib (``pip install "narrows[plots]"``) but neither pyplot nor a display, 
 
 from __future__ import annotations
 
+from narrows.report.anomalies import write_anomaly_report
+from narrows.report.anomaly_lab import anomaly_lab_report
+from narrows.report.anomaly_plots import plot_anomaly_scores, plot_explanation
 from narrows.report.comparison import comparison_report, plot_comparison
 from narrows.report.denoising import plot_denoised_picture, plot_denoising
 from narrows.report.generation import plot_interpolation, plot_manifold, plot_samples
@@ -15,19 +18,23 @@ from narrows.report.lab import lab_report
 from narrows.report.maps import plot_code_map
 from narrows.report.plots import plot_errors, plot_history, plot_losses
 from narrows.report.responses import plot_loadings, plot_responses
+from narrows.report.series import plot_series
 from narrows.report.theme import require_matplotlib
 from narrows.report.vae_lab import vae_lab_report
 
 __all__ = [
     "Section",
     "Table",
+    "anomaly_lab_report",
     "comparison_report",
     "lab_report",
+    "plot_anomaly_scores",
     "plot_code_map",
     "plot_comparison",
     "plot_denoised_picture",
     "plot_denoising",
     "plot_errors",
+    "plot_explanation",
     "plot_history",
     "plot_interpolation",
     "plot_loadings",
@@ -36,8 +43,10 @@ __all__ = [
     "plot_reconstructions",
     "plot_responses",
     "plot_samples",
+    "plot_series",
     "render_report",
     "require_matplotlib",
     "vae_lab_report",
+    "write_anomaly_report",
     "write_report",
 ]

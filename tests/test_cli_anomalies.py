@@ -1,0 +1,444 @@
+"""The detector on the command line: anomalies, fit --model detector, and what the other verbs say of its file."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import narrows
+from narrows import tables
+from narrows.cli import main
+from narrows.cli.mixed import picked
+
+NAMES = ["inner", "outer", "load", "speed"]
+PEOPLE = ["name", "city", "warmth", "open", "visits"]
+KEPT = "city,warmth,open,visits"
+WRONG = 17
+"""The row of each table that goes against the others, and by which column."""
+
+
+def _sensors(n_rows, seed, *, wrong=None):
+    """Two columns that go together and two that do not; in one row the second is not what the first says."""
+    rng = np.random.default_rng(seed)
+    inner = rng.normal(20, 5, n_rows)
+    X = np.column_stack([inner, 2 * inner + rng.normal(0, 0.2, n_rows), rng.normal(size=(n_rows, 2)) * [3, 40]])
+    if wrong is not None:
+        X[wrong, 1] = 2 * X[wrong, 0] + 60
+    return X
+
+
+def _people(n_rows=300):
+    """A table with a column of names, one of categories, truth values and gaps, and a city in the wrong climate."""
+    rng = np.random.default_rng(0)
+    city = rng.choice(["Oslo", "Rome", "Lima"], n_rows)
+    warmth = (np.select([city == "Oslo", city == "Rome"], [4.0, 18.0], 26.0) + rng.normal(0, 1, n_rows)).round(1)
+    city[WRONG], warmth[WRONG] = "Oslo", 27.5
+    columns = [[f"p{k}" for k in range(n_rows)], city.tolist(), warmth.tolist()]
+    columns += [rng.choice(["true", "false"], n_rows).tolist(), rng.poisson(9, n_rows).tolist()]
+    for column, row in ((1, 3), (2, 5), (4, 7), (4, 8)):
+        columns[column][row] = ""
+    return columns
+
+
+def _write(path, names, columns):
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerows([names, *zip(*columns, strict=True)])
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """Tables with one wrong value, ordinary rows, and a detector of each kind."""
+    folder = tmp_path_factory.mktemp("anomalies")
+    X = _sensors(250, 1, wrong=WRONG)
+    for ending in ("csv", "parquet", "npy"):
+        tables.write(folder / f"new.{ending}", X, columns=None if ending == "npy" else NAMES)
+    tables.write(folder / "shuffled.tsv", X[:, [2, 1, 3, 0, 0]], columns=["load", "outer", "speed", "inner", "more"])
+    tables.write(folder / "ordinary.csv", _sensors(400, 0), columns=NAMES)
+    tables.write(folder / "few.csv", X[:, :2], columns=NAMES[:2])
+    _write(folder / "people.csv", PEOPLE, _people())
+    (folder / "none.csv").write_text(",".join(PEOPLE) + "\n")
+    arguments = ["fit", folder / "ordinary.csv", "--model", "detector", "-o", folder / "d.narrows", "--random-state", 0]
+    assert main([*map(str, arguments), "-q"]) == 0
+    arguments = ["fit", folder / "ordinary.csv", "-o", folder / "ae.narrows", "--max-epochs", "1", "-q"]
+    assert main([str(argument) for argument in arguments]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def of_people(home):
+    """A detector that was fitted to a table with columns of text."""
+    pytest.importorskip("pandas")
+    arguments = ["anomalies", home / "people.csv", "--columns", KEPT, "--save", home / "p.narrows", "--json"]
+    assert main([str(argument) for argument in arguments]) == 0
+    return home / "p.narrows"
+
+
+@pytest.fixture
+def run(capsys, home, monkeypatch):
+    """Run a command line in the home that must succeed; gives what it printed."""
+    monkeypatch.chdir(home)
+
+    def call(*arguments):
+        capsys.readouterr()
+        code = main([str(argument) for argument in arguments])
+        printed = capsys.readouterr()
+        assert code == 0, printed.err
+        return printed
+
+    return call
+
+
+def _table(path):
+    with path.open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream, delimiter="\t" if path.suffix == ".tsv" else ","))
+
+
+# Start
+
+
+def test_help_imports_nothing_heavy():
+    script = (
+        "import sys; from narrows.cli import main\n"
+        "code = main(['anomalies', '--help'])\n"
+        "heavy = ('torch', 'numpy', 'sklearn', 'pandas', 'scipy')\n"
+        "print([name for name in heavy if name in sys.modules], code, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[] 0"
+    assert done.stdout.startswith("Usage: narrows anomalies")
+
+
+# Scores, p-values, flags
+
+
+@pytest.mark.parametrize(
+    ("rule", "flags"),
+    [
+        ([], lambda detector, X: detector.predict(X) == -1),
+        (["--fdr", "0.5"], lambda detector, X: detector.detect(X, 0.5)),
+        (["--rate", "0.05"], lambda detector, X: detector.p_values(X) <= 0.05),
+        (["--top", "7"], lambda detector, X: np.argsort(np.argsort(-detector.anomaly_score(X))) < 7),
+    ],
+    ids=["own", "fdr", "rate", "top"],
+)
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+def test_rows_are_flagged_as_the_detector_says(run, home, tmp_path, rule, flags):
+    out = tmp_path / "out.csv"
+    record = json.loads(run("anomalies", "new.csv", "-m", "d.narrows", "-o", out, "--json", *rule).out)
+    rows = _table(out)
+    detector, X = narrows.load(home / "d.narrows"), tables.read(home / "new.csv").values
+    assert list(rows[0]) == ["row", "score", "p_value", "anomaly", "column_1", "column_2", "column_3"]
+    assert [int(row["row"]) for row in rows] == list(range(250))
+    np.testing.assert_array_equal([float(row["score"]) for row in rows], detector.anomaly_score(X))
+    np.testing.assert_array_equal([float(row["p_value"]) for row in rows], detector.p_values(X))
+    expected = flags(detector, X)
+    assert [row["anomaly"] for row in rows] == ["true" if flag else "false" for flag in expected]
+    assert record["anomalies"] == expected.sum() > 0
+    assert record["rule"].startswith(rule[0] if rule else "a score above")
+    # Those that are flagged have columns to blame, and so do the ten strangest.
+    explained = {k for k, row in enumerate(rows) if row["column_1"]}
+    strangest = np.argsort(-detector.anomaly_score(X))[:10]
+    assert explained == set(np.flatnonzero(expected).tolist()) | set(strangest.tolist())
+    assert rows[WRONG]["column_1"] in ("inner", "outer")
+
+
+def test_the_wrong_value_is_shown_with_what_was_expected(run, home):
+    pytest.importorskip("pandas")
+    record = json.loads(run("anomalies", "new.csv", "--train", "ordinary.csv", "--json").out)
+    first = record["strangest"][0]
+    assert (first["row"], first["anomaly"], record["contamination"]) == (WRONG, True, None)
+    assert {part["column"] for part in first["columns"][:2]} >= {"outer"}
+    shown = run("anomalies", "new.csv", "-m", "d.narrows").out
+    assert "strangest rows (the first is 0)" in shown
+    blamed = next(part for part in first["columns"] if part["column"] == "outer")
+    assert f"{blamed['seen']:.4g}" in shown
+    assert blamed["seen"] == tables.read(home / "new.csv").values[WRONG, 1]
+    # The same fit with the same seed, so the same scores.
+    again = json.loads(run("anomalies", "new.csv", "-m", "d.narrows", "--json").out)
+    assert again["strangest"][0]["score"] == first["score"]
+
+
+def test_without_a_detector_the_rows_themselves_are_fitted_to(run, tmp_path):
+    command = ["anomalies", "new.csv", "--json"]
+    record = json.loads(run(*command, "--save", tmp_path / "own.narrows").out)
+    assert record["contamination"] == "auto"
+    assert WRONG in [entry["row"] for entry in record["strangest"] if entry["anomaly"]]
+    assert record["model"] == str(tmp_path / "own.narrows")
+    # What was kept says the same, and so does another run.
+    assert json.loads(run("anomalies", "new.csv", "-m", tmp_path / "own.narrows", "--json").out) == {
+        key: value for key, value in record.items() if key != "model"
+    }
+    assert json.loads(run(*command).out)["strangest"] == record["strangest"]
+    tenth = json.loads(run(*command, "--contamination", "0.1", "--method", "ranks,reconstruction").out)
+    assert (tenth["contamination"], tenth["anomalies"]) == (0.1, 25)
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "parquet"])
+def test_all_rows_explained_in_each_format(run, tmp_path, ending):
+    out = tmp_path / f"out.{ending}"
+    printed = run("anomalies", "new.csv", "-m", "d.narrows", "-o", out, "--explain-all").out
+    assert "strangest" not in printed
+    if ending == "parquet":
+        import pyarrow.parquet as pq
+
+        table = pq.read_table(out)
+        assert [str(kind) for kind in table.schema.types] == ["int64", "double", "double", "bool", *["string"] * 3]
+        rows = table.to_pylist()
+    else:
+        rows = _table(out)
+    assert len(rows) == 250
+    assert all(len({row[f"column_{k}"] for k in (1, 2, 3)} & set(NAMES)) == 3 for row in rows)
+
+
+def test_a_doubt_is_a_note(run):
+    printed = run("anomalies", "new.csv", "-m", "d.narrows", "--rate", "0.001", "--json")
+    assert json.loads(printed.out)["anomalies"] == 0
+    assert "Note: --rate 0.001 flags nothing: by 400 rows of the fit no p-value is below 0.0025." in printed.err
+    printed = run("anomalies", "new.csv", "-m", "d.narrows", "--fdr", "0.01")
+    assert "only where at least 63 are as strange as that" in printed.err
+
+
+def test_a_report_and_a_table_beside_each_other(run, tmp_path):
+    pytest.importorskip("matplotlib")
+    page, out = tmp_path / "page.html", tmp_path / "out.csv"
+    printed = run("anomalies", "new.csv", "-m", "d.narrows", "--top", "3", "--report", page, "-o", out).out
+    assert str(page) in printed.replace("\n", "").replace(" ", "")
+    text = page.read_text(encoding="utf-8")
+    assert "Anomalies in new.csv" in text
+    assert "--top 3" in text
+
+
+# What is read
+
+
+@pytest.mark.parametrize("data", ["new.parquet", "new.npy", "shuffled.tsv"])
+def test_other_formats_say_the_same(run, data):
+    command = ["anomalies", "-m", "d.narrows", "--json"]
+    expected = json.loads(run(*command, "new.csv").out)
+    assert json.loads(run(*command, data).out) == expected
+
+
+@pytest.mark.parametrize("data", ["new.csv", "new.parquet", "new.npy"])
+def test_a_stream_says_the_same(run, home, tmp_path, monkeypatch, data):
+    command = ["anomalies", data, "-m", "d.narrows", "--rate", "0.1"]
+    run(*command, "-o", tmp_path / "whole.csv")
+    monkeypatch.setattr("narrows.cli.files.STREAM_BYTES", 0)
+    run(*command, "-o", tmp_path / "stream.csv")
+    assert (tmp_path / "stream.csv").read_text() == (tmp_path / "whole.csv").read_text()
+    index = np.array([0, 3, WRONG, 249])
+    [(rows, values)] = list(picked(home / data, index))
+    assert rows.tolist() == index.tolist()
+    np.testing.assert_allclose(values, np.load(home / "new.npy")[index])
+    # Fitted to a stream, too.
+    found = json.loads(run("anomalies", data, "--train", "ordinary.csv", "--json").out)
+    assert found["strangest"][0]["row"] == WRONG
+
+
+def test_columns_of_text_and_gaps(run, home, of_people, tmp_path):
+    record = json.loads(run("anomalies", "people.csv", "-m", of_people, "--json").out)
+    wrong = next(entry for entry in record["strangest"] if entry["row"] == WRONG)
+    assert wrong["anomaly"]
+    told = {part["column"]: part for part in wrong["columns"]}
+    # Either may be the wrong one: the city, or the warmth.
+    blamed = max(told.values(), key=lambda part: part["share"])
+    assert (blamed["column"], blamed["seen"]) in (("city", "Oslo"), ("warmth", 27.5))
+    shown = run("anomalies", "people.csv", "-m", of_people, "-o", tmp_path / "out.csv").out
+    assert "300" in shown
+    row = _table(tmp_path / "out.csv")[WRONG]
+    assert [row[f"column_{k}"] for k in (1, 2, 3)] == list(told)
+
+
+def test_text_in_parquet_is_text(run, home, of_people, tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = dict(zip(PEOPLE, _people(), strict=True))
+    plain = {name: [None if cell == "" else cell for cell in cells] for name, cells in columns.items()}
+    plain["open"] = [cell == "true" for cell in plain["open"]]
+    table = pa.table(plain)
+    city = table.column("city").dictionary_encode()
+    pq.write_table(table.set_column(1, "city", city), tmp_path / "people.parquet")
+    command = ["anomalies", "-m", of_people, "--json"]
+    expected = json.loads(run(*command, "people.csv").out)
+    assert json.loads(run(*command, tmp_path / "people.parquet").out) == expected
+    fitted = ["anomalies", tmp_path / "people.parquet", "--columns", KEPT, "--json"]
+    assert json.loads(run(*fitted).out) == expected
+
+
+def test_categories_that_were_numbers_in_the_fit(run, tmp_path):
+    pandas = pytest.importorskip("pandas")
+    rng = np.random.default_rng(0)
+    room = rng.integers(1, 4, 200)
+    frame = pandas.DataFrame({"room": pandas.Categorical(room), "size": 10 * room + rng.normal(size=200)})
+    narrows.AnomalyDetector(random_state=0).fit(frame).save(tmp_path / "rooms.narrows")
+    (tmp_path / "rooms.csv").write_text("room,size\n1,10.1\n2,19.7\n1,30.2\n")
+    record = json.loads(run("anomalies", tmp_path / "rooms.csv", "-m", tmp_path / "rooms.narrows", "--json").out)
+    assert record["strangest"][0]["row"] == 2
+    assert record["strangest"][0]["score"] > record["strangest"][1]["score"] + 2
+
+
+def test_a_slip_in_a_column_of_numbers_is_named_by_its_line(home, monkeypatch, capsys, tmp_path):
+    pytest.importorskip("pandas")
+    columns = _people()
+    columns[2][40] = "n/a"
+    _write(tmp_path / "slip.csv", PEOPLE, columns)
+    assert main(["anomalies", str(tmp_path / "slip.csv"), "--columns", KEPT]) == 2
+    assert "line 42: column 'warmth' holds 'n/a', which is not a number" in capsys.readouterr().err
+
+
+def test_images_go_by_their_files(run, tmp_path):
+    pytest.importorskip("PIL")
+    folder = tmp_path / "images"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for k in range(30):
+        image = np.full((4, 4), 250 if k == 11 else 90) + rng.integers(0, 5, (4, 4))
+        tables.write_image(folder / f"i{k:02}.png", image.astype(np.uint8))
+    record = json.loads(run("anomalies", folder, "--json").out)
+    assert record["strangest"][0]["file"] == "i11.png"
+    run("anomalies", folder, "-o", tmp_path / "out.csv")
+    assert _table(tmp_path / "out.csv")[11]["file"] == "i11.png"
+    assert "11 (i11.png)" in run("anomalies", folder, "--top", "1").out
+
+
+def test_without_pandas(run, home, of_people, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    printed = run("anomalies", "new.csv", "-m", "d.narrows")
+    assert "the columns to blame are not named, for which pandas is needed" in printed.err
+    assert f" {WRONG} " in printed.out
+    for line in (["--columns", KEPT], ["-m", str(of_people)]):
+        assert main(["anomalies", "people.csv", *line]) == 2
+        assert "columns of text, such as 'city', for which pandas is needed" in capsys.readouterr().err
+
+
+# fit, info, and the other verbs
+
+
+def test_fit_and_info_speak_of_a_detector(run, tmp_path):
+    model = tmp_path / "m.narrows"
+    flags = ["--model", "detector", "--method", "neighbors,ranks", "--contamination", "0.05", "--n-neighbors", "9"]
+    shown = " ".join(run("fit", "new.csv", "-o", model, *flags, "--random-state", "0").out.split())
+    assert "data 250 rows of 4 columns" in shown
+    assert "taken for rows of which 5% are anomalies" in shown
+    assert "as 5% of the rows of the fit have" in shown
+    assert "p-values by 250 rows of the fit" in shown
+    fitted = narrows.load(model)
+    assert (fitted.method, fitted.contamination, fitted.n_neighbors) == (("neighbors", "ranks"), 0.05, 9)
+    assert fitted.feature_names_in_.tolist() == NAMES
+    shown = " ".join(run("info", model).out.split())
+    assert "class AnomalyDetector" in shown
+    assert "data 4 columns: inner, outer, load, speed" in shown
+    assert f"a score above {-fitted.offset_:.4g}" in shown
+    assert "contamination=0.05, method=neighbors,ranks, n_neighbors=9, random_state=0" in shown
+    record = json.loads(run("info", model, "--json").out)
+    assert record["in_words"].startswith("a score above")
+    record = json.loads(run("fit", "ordinary.csv", "-o", model, "--model", "detector", "--stream", "--json").out)
+    assert (record["class"], record["rows"], record["n_calibration"]) == ("AnomalyDetector", 400, 400)
+    assert record["threshold"] == -narrows.load(model).offset_
+
+
+def test_fit_takes_columns_of_text(run, tmp_path):
+    pytest.importorskip("pandas")
+    model = tmp_path / "m.narrows"
+    run("fit", "people.csv", "-o", model, "--model", "detector", "--columns", KEPT, "-q")
+    assert json.loads(run("anomalies", "people.csv", "-m", model, "--json").out)["rows"] == 300
+    assert "5 columns" not in run("info", model).out
+
+
+def test_help_says_which_options_are_the_detectors(run):
+    shown = " ".join(run("fit", "--help").out.split())
+    assert "--contamination NUMBER|auto (detector)" in shown
+    assert "--method auto|neighbors|ranks|reconstruction (detector)" in shown
+    assert "--autoencoder" not in shown
+    assert ":meth:" not in shown
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("anomalies", "Missing argument"),
+        ("anomalies nowhere.csv", "nowhere.csv does not exist"),
+        ("anomalies none.csv", "none.csv has column names but no rows"),
+        (
+            "anomalies people.csv",
+            f"names or dates rather than categories (up to 200); leave it out: --columns {KEPT}.",
+        ),
+        ("anomalies new.csv -m nowhere.narrows", "nowhere.narrows"),
+        ("anomalies new.csv -m ae.narrows", "ae.narrows holds the model class Autoencoder, which finds no anomalies"),
+        ("anomalies new.csv -m new.csv", "new.csv is no narrows file"),
+        ("anomalies few.csv -m d.narrows", "few.csv lacks the column 'load' (and 1 more)"),
+        ("anomalies few.csv --train ordinary.csv", "few.csv lacks the column 'load'"),
+        ("anomalies digits -m d.narrows", "digits has 64 columns"),
+        ("anomalies new.csv --rate 0", "--rate must be a number above 0 and below 1, got 0."),
+        ("anomalies new.csv --rate 2", "--rate must be a number above 0 and below 1, got 2."),
+        ("anomalies new.csv -m d.narrows --fdr 1", "--fdr must be a number above 0 and below 1, got 1."),
+        ("anomalies new.csv --top 0", "--top"),
+        ("anomalies new.csv --top 3 --rate 0.1", "--rate and --top do not go together"),
+        ("anomalies new.csv --fdr 0.1", "give these with --train FILE"),
+        ("anomalies new.csv --contamination none", "give ordinary rows with --train FILE"),
+        ("anomalies new.csv --contamination 0.7", "contamination must be at most 0.5"),
+        ("anomalies new.csv --contamination some", "contamination must be a number above 0"),
+        ("anomalies new.csv --method forest", "--method must be auto or neighbors or ranks or reconstruction"),
+        ("anomalies new.csv --method ranks,forest", "got 'ranks,forest'"),
+        ("anomalies new.csv --n-neighbors 0", "n_neighbors must be a whole number of at least 1"),
+        ("anomalies new.csv --device abacus", "abacus"),
+        ("anomalies new.csv --columns inner,size", "no column named 'size'"),
+        ("anomalies new.csv --explain-all", "-o"),
+        ("anomalies new.csv -o x.npy", "x.npy must be a .csv, .tsv or .parquet file"),
+        ("anomalies new.csv -o new.csv", "would be replaced"),
+        ("anomalies new.csv -o nowhere/x.csv", "does not exist"),
+        ("anomalies new.csv --save x.csv", "is a name for data"),
+        ("anomalies new.csv --save x.narrows --report x.narrows", "must be different files"),
+        ("anomalies new.csv -m d.narrows --train ordinary.csv", "--train is for fitting a detector"),
+        ("anomalies new.csv -m d.narrows --n-neighbors 3", "--n-neighbors is for fitting a detector"),
+        ("anomalies new.csv -m d.narrows --save x.narrows", "--save is for fitting a detector"),
+        ("fit new.csv -o m.narrows --model detector --n-components 2", "--n-components is not an option of detector"),
+        ("fit new.csv -o m.narrows --contamination 0.1", "is not an option of autoencoder, but of detector"),
+        ("fit new.csv -o m.narrows --model detector --labels load", "--labels is not an option of detector"),
+        ("fit new.csv -o m.narrows --model detector --clean new.npy", "--clean is not an option of detector"),
+        ("fit new.csv -o m.narrows --model detector --patches 8", "--patches is not an option of detector"),
+        ("fit people.csv -o m.narrows --model detector --stream", "--stream is for numbers"),
+        ("encode new.csv -m d.narrows -o x.csv", "AnomalyDetector, which has no codes"),
+        ("decode new.csv -m d.narrows -o x.csv", "AnomalyDetector, which has no codes"),
+        ("reconstruct new.csv -m d.narrows -o x.csv", "AnomalyDetector, which has no codes"),
+        ("score new.csv -m d.narrows", "narrows anomalies measures how strange rows are"),
+        ("sample d.narrows", "AnomalyDetector, which makes no new rows"),
+    ],
+)
+def test_a_mistake_is_one_line_and_leaves_nothing(home, monkeypatch, capsys, line, expected):
+    monkeypatch.chdir(home)
+    before = {file.name: file.stat().st_mtime_ns for file in home.iterdir()}
+    code = main(line.split())
+    printed = capsys.readouterr()
+    assert code == 2, printed
+    assert printed.out == ""
+    [message] = printed.err.splitlines()
+    assert message.startswith("narrows: ")
+    assert expected in message
+    assert {file.name: file.stat().st_mtime_ns for file in home.iterdir()} == before
+
+
+def test_a_detector_of_text_names_what_a_table_lacks(home, of_people, monkeypatch, capsys):
+    monkeypatch.chdir(home)
+    for data, expected in (("new.csv", "lacks the column 'city' (and 3 more)"), ("new.npy", "has no names of columns")):
+        assert main(["anomalies", data, "-m", str(of_people)]) == 2
+        assert expected in capsys.readouterr().err
+
+
+def test_ctrl_c_keeps_nothing(home, monkeypatch, capsys):
+    monkeypatch.chdir(home)
+
+    def interrupted(*_args, **_kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("narrows.anomaly.detector.AnomalyDetector.fit", interrupted)
+    assert main(["anomalies", "new.csv", "--save", "x.narrows", "-o", "x.csv"]) == 130
+    assert "nothing was written" in capsys.readouterr().err
+    assert not (home / "x.narrows").exists()
+    assert not (home / "x.csv").exists()
