@@ -111,7 +111,9 @@ class Columns:
     @property
     def base(self) -> Tensor:
         """What a value is when nothing is known of it: the mean, shape (n_values,), in the network's units."""
-        return torch.cat([torch.zeros_like(self.center), self.chances]).float()
+        # Each block ends with what was never seen: its chance is what makes the others' never zero.
+        seen = self.chances - self.chances.min() if len(self.chances) else self.chances
+        return torch.cat([torch.zeros_like(self.center), seen]).float()
 
     @property
     def weight(self) -> Tensor:
