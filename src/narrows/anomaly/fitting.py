@@ -31,7 +31,7 @@ POWER_ROWS = 100
 CLEARLY = 0.25
 """So much more than the others, in spreads, the ranked view must say to count: it sees no gaps between values."""
 
-FEW_ROWS, FEW_FOLDS, FOLDS = 500, 5, 2
+FEW_ROWS, FEW_FOLDS, FOLDS = 500, 5, 3
 """Folds for the calibration: below so many rows, and from there on."""
 
 SHARE = 0.05
