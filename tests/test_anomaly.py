@@ -515,7 +515,6 @@ def test_gaps_that_the_fit_has_not_seen_make_no_row_strange() -> None:
     assert (AnomalyDetector(random_state=0).fit(rows[:500]).predict(gaps[500:]) == -1).mean() < 0.04
 
 
-@pytest.mark.xfail(reason="scores with contamination are those of rows the autoencoder was fitted to")
 def test_new_rows_score_as_those_of_a_mixed_fit() -> None:
     rng = np.random.default_rng(0)
     detector = AnomalyDetector(contamination=0.05, random_state=0).fit(rng.normal(size=(100, 50)))

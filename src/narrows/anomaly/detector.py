@@ -307,8 +307,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         a hundred has a p-value of 0.01 or less. (The autoencoders behind the calibration have seen fewer rows than the
         final one, which makes p-values a little larger than they need be.) That is for rows that do not depend on each
         other: of a series, fit to windows that do not overlap. Where ``contamination`` is given no such claim is made:
-        p-values are then shares of the rows of the fit, anomalies among them, and too small for new rows where the fit
-        had few rows of many columns.
+        anomalies are then among the rows that others are held against, which makes p-values too large.
 
         Parameters
         ----------

@@ -248,8 +248,8 @@ def fit_mixed(values: np.ndarray, share: float | None, options: Options) -> tupl
     Returns
     -------
     scoring : Scoring
-    scores : Tensor of float64, shape (m,)
-        Of some of the rows, all if there are not too many.
+    calibration : Tensor of float64, shape (m,)
+        Scores of some of the rows, all if there are not too many, by autoencoders that were not fitted to them.
     """
     x = torch.from_numpy(values)
     set_aside = min(0.5, (TYPICAL_SHARE if share is None else share) + SET_ASIDE)
@@ -258,9 +258,20 @@ def fit_mixed(values: np.ndarray, share: float | None, options: Options) -> tupl
         scores = torch.cat([scoring.scores(block) for block in x.split(BLOCK_ROWS)]).numpy()
         kept = scores <= np.quantile(scores, 1 - set_aside)
         scoring = _fit_robustly(values[kept], SHARE / (1 - set_aside), options)
-    costs = scoring.costs(x[_some(len(values), options.remembered, options.seed)])
+    costs = _costs_as_if_new(scoring, x, kept, options)
     scoring = _scaled_by_half(scoring, costs)
     return scoring, scoring.joined(costs)
+
+
+def _costs_as_if_new(scoring: Scoring, x: Tensor, kept: np.ndarray, options: Options) -> dict[str, Tensor]:
+    """Return what would be said of rows if they were new, of those set aside and of the others in their proportion."""
+    fitted, aside = x[torch.from_numpy(kept)], x[torch.from_numpy(~kept)]
+    remembered = _some(len(fitted), options.remembered, options.seed)
+    costs = _held_out_costs(scoring, fitted, remembered, options)
+    some = aside[_some(len(aside), round(len(aside) * len(remembered) / len(fitted)), options.seed)]
+    if len(some):
+        costs = {part: torch.cat([costs[part], cost]) for part, cost in scoring.costs(some).items()}
+    return costs
 
 
 def _fit_robustly(values: np.ndarray, share: float, options: Options) -> Scoring:
