@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from narrows._version import __version__
 
 if TYPE_CHECKING:
-    from narrows import corruption, datasets, likelihoods, metrics, networks, priors, report, tables
+    from narrows import corruption, datasets, likelihoods, metrics, networks, priors, recommend, report, tables
     from narrows.anomaly import AnomalyDetector, Windows, windows
     from narrows.autoencoder import Autoencoder
     from narrows.comparison import Comparison, compare
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         TrainingDivergedError,
     )
     from narrows.persistence import describe, load
+    from narrows.recommend import Recommender
     from narrows.variational import VariationalAutoencoder
 
 # Threads of torch's OpenMP spin while they wait for work. On a core that has other work too, that makes a fit ten
@@ -44,6 +45,7 @@ __all__ = [
     "NarrowsError",
     "NotBetterThanBaselineWarning",
     "PosteriorCollapseWarning",
+    "Recommender",
     "TrainingDivergedError",
     "VariationalAutoencoder",
     "Windows",
@@ -57,6 +59,7 @@ __all__ = [
     "metrics",
     "networks",
     "priors",
+    "recommend",
     "report",
     "tables",
     "windows",
@@ -72,6 +75,7 @@ _HOMES = {
     "NarrowsError": "narrows.errors",
     "NotBetterThanBaselineWarning": "narrows.errors",
     "PosteriorCollapseWarning": "narrows.errors",
+    "Recommender": "narrows.recommend",
     "TrainingDivergedError": "narrows.errors",
     "VariationalAutoencoder": "narrows.variational",
     "Windows": "narrows.anomaly",
@@ -80,7 +84,7 @@ _HOMES = {
     "load": "narrows.persistence",
     "windows": "narrows.anomaly",
 }
-_MODULES = {"corruption", "datasets", "likelihoods", "metrics", "networks", "priors", "report", "tables"}
+_MODULES = {"corruption", "datasets", "likelihoods", "metrics", "networks", "priors", "recommend", "report", "tables"}
 
 
 def __getattr__(name: str) -> Any:

@@ -23,9 +23,10 @@ KIND = "narrows model"
 def _classes() -> dict[str, Any]:
     from narrows.anomaly import AnomalyDetector
     from narrows.autoencoder import Autoencoder
+    from narrows.recommend import Recommender
     from narrows.variational import VariationalAutoencoder
 
-    return {kind.__name__: kind for kind in (AnomalyDetector, Autoencoder, VariationalAutoencoder)}
+    return {kind.__name__: kind for kind in (AnomalyDetector, Autoencoder, Recommender, VariationalAutoencoder)}
 
 
 def save(estimator: Any, path: str | os.PathLike[str]) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     RandomState = int | np.random.Generator | np.random.RandomState | None
 
-__all__ = ["make_manifold"]
+__all__ = ["generator_of", "make_manifold"]
 
 
 @overload
@@ -91,7 +91,7 @@ def make_manifold(
             raise ValueError(f"{name} must be at least 1, not {size}.")
     if not noise >= 0:
         raise ValueError(f"noise must not be negative, and is {noise}.")
-    rng = _generator(random_state)
+    rng = generator_of(random_state)
     n_waves = 8 * n_latent
     # Drawn before the rows, so that the surface does not depend on how many there are.
     directions = rng.standard_normal((n_latent, n_waves))
@@ -105,7 +105,7 @@ def make_manifold(
     return (rows, latent) if return_latent else rows
 
 
-def _generator(random_state: RandomState) -> np.random.Generator:
+def generator_of(random_state: RandomState) -> np.random.Generator:
     """Return a generator of one's own; numpy's global one is never touched."""
     if isinstance(random_state, np.random.RandomState):
         return np.random.default_rng(random_state.randint(2**31 - 1))

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import os
 import sys
+import zipfile
 import zlib
 from contextlib import suppress
 from pathlib import Path
@@ -15,9 +16,9 @@ from narrows.datasets.download import fetch
 from narrows.errors import DownloadError
 
 if TYPE_CHECKING:
-    from narrows.datasets.records import Record, RemoteFile
+    from narrows.datasets.records import Member, RatingsRecord, Record, RemoteFile
 
-__all__ = ["cache_folder", "content_of"]
+__all__ = ["cache_folder", "content_of", "members_of"]
 
 
 def cache_folder() -> Path:
@@ -92,4 +93,96 @@ def _checked(path: Path, file: RemoteFile) -> bytes:
             )
         kind = "content" if file.md5_content else "packed file"
         raise DownloadError(f"{path} is not the right file: the MD5 of its {kind} is {found}, not {known}.")
+    return content
+
+
+def members_of(record: RatingsRecord, *, progress: bool | None = None) -> tuple[list[bytes], str]:
+    """Return what the members of an archive hold, checked, and where they were found.
+
+    They may lie unpacked in their folder, or in the archive there. Nothing is ever unpacked to disk, so no name in
+    an archive can lead anywhere.
+
+    Raises
+    ------
+    DownloadError
+        If they are nowhere to be had, or what is there is not what it should be.
+    """
+    archive = record.folder + ".zip"
+    own = os.environ.get("NARROWS_DATA")
+    if own:
+        folder = Path(own).expanduser() / record.folder
+        if all((folder / member.name).is_file() for member in record.members):
+            return _lying_in(folder, record), str(folder)
+        if (folder / archive).is_file():
+            return _packed_in(folder / archive, record), str(folder)
+    folder = cache_folder() / record.folder
+    kept = folder / archive
+    for there, read, path in (
+        (all((folder / member.name).is_file() for member in record.members), _lying_in, folder),
+        (kept.is_file(), _packed_in, kept),
+    ):
+        if there:
+            # What is in the cache is ours, so a damaged file there is passed over and fetched again.
+            with suppress(DownloadError):
+                return read(path, record), str(folder)
+    if kept.is_file():
+        with suppress(OSError):
+            kept.unlink()
+    address = fetch(
+        [base.rstrip("/") + "/" + archive for base in record.addresses],
+        kept,
+        check=lambda arrived: _packed_in(arrived, record),
+        progress=progress,
+    )
+    return _packed_in(kept, record), address.rsplit("/", 1)[0] + "/"
+
+
+def _lying_in(folder: Path, record: RatingsRecord) -> list[bytes]:
+    """Return the members from the files of a folder."""
+    contents = []
+    for member in record.members:
+        path = folder / member.name
+        try:
+            # One byte more than there should be tells that a file is too long.
+            with path.open("rb") as file:
+                content = file.read(member.n_bytes + 1)
+        except OSError as error:
+            raise DownloadError(f"{path} cannot be read: {error}.") from error
+        contents.append(_right(content, member, str(path)))
+    return contents
+
+
+def _packed_in(path: Path, record: RatingsRecord) -> list[bytes]:
+    """Return the members from an archive, reading no more of each than it should hold."""
+    contents = []
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for member in record.members:
+                with archive.open(f"{record.folder}/{member.name}") as file:
+                    content = file.read(member.n_bytes + 1)
+                contents.append(_right(content, member, f"{member.name} in {path}"))
+    except KeyError as error:
+        raise DownloadError(f"{path} is not the right file: it holds no {record.folder}/{member.name}.") from error
+    # zipfile raises RuntimeError for a member with a password, and NotImplementedError for a way of packing it does
+    # not know.
+    except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        if isinstance(error, DownloadError):
+            raise
+        raise DownloadError(f"{path} cannot be read: {error}.") from error
+    return contents
+
+
+def _right(content: bytes, member: Member, where: str) -> bytes:
+    """Return the content if its checksum is right.
+
+    Raises
+    ------
+    DownloadError
+        If it is wrong.
+    """
+    if len(content) > member.n_bytes:
+        raise DownloadError(f"{where} is not the right file: it holds more than {member.n_bytes:,} bytes.")
+    found = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    if found != member.md5:
+        raise DownloadError(f"{where} is not the right file: the MD5 of its content is {found}, not {member.md5}.")
     return content

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["RECORDS", "Record", "RemoteFile"]
+__all__ = ["RATINGS", "RECORDS", "Member", "RatingsRecord", "Record", "RemoteFile"]
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,62 @@ class Record:
     files: tuple[RemoteFile, ...] = ()
 
 
+@dataclass(frozen=True)
+class Member:
+    """A file inside an archive.
+
+    Attributes
+    ----------
+    name : str
+        Its own name, without the folder it is in.
+    md5 : str
+        Of its content.
+    n_bytes : int
+        Size of its content.
+    """
+
+    name: str
+    md5: str
+    n_bytes: int
+
+
+@dataclass(frozen=True)
+class RatingsRecord:
+    """A set of ratings before it is loaded.
+
+    Attributes
+    ----------
+    name : str
+        What :func:`narrows.datasets.load_ratings` calls it.
+    folder : str
+        The folder its files are in, on this machine and in the archive; the archive is ``<folder>.zip``.
+    summary : str
+        One line for people.
+    n_users, n_items, n_ratings : int
+        Users, items with a rating, and ratings.
+    licence, citation : str
+        On what terms it may be used, and how to cite it.
+    megabytes : float
+        What a download takes, in units of 1,000,000 bytes.
+    addresses : tuple of str
+        Folders on the web that hold the archive, in the order they are tried.
+    members : tuple of Member
+        The ratings, then the items.
+    """
+
+    name: str
+    folder: str
+    summary: str
+    n_users: int
+    n_items: int
+    n_ratings: int
+    licence: str
+    citation: str
+    megabytes: float
+    addresses: tuple[str, ...]
+    members: tuple[Member, ...]
+
+
 _DIGITS = Record(
     name="digits",
     summary="Handwritten digits, small and grey, that come with scikit-learn: no download.",
@@ -116,3 +172,26 @@ _FASHION_MNIST = Record(
 )
 
 RECORDS: dict[str, Record] = {record.name: record for record in (_DIGITS, _FASHION_MNIST, _MNIST)}
+
+# The set is still developed by its authors, who may put another version at the same address: what is known here is
+# the one of September 2018, and its two files are checked rather than the archive around them.
+_MOVIELENS_SMALL = RatingsRecord(
+    name="movielens-small",
+    folder="ml-latest-small",
+    summary="Stars that people gave to films, of September 2018, small: the usual first test.",
+    n_users=610,
+    n_items=9_724,
+    n_ratings=100_836,
+    licence="Research use; redistribution only under these same terms; no commercial use without permission of the "
+    "GroupLens Research Project at the University of Minnesota; no endorsement by it may be implied",
+    citation="F. M. Harper and J. A. Konstan (2015). The MovieLens Datasets: History and Context. ACM Transactions on "
+    "Interactive Intelligent Systems 5(4), 19. https://doi.org/10.1145/2827872",
+    megabytes=1.0,
+    addresses=("https://files.grouplens.org/datasets/movielens/",),
+    members=(
+        Member("ratings.csv", md5="325a6f09399d1c45671f187505e1a100", n_bytes=2_483_723),
+        Member("movies.csv", md5="ed94fab72b62442ef8150d9446e000d6", n_bytes=494_431),
+    ),
+)
+
+RATINGS: dict[str, RatingsRecord] = {record.name: record for record in (_MOVIELENS_SMALL,)}

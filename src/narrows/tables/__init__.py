@@ -8,6 +8,7 @@ with rows first.
 from __future__ import annotations
 
 from narrows.tables.folders import write_images
+from narrows.tables.named import read_named
 from narrows.tables.pictures import read_image, write_image
 from narrows.tables.reading import open_segments, read
 from narrows.tables.table import SegmentedFile, Table
@@ -19,6 +20,7 @@ __all__ = [
     "open_segments",
     "read",
     "read_image",
+    "read_named",
     "write",
     "write_image",
     "write_images",

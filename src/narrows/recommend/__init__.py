@@ -1,0 +1,37 @@
+"""Recommendation: from a log of who took what to the items a user would like best, with autoencoders of users' rows.
+
+=====================  ==========================================================================
+:mod:`.log`            a log in the caller's ids, as a sparse matrix
+:mod:`.methods`        the ways to rank and to predict ratings, as options
+:mod:`.linear`         the linear autoencoder in closed form (EASE and its popularity-weighted kin)
+:mod:`.multinomial`    Mult-DAE and Mult-VAE, started at the linear answer
+:mod:`.rating`         ratings, from the loss on observed entries only
+:mod:`.fitting`        fitting, and choosing on validation users
+:mod:`.serving`        from scores to the best items, a block of users at a time
+:mod:`.splits`         parting a log by users, by time, by chance
+:mod:`.ranking`        the metrics of lists
+:mod:`.evaluating`     all of it measured, the simple answers beside
+=====================  ==========================================================================
+"""
+
+from narrows.recommend.evaluating import Evaluation
+from narrows.recommend.log import Columns, Log, read_log
+from narrows.recommend.methods import Ensemble, Linear, Method, Multinomial, Rating
+from narrows.recommend.recommender import Recommender
+from narrows.recommend.splits import split_last, split_random, split_users
+
+__all__ = [
+    "Columns",
+    "Ensemble",
+    "Evaluation",
+    "Linear",
+    "Log",
+    "Method",
+    "Multinomial",
+    "Rating",
+    "Recommender",
+    "read_log",
+    "split_last",
+    "split_random",
+    "split_users",
+]

@@ -1,0 +1,152 @@
+"""What users hand in, in their own ids: users, items, histories, pairs; and the tidy frames they get back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from narrows.errors import DataError, NarrowsError
+from narrows.recommend.log import Columns, Log, plain, read_log
+
+__all__ = ["column_of_ids", "frame_of", "history_log", "library_of", "pairs_of", "places_of", "titles_of"]
+
+
+def library_of(data: Any) -> str:
+    """Say which library a frame is of; pandas for everything else."""
+    return "polars" if type(data).__module__.partition(".")[0] == "polars" else "pandas"
+
+
+def frame_of(columns: dict[str, Any], library: str) -> Any:
+    """Make a tidy frame.
+
+    Raises
+    ------
+    NarrowsError
+        If pandas is not installed.
+    """
+    if library == "polars":
+        import polars as pl
+
+        return pl.DataFrame(columns)
+    try:
+        import pandas as pd
+    except ImportError:
+        raise NarrowsError('tables of recommendations need pandas: pip install "narrows[frames]"') from None
+    return pd.DataFrame(columns)
+
+
+def column_of_ids(ids: Any, what: str) -> list[Any]:
+    """Take one id, or some, for a list of plain values."""
+    if isinstance(ids, (str, bytes)) or np.isscalar(ids) or ids is None:
+        ids = [ids]
+    if not isinstance(ids, Iterable):
+        raise DataError(f"{what} must be an id or a list of ids, got {ids!r}")
+    return [plain(value) for value in ids]
+
+
+def history_log(history: Any, columns: Columns) -> Log:
+    """Take one user's history for a log of one user.
+
+    Parameters
+    ----------
+    history : mapping, list, frame or sparse row
+        Items and ratings (``{"a": 5}``), items alone (``["a", "b"]``), pairs (``[("a", 5)]``), a frame with a column of
+        items and perhaps of ratings, or a sparse row.
+    columns : Columns
+        Which column of a frame holds what.
+    """
+    if isinstance(history, Log):
+        return history
+    if sparse.issparse(history):
+        if history.shape[0] != 1:
+            raise DataError(
+                f"a history is one user's row, not {history.shape[0]:,}: give those to recommend(histories=…)"
+            )
+        return read_log(history) if history.nnz else _empty()
+    if hasattr(history, "columns") and hasattr(history, "__getitem__") and not callable(history.columns):
+        return _of_frame(history, columns)
+    if isinstance(history, Mapping):
+        items: list[Any] = list(history)
+        ratings: list[Any] | None = list(history.values())
+    else:
+        given = list(history)
+        paired = bool(given) and all(isinstance(entry, tuple) and len(entry) == 2 for entry in given)
+        items = [entry[0] for entry in given] if paired else given
+        ratings = [entry[1] for entry in given] if paired else None
+    if not items:
+        return _empty()
+    table: dict[str, Any] = {"user": np.zeros(len(items), np.int64), "item": _array(items)}
+    if ratings is not None:
+        table["rating"] = ratings
+    return read_log(table, Columns("user", "item", "rating" if ratings is not None else None, None))
+
+
+def _array(values: list[Any]) -> np.ndarray:
+    found = np.empty(len(values), object)
+    found[:] = [plain(value) for value in values]
+    return found
+
+
+def _of_frame(frame: Any, columns: Columns) -> Log:
+    names = [str(name) for name in frame.columns]
+    if not len(frame):
+        return _empty()
+    found = Columns("user", columns.item, columns.rating, None).found(["user", *(n for n in names if n != "user")])
+    table: dict[str, Any] = {"user": np.zeros(len(frame), np.int64), "item": frame[found.item].to_numpy()}
+    if found.rating is not None:
+        table["rating"] = frame[found.rating].to_numpy()
+    return read_log(table, Columns("user", "item", "rating" if found.rating is not None else None, None))
+
+
+def _empty() -> Log:
+    return Log(np.zeros(1, np.int64), np.zeros(0, np.int64), sparse.csr_array((1, 0), dtype=np.float32))
+
+
+def places_of(ids: list[Any], places: dict[Any, int]) -> np.ndarray:
+    """Return the columns of items, -1 for those that are not known."""
+    return np.array([places.get(value, -1) for value in ids], dtype=np.int64)
+
+
+def pairs_of(pairs: Any, columns: Columns) -> tuple[list[Any], list[Any]]:
+    """Take pairs of users and items: a frame, a log, a mapping, a list of tuples or two columns."""
+    if isinstance(pairs, Log) or (hasattr(pairs, "columns") and callable(pairs.columns)):
+        pairs = pairs.columns()
+    if hasattr(pairs, "columns") and hasattr(pairs, "__getitem__"):
+        pairs = {str(name): pairs[name].to_numpy() for name in pairs.columns}
+    if isinstance(pairs, Mapping):
+        table = {str(name): values for name, values in pairs.items()}
+        found = Columns(columns.user, columns.item, None, None).found(list(table))
+        return column_of_ids(table[str(found.user)], "users"), column_of_ids(table[str(found.item)], "items")
+    listed = list(pairs)
+    if any(not isinstance(pair, (tuple, list, np.ndarray)) or len(pair) != 2 for pair in listed):
+        raise DataError("pairs must be a frame with columns of users and items, or a list of (user, item)")
+    return [plain(user) for user, _ in listed], [plain(item) for _, item in listed]
+
+
+def titles_of(titles: Any, columns: Columns) -> dict[Any, str]:
+    """Take titles: a mapping from ids, a frame or path with a column of items and one of titles."""
+    import os
+
+    if titles is None:
+        return {}
+    if isinstance(titles, (str, os.PathLike)):
+        from narrows.tables import read_named
+
+        table: dict[str, Any] = dict(read_named(titles))
+    elif isinstance(titles, Mapping):
+        return {plain(item): str(title) for item, title in titles.items()}
+    elif hasattr(titles, "columns") and hasattr(titles, "__getitem__"):
+        table = {str(name): titles[name].to_numpy() for name in titles.columns}
+    else:
+        raise DataError(f"titles must be a mapping, a frame or the path of a table, got {type(titles).__name__}")
+    names = list(table)
+    known = [name for name in names if name == columns.item]
+    item = known[0] if known else Columns("auto", "auto", None, None).found(["user", *names]).item
+    usual = [name for name in names if name.lower() in ("title", "name", "titles") and name != item]
+    rest = usual or [name for name in names if name != item]
+    if not rest:
+        raise DataError(f"titles need a column beside that of items, and there is only {item!r}")
+    return {plain(key): str(value) for key, value in zip(table[str(item)], table[rest[0]], strict=True)}

@@ -1,0 +1,165 @@
+"""How good recommendations and predicted ratings are on what was held out, the simple answers beside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from narrows.recommend import ranking
+from narrows.recommend.asking import frame_of
+from narrows.recommend.serving import best_items, scores_at
+from narrows.recommend.simple import ConstantScorer, fit_biases, item_means
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from scipy.sparse import csr_array
+
+__all__ = ["Evaluation", "evaluate"]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What :meth:`narrows.Recommender.evaluate` found.
+
+    Attributes
+    ----------
+    values : dict of str to dict of str to float
+        Of each way to recommend, the model first, its metrics; NaN where one makes no sense.
+    per_user : dict of str to dict of str to ndarray
+        The metrics of lists for each user, to compare ways in pairs; in the order of ``users``.
+    users : ndarray
+        The ids of the users asked.
+    n_cold : int
+        Held-out entries of items that the model has never seen, which are left out.
+    """
+
+    values: dict[str, dict[str, float]]
+    per_user: dict[str, dict[str, np.ndarray]]
+    users: np.ndarray
+    n_cold: int
+
+    def to_frame(self) -> Any:
+        """Return a pandas frame: a row for each way, a column for each metric."""
+        names = list(next(iter(self.values.values())))
+        columns: dict[str, Any] = {"method": list(self.values)}
+        columns |= {name: [found[name] for found in self.values.values()] for name in names}
+        return frame_of(columns, "pandas")
+
+    def __str__(self) -> str:
+        names = list(next(iter(self.values.values())))
+        width = max(len(method) for method in self.values) + 2
+        lines = [" " * width + "  ".join(f"{name:>11}" for name in names)]
+        for method, found in self.values.items():
+            cells = ("-" if np.isnan(found[name]) else f"{found[name]:.4f}" for name in names)
+            lines.append(f"{method:<{width}}" + "  ".join(f"{cell:>11}" for cell in cells))
+        note = f"; {self.n_cold:,} held-out entries are of items never seen" if self.n_cold else ""
+        return "\n".join([*lines, f"{len(self.users):,} users{note}"])
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What an evaluation is made of, all on the model's items.
+
+    Attributes
+    ----------
+    rows : csr_array
+        Of each user the history with its values.
+    held_out, relevant : csr_array
+        What was held out, with values; the part that counts as liked.
+    shares : ndarray
+        The share of users who have each item.
+    """
+
+    rows: csr_array
+    held_out: csr_array
+    relevant: csr_array
+    shares: np.ndarray
+
+
+def evaluate(
+    asked: Asked,
+    metrics: Iterable[str],
+    rankers: dict[str, Any],
+    raters: dict[str, Any],
+    device: torch.device,
+) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, np.ndarray]], np.ndarray]:
+    """Measure some ways to recommend.
+
+    Parameters
+    ----------
+    asked : Asked
+        What is asked.
+    metrics : iterable of str
+        See :data:`narrows.recommend.ranking.METRICS`.
+    rankers : dict of str to (scorer, csr_array)
+        What ranks, and what it is told of the users, by name.
+    raters : dict of str to scorer
+        What predicts ratings, by name; the names are put together.
+    device : torch.device
+        Where to compute.
+
+    Returns
+    -------
+    values, per_user : dict
+        As in :class:`Evaluation`.
+    users : ndarray of int
+        The rows with something relevant to find.
+    """
+    parsed = {name: ranking.parse_metric(name) for name in metrics}
+    lists = {name: metric for name, metric in parsed.items() if metric[0] in ranking.LISTS}
+    longest = max((k for _, k in lists.values()), default=0)
+    users = np.flatnonzero(np.diff(asked.relevant.indptr))
+    names = list(dict.fromkeys([*rankers, *raters]))
+    values = {way: dict.fromkeys(parsed, float("nan")) for way in names}
+    per_user: dict[str, dict[str, np.ndarray]] = {way: {} for way in names}
+    relevant = asked.relevant[users]
+    for way, (scorer, told) in rankers.items() if lists and len(users) else ():
+        best = best_items(scorer, told[users], longest, device, banned=asked.rows[users])
+        hits = ranking.hits_of(best.items, relevant)
+        for name, (kind, k) in lists.items():
+            top = best.items[:, :k]
+            if kind == "coverage":
+                values[way][name] = ranking.coverage(top, scorer.n_items)
+                continue
+            found = (
+                ranking.novelty(top, asked.shares)
+                if kind == "novelty"
+                else ranking.list_metrics(kind, k, hits, np.diff(relevant.indptr))
+            )
+            per_user[way][name] = found
+            values[way][name] = float(found.mean())
+    if errors := {name: kind for name, (kind, _) in parsed.items() if kind in ranking.ERRORS}:
+        pairs = np.repeat(np.arange(asked.held_out.shape[0]), np.diff(asked.held_out.indptr)), asked.held_out.indices
+        for way, scorer in raters.items() if len(pairs[0]) else ():
+            off = scores_at(scorer, asked.rows, pairs, device).astype(np.float64) - asked.held_out.data
+            for name, kind in errors.items():
+                values[way][name] = float(np.sqrt(np.mean(off**2)) if kind == "rmse" else np.mean(np.abs(off)))
+    return values, per_user, users
+
+
+def simple_rankers(shares: np.ndarray, means: np.ndarray | None) -> dict[str, Any]:
+    """Return what ranks without knowing the user."""
+    found = {"popularity": ConstantScorer(torch.from_numpy(shares.astype(np.float32)))}
+    if means is not None:
+        found["item means"] = ConstantScorer(torch.from_numpy(means.astype(np.float32)))
+    return found
+
+
+def simple_raters(means: np.ndarray | None, biases: Any) -> dict[str, Any]:
+    """Return what predicts ratings without much thought."""
+    if means is None:
+        return {}
+    return {
+        "item means": ConstantScorer(torch.from_numpy(means.astype(np.float32))),
+        "zero table": ConstantScorer(torch.zeros(len(means))),
+        "user and item bias": biases,
+    }
+
+
+def means_of(matrix: csr_array, *, rated: bool) -> tuple[np.ndarray | None, Any]:
+    """Return the item means and the biases of a log with ratings."""
+    return (item_means(matrix), fit_biases(matrix)) if rated else (None, None)

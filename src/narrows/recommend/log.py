@@ -1,0 +1,313 @@
+"""A log of who took what: users, items, perhaps ratings and times, in the caller's own ids."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from narrows.errors import DataError
+
+__all__ = ["Columns", "Log", "read_log"]
+
+_USUAL = {
+    "user": ("user", "userid", "user_id", "uid", "customer", "customer_id", "customerid", "visitor_id", "visitorid"),
+    "item": ("item", "itemid", "item_id", "iid", "movie", "movieid", "movie_id", "film", "film_id", "product",
+             "product_id", "productid", "track_id", "artist_id", "artistid", "book_id", "isbn"),
+    "rating": ("rating", "ratings", "stars", "score"),
+    "timestamp": ("timestamp", "time", "datetime", "date", "ts"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns of a log hold what; ``"auto"`` finds them by their names, None leaves them out.
+
+    Attributes
+    ----------
+    user, item, rating, timestamp : str or None
+        Column names.
+    """
+
+    user: str | None = "auto"
+    item: str | None = "auto"
+    rating: str | None = "auto"
+    timestamp: str | None = "auto"
+
+    def found(self, names: list[str]) -> Columns:
+        """Return the columns of a log with these names: the usual names, or the first two for users and items.
+
+        Raises
+        ------
+        DataError
+            If a column that was named is not there, or there is none that could be meant.
+        """
+        chosen: dict[str, str | None] = {}
+        for role in ("user", "item", "rating", "timestamp"):
+            asked = getattr(self, role)
+            if asked is None or asked == "auto":
+                usual = [name for name in names if name.lower().replace(" ", "_") in _USUAL[role]]
+                chosen[role] = usual[0] if usual and asked == "auto" else None
+            elif asked in names:
+                chosen[role] = asked
+            else:
+                raise DataError(f"the log has no column {asked!r} for {role}s; it has {', '.join(map(repr, names))}")
+        rest = [name for name in names if name not in chosen.values()]
+        for role in ("user", "item"):
+            if chosen[role] is None:
+                if getattr(self, role) is None or not rest:
+                    raise DataError(
+                        f"a log needs a column of users and one of items, and there is none to take for {role}s among "
+                        f"{', '.join(map(repr, names))}"
+                    )
+                chosen[role] = rest.pop(0)
+        return Columns(**chosen)
+
+
+@dataclass(frozen=True)
+class Log:
+    """Interactions of users with items, each pair once.
+
+    Attributes
+    ----------
+    users : ndarray of shape (n_users,)
+        The ids of the rows.
+    items : ndarray of shape (n_items,)
+        The ids of the columns.
+    matrix : csr_array of float32, shape (n_users, n_items)
+        Of each pair the rating, 1 where there are none.
+    times : ndarray or None, shape (n,)
+        The time of each stored entry of the matrix.
+    rated : bool
+        Whether the values are ratings.
+    """
+
+    users: np.ndarray
+    items: np.ndarray
+    matrix: sparse.csr_array
+    times: np.ndarray | None = None
+    rated: bool = False
+
+    def __len__(self) -> int:
+        return int(self.matrix.nnz)
+
+    def __repr__(self) -> str:
+        what = "ratings" if self.rated else "interactions"
+        return f"Log({len(self):,} {what} of {len(self.users):,} users with {len(self.items):,} items)"
+
+    def entries(self, keep: np.ndarray) -> Log:
+        """Return the log with only some of its entries; all users and items stay."""
+        rows = np.repeat(np.arange(len(self.users)), np.diff(self.matrix.indptr))[keep]
+        indptr = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=len(self.users)))])
+        matrix = sparse.csr_array(
+            (self.matrix.data[keep], self.matrix.indices[keep], indptr.astype(self.matrix.indptr.dtype)),
+            shape=self.matrix.shape,
+        )
+        return replace(self, matrix=matrix, times=None if self.times is None else self.times[keep])
+
+    def of_users(self, rows: np.ndarray) -> Log:
+        """Return the log of some users, by their row numbers."""
+        times = None
+        if self.times is not None:
+            numbered = sparse.csr_array(
+                (np.arange(len(self)), self.matrix.indices, self.matrix.indptr), shape=self.matrix.shape
+            )
+            times = self.times[numbered[rows].data]
+        return replace(self, users=self.users[rows], matrix=self.matrix[rows], times=times)
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """Return the log as columns: user, item, and rating and timestamp where it has them."""
+        rows = np.repeat(np.arange(len(self.users)), np.diff(self.matrix.indptr))
+        found = {"user": self.users[rows], "item": self.items[self.matrix.indices]}
+        if self.rated:
+            found["rating"] = self.matrix.data.copy()
+        if self.times is not None:
+            found["timestamp"] = self.times.copy()
+        return found
+
+    def on_items(self, places: dict[Any, int], n_items: int) -> tuple[sparse.csr_array, np.ndarray]:
+        """Bring the rows onto the items of a model.
+
+        Parameters
+        ----------
+        places : dict
+            From an item's id to its column.
+        n_items : int
+            How many columns there are.
+
+        Returns
+        -------
+        matrix : csr_array of float32, shape (n_users, n_items)
+            Entries sorted by item; items that the model does not know are left out.
+        unknown : ndarray of int, shape (n_users,)
+            How many of each user's items those are.
+        """
+        where = np.array([places.get(plain(item), -1) for item in self.items], dtype=np.int64)
+        column = where[self.matrix.indices]
+        rows = np.repeat(np.arange(len(self.users)), np.diff(self.matrix.indptr))
+        known = column >= 0
+        matrix = sparse.csr_array(
+            (self.matrix.data[known], (rows[known], column[known])), shape=(len(self.users), n_items)
+        )
+        matrix.sort_indices()
+        return matrix, np.bincount(rows[~known], minlength=len(self.users))
+
+
+def plain(value: Any) -> Any:
+    """Return an id as a plain Python value, so that 7 is found wherever it comes from."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def read_log(data: Any, columns: Columns | None = None) -> Log:
+    """Take what a user has for a log.
+
+    Parameters
+    ----------
+    data : frame, mapping, CSR matrix, path, Log or Ratings
+        Interactions: a pandas or polars frame, or a mapping of names to arrays, with a column of users and one of items
+        and perhaps of ratings and times; a sparse matrix of users by items, whose ids are row and column numbers; the
+        path of such a table.
+    columns : Columns, optional
+        Which column holds what; found by their names by default.
+
+    Raises
+    ------
+    DataError
+        If it is none of these, has no rows, missing ids, or ratings that are no finite numbers.
+    """
+    columns = columns or Columns()
+    if isinstance(data, Log):
+        return data
+    if sparse.issparse(data):
+        return _of_matrix(data)
+    if isinstance(data, (str, os.PathLike)):
+        from narrows.tables import read_named
+
+        data = read_named(data)
+    elif hasattr(data, "columns") and callable(data.columns):
+        data = data.columns()
+    if isinstance(data, Mapping):
+        table = {str(name): np.asarray(values) for name, values in data.items()}
+    elif hasattr(data, "columns") and hasattr(data, "__getitem__"):
+        table = {str(name): data[name].to_numpy() for name in data.columns}
+    else:
+        raise DataError(
+            "a log of ratings is a frame with columns of users and items, a sparse matrix of users by items, or the "
+            f"path of a csv or Parquet file, not {type(data).__name__}"
+        )
+    return _of_table(table, columns.found(list(table)))
+
+
+def _of_table(table: dict[str, np.ndarray], columns: Columns) -> Log:
+    sizes = {len(values) for values in table.values()}
+    if len(sizes) > 1:
+        raise DataError(f"the columns of the log have different lengths: {', '.join(map(str, sorted(sizes)))}")
+    if sizes == {0}:
+        raise DataError("the log has no rows")
+    users, row = _numbered(table[str(columns.user)], "users", columns.user)
+    items, column = _numbered(table[str(columns.item)], "items", columns.item)
+    values = np.ones(len(row), np.float32)
+    if columns.rating is not None:
+        values = _ratings(table[columns.rating], columns.rating)
+    times = None if columns.timestamp is None else _times(table[columns.timestamp], columns.timestamp)
+    order = np.lexsort((column, row)) if times is None else np.lexsort((times, column, row))
+    row, column, values = row[order], column[order], values[order]
+    # Of a pair that comes more than once the last counts: in time, or else in the order of the log.
+    last = np.append((row[1:] != row[:-1]) | (column[1:] != column[:-1]), True)
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(row[last], minlength=len(users)))])
+    matrix = sparse.csr_array((values[last], column[last], indptr), shape=(len(users), len(items)))
+    return Log(users, items, matrix, None if times is None else times[order][last], columns.rating is not None)
+
+
+def _numbered(ids: np.ndarray, what: str, name: str | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return the different ids in order, and of each row the number of its id."""
+    ids = _checked(np.asarray(ids), what, name)
+    if ids.dtype.kind in "iu" and len(ids) and ids.min() >= 0 and ids.max() < 4 * len(ids) + 1000:
+        # Whole numbers from a short span need no sorting.
+        there = np.zeros(int(ids.max()) + 1, bool)
+        there[ids] = True
+        unique = np.flatnonzero(there).astype(ids.dtype)
+        place = np.cumsum(there, dtype=np.int64) - 1
+        return unique, place[ids]
+    unique, number = np.unique(ids, return_inverse=True)
+    return unique, number.astype(np.int64)
+
+
+def _checked(ids: np.ndarray, what: str, name: str | None) -> np.ndarray:
+    """Refuse missing ids and mixtures; bring whole floats to integers and texts to one type."""
+    if ids.ndim != 1:
+        raise DataError(f"column {name!r} must be one column of ids, not an array of shape {ids.shape}")
+    if ids.dtype.kind == "f":
+        missing = np.isnan(ids)
+        if not missing.any() and np.all(ids == np.floor(ids)) and np.all(np.abs(ids) < 2**53):
+            ids = ids.astype(np.int64)
+    elif ids.dtype.kind in "Mm":
+        missing = np.isnat(ids)
+    elif ids.dtype == object:
+        missing = np.array([_is_missing(value) for value in ids])
+    else:
+        missing = np.zeros(len(ids), bool)
+    if missing.any():
+        raise DataError(f"{int(missing.sum()):,} {what} are missing, the first in row {int(missing.argmax())} (of 0..)")
+    if ids.dtype == object:
+        kinds = {type(value) for value in ids}
+        if kinds == {str}:
+            ids = ids.astype(str)
+        elif len(kinds) > 1:
+            shown = ", ".join(sorted(kind.__name__ for kind in kinds))
+            raise DataError(
+                f"column {name!r} mixes ids of different types ({shown}): make them all text or all numbers"
+            )
+    return ids
+
+
+def _is_missing(value: Any) -> bool:
+    # NaN differs from itself, and NA says neither yes nor no.
+    return value is None or (value != value) is not False
+
+
+def _ratings(values: np.ndarray, name: str) -> np.ndarray:
+    try:
+        found = np.asarray(values).astype(np.float64)
+    except (TypeError, ValueError):
+        raise DataError(f"column {name!r} holds ratings that are no numbers") from None
+    bad = ~np.isfinite(found)
+    if bad.any():
+        raise DataError(
+            f"{int(bad.sum()):,} ratings are missing or infinite, the first in row {int(bad.argmax())} (of 0..): "
+            "leave those rows out"
+        )
+    return found.astype(np.float32)
+
+
+def _times(values: np.ndarray, name: str) -> np.ndarray:
+    values = np.asarray(values)
+    if values.dtype.kind in "OU":
+        try:
+            values = values.astype("datetime64[us]")
+        except (TypeError, ValueError):
+            raise DataError(
+                f"column {name!r} is taken for times and holds neither numbers nor dates: timestamp=None leaves it out"
+            ) from None
+    if (np.isnat(values) if values.dtype.kind in "Mm" else np.isnan(values)).any():
+        raise DataError(f"column {name!r} lacks times: leave those rows out, or the column with timestamp=None")
+    return values
+
+
+def _of_matrix(matrix: Any) -> Log:
+    """Take a sparse matrix; its ids are numbers of rows and columns. Values other than 1 are ratings."""
+    found = sparse.csr_array(matrix, copy=True)
+    if found.dtype.kind not in "biuf":
+        raise DataError(f"a matrix of ratings must hold numbers, not {found.dtype}")
+    found.sum_duplicates()
+    found.eliminate_zeros()
+    if not found.nnz:
+        raise DataError("the log has no rows")
+    if not np.isfinite(found.data).all():
+        raise DataError("the matrix of ratings holds values that are missing or infinite: leave them out")
+    rated = bool((found.data != 1).any())
+    return Log(np.arange(found.shape[0]), np.arange(found.shape[1]), found.astype(np.float32), None, rated)

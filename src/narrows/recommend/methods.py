@@ -1,0 +1,189 @@
+"""The ways to recommend, as option values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from narrows.options import Option
+from narrows.resolution import check_number
+
+__all__ = ["Ensemble", "Linear", "Method", "Multinomial", "Rating"]
+
+
+@dataclass(frozen=True)
+class Method(Option):
+    """The family of ways to recommend; ``method="linear"`` is short for ``method=Linear()``."""
+
+
+@dataclass(frozen=True)
+class Linear(Method):
+    """The linear autoencoder in closed form: each item is foretold from the others a user has (EASE, Steck 2019).
+
+    ::
+
+        row of a user (n_items) -- weights, zero diagonal --> scores (n_items)
+
+    The ridge regression of every item on all others, solved at once. With ``popularity`` above 0 the weights *into* the
+    regression of much-taken items cost more than those of rare ones: columns are divided by (their count)**popularity
+    first. On small and middling logs that is what beats EASE itself, which is ``Linear(popularity=0)``.
+
+    What it needs: items x items numbers where users are more than items; items x users numbers, by the dual form, where
+    they are fewer; both are exact. Beyond 150 million numbers (12,000 x 12,000) only the ``rank`` leading directions
+    are kept (a randomised singular value decomposition), a close approximation that needs items x rank.
+
+    Parameters
+    ----------
+    l2 : float or "auto"
+        Ridge penalty. "auto" takes the best of a few on validation users; without those, 100.
+    popularity : float or "auto"
+        Exponent, 0 to 1. "auto" takes the best of 0, 0.15 and 0.25 on validation users; without those, 0.15.
+    rank : int or "auto"
+        Directions to keep; "auto" keeps all while that is to be afforded, otherwise 500.
+
+    References
+    ----------
+    H. Steck (2019), *Embarrassingly shallow autoencoders for sparse data*, WWW. Penalties that grow with popularity:
+    H. Steck (2020), *Autoencoders that don't overfit towards the identity*, NeurIPS.
+
+    Examples
+    --------
+    >>> from narrows.recommend import Linear
+    >>> Linear(popularity=0, l2=200)
+    Linear(l2=200, popularity=0, rank='auto')
+    """
+
+    l2: float | str = "auto"
+    popularity: float | str = "auto"
+    rank: int | str = "auto"
+
+    def __post_init__(self) -> None:
+        check_number("l2", self.l2, low=0, open_low=True, auto=True)
+        check_number("popularity", self.popularity, low=0, high=1.0001, auto=True)
+        check_number("rank", self.rank, integer=True, low=1, auto=True)
+
+
+@dataclass(frozen=True)
+class Multinomial(Method):
+    r"""A denoising or variational autoencoder with a multinomial likelihood (Mult-DAE, Mult-VAE; Liang et al. 2018).
+
+    ::
+
+        items a user has --sum--> code (n_components) ----------------------------+
+                        \-sum->  tanh (hidden) ------------------------------------+--> softmax over items
+
+    At every step a part of each user's items is hidden from the encoder, and those are to be given a high probability.
+    It starts at the linear answer (:class:`Linear` of rank ``n_components``), so it begins where other networks hardly
+    arrive; of its evaluations on validation users (NDCG) the best one is kept, so it does not end below its start.
+
+    Parameters
+    ----------
+    n_components : int, default 200
+        Size of the code.
+    hidden : int, default 100
+        Units beside the linear path.
+    variational : bool, default True
+        Whether the code is a distribution (Mult-VAE), with the Kullback-Leibler divergence weighed by ``beta``;
+        otherwise the model is a Mult-DAE, which learns faster and overfits sooner.
+    beta : float, default 0.2
+        Weight of that divergence, reached over the first half of the training.
+    dropout : float, default 0.5
+        Share of the items that the encoder is not shown.
+    learning_rate : float, default 0.0005
+        Peak rate of Adam.
+    max_epochs : int or "auto"
+        Passes over the users; "auto" makes 20, fewer for large logs.
+    batch_size : int or "auto"
+        Users in a step; "auto" takes 100, 500 for more than 10,000 users.
+
+    References
+    ----------
+    D. Liang, R. G. Krishnan, M. D. Hoffman and T. Jebara (2018), *Variational autoencoders for collaborative
+    filtering*, WWW.
+
+    Examples
+    --------
+    >>> from narrows.recommend import Multinomial
+    >>> Multinomial(n_components=64).dropout
+    0.5
+    """
+
+    n_components: int = 200
+    hidden: int = 100
+    variational: bool = True
+    beta: float = 0.2
+    dropout: float = 0.5
+    learning_rate: float = 5e-4
+    max_epochs: int | str = "auto"
+    batch_size: int | str = "auto"
+
+    def __post_init__(self) -> None:
+        for name in ("n_components", "hidden"):
+            check_number(name, getattr(self, name), integer=True, low=1)
+        check_number("beta", self.beta, low=0)
+        check_number("dropout", self.dropout, low=0, high=1)
+        check_number("learning_rate", self.learning_rate, low=0, open_low=True)
+        for name in ("max_epochs", "batch_size"):
+            check_number(name, getattr(self, name), integer=True, low=1, auto=True)
+
+
+@dataclass(frozen=True)
+class Ensemble(Method):
+    """:class:`Linear` and :class:`Multinomial` together: their scores, standardised for each user, are added.
+
+    How much the second counts is the best of a few weights on validation users.
+
+    Parameters
+    ----------
+    linear : Linear
+        The first.
+    multinomial : Multinomial
+        The second.
+    """
+
+    linear: Linear = Linear()
+    multinomial: Multinomial = Multinomial()
+
+
+@dataclass(frozen=True)
+class Rating(Method):
+    """Predicted ratings: a linear autoencoder that is asked only for ratings that exist.
+
+    A rating is the mean, the bias of the item, and the product of the item's weights with the user's code; the code
+    is the mean of its posterior given the user's ratings and what they chose to rate. Weights and codes are integrated
+    over by variational EM, so no penalty has to be tuned; ratings far off count less (Student's t). For ``predict``; as
+    a way to rank it favours what few people rated highly.
+
+    Parameters
+    ----------
+    n_components : int, default 16
+        Size of the code.
+    n_features : int, default 16
+        Directions of the log (who rates what) that tell of items and users before a rating is looked at.
+    iterations : int, default 40
+        Rounds of EM.
+    degrees_of_freedom : float, default 10
+        Of the noise; large numbers make it normal.
+
+    References
+    ----------
+    R. Salakhutdinov and A. Mnih (2008), *Probabilistic matrix factorization*, NIPS; Y. J. Lim and Y. W. Teh (2007),
+    *Variational Bayesian approach to movie rating prediction*, KDD Cup; Y. Koren (2008), *Factorization meets the
+    neighborhood*, KDD. The loss on observed entries only: S. Sedhain, A. K. Menon, S. Sanner and L. Xie (2015),
+    *AutoRec*, WWW.
+
+    Examples
+    --------
+    >>> from narrows.recommend import Rating
+    >>> Rating(n_components=8).iterations
+    40
+    """
+
+    n_components: int = 16
+    n_features: int = 16
+    iterations: int = 40
+    degrees_of_freedom: float = 10.0
+
+    def __post_init__(self) -> None:
+        for name in ("n_components", "n_features", "iterations"):
+            check_number(name, getattr(self, name), integer=True, low=1)
+        check_number("degrees_of_freedom", self.degrees_of_freedom, low=0, open_low=True)

@@ -1,0 +1,327 @@
+"""Predicting ratings: a linear autoencoder whose loss counts only the ratings that exist, fitted by variational EM.
+
+A rating of user u for item i is
+
+::
+
+    rating = mean + w_i . [1, z_u] + noise        noise: Student t, with a variance of the user's own
+    w_i ~ Normal(B x_i, S)                        x_i: who rates item i (how many, and which directions of the log)
+    z_u ~ Normal(A g_u, 1)                        g_u: what user u rates
+
+The code z_u of a user is the mean of its posterior given the ratings of their history: an encoder that is computed,
+not learned, so that any history can be encoded. That is probabilistic matrix factorisation (Salakhutdinov and Mnih
+2008), or factor analysis with missing values, with the uncertainty of both sides integrated over (variational EM)
+instead of tuned penalties. What was rated, whatever the rating, says much by itself (SVD++, Koren 2008); here it moves
+the means of both priors. What is left of a history is passed on to similar items, each residual corrected for its
+having been fitted.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from scipy import sparse
+from scipy.sparse.linalg import svds
+from torch import nn
+
+from narrows.recommend.bags import Bags
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+    from narrows.recommend.methods import Rating
+
+__all__ = ["RatingScorer", "fit_rating"]
+
+NOISE_DAMPING = 10.0
+"""A user's variance counts as many ratings of the common one."""
+
+PRIOR_RIDGE = 10.0
+EMBEDDING = 100
+SMOOTHING = 0.5
+"""So much similarity's worth of residuals of 0 stands beside those of the history."""
+
+STEPS = 5
+"""Rounds in which the code of a history, its variance and the weights of its ratings settle."""
+
+MOST_LEVERAGE = 0.9
+
+_CHUNK_USERS = 64
+_CHUNK_RATINGS = 20_000
+
+
+class RatingScorer(nn.Module):
+    """Predicted ratings of all items, from a history of ratings.
+
+    Attributes
+    ----------
+    weights : Tensor, shape (n_items, k + 1)
+        Means of the weights of items, the bias first.
+    covariances : Tensor, shape (n_items, (k + 1) ** 2)
+        Their covariances.
+    features : Tensor, shape (n_items, f)
+        Who rates an item.
+    directions : Tensor, shape (n_items, e)
+        Which items are rated by the same users: rows of length at most 1.
+    prior : Tensor, shape (f + 1, k)
+        From what a user rates to the mean of the code.
+    center, spread : Tensor, shape (f + 1,)
+        Scale of what a user rates.
+    numbers : Tensor, shape (6,)
+        Mean and spread of ratings, the common variance, the degrees of freedom of the noise, least and most rating.
+    """
+
+    weights: Tensor
+    covariances: Tensor
+    features: Tensor
+    directions: Tensor
+    prior: Tensor
+    center: Tensor
+    spread: Tensor
+    numbers: Tensor
+
+    def __init__(self, **parts: Tensor) -> None:
+        super().__init__()
+        for name in ("weights", "covariances", "features", "directions", "prior", "center", "spread", "numbers"):
+            self.register_buffer(name, parts[name])
+
+    @property
+    def n_items(self) -> int:
+        """How many items it scores."""
+        return len(self.weights)
+
+    @property
+    def mean(self) -> float:
+        """The mean rating."""
+        return float(self.numbers[0])
+
+    def similar(self, items: Tensor) -> Tensor:
+        """Return the cosines between the weights of items and of all items, shape (n, n_items)."""
+        vectors = nn.functional.normalize(self.weights[:, 1:], dim=1)
+        return vectors[items] @ vectors.T
+
+    def forward(self, bags: Bags) -> Tensor:
+        """Return predicted ratings, shape (n_users, n_items)."""
+        found = torch.empty((len(bags), self.n_items), dtype=torch.float32, device=bags.device)
+        offsets = bags.offsets
+        for start in range(0, len(bags), _CHUNK_USERS):
+            stop = min(start + _CHUNK_USERS, len(bags))
+            low, high = int(offsets[start]), int(offsets[stop])
+            part = Bags(bags.items[low:high], offsets[start : stop + 1] - low, bags.values[low:high])
+            found[start:stop] = self._predicted(part)
+        return found
+
+    def _predicted(self, bags: Bags) -> Tensor:
+        code, left, trust = self._encoded(bags)
+        mean, spread, _, _, least, most = self.numbers.tolist()
+        whole = torch.cat([torch.ones_like(code[:, :1]), code], 1).float()
+        predicted = whole @ self.weights.T
+        for row, (low, high) in enumerate(zip(bags.offsets[:-1].tolist(), bags.offsets[1:].tolist(), strict=True)):
+            if low < high:
+                items = bags.items[low:high]
+                near = (self.directions[items] @ self.directions.T).clamp_(min=0).square_() * trust[low:high, None]
+                # A rating is not foretold from itself.
+                near[torch.arange(high - low, device=near.device), items] = 0.0
+                predicted[row] += (left[low:high] @ near) / (near.sum(0) + SMOOTHING)
+        return (mean + spread * predicted).clamp_(least, most)
+
+    def _encoded(self, bags: Bags) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the codes, and of each rating what is left of it and how much it is trusted."""
+        mean, spread, common, freedom, _, _ = self.numbers.tolist()
+        users, items, count = bags.users, bags.items, len(bags)
+        size = self.weights.shape[1]
+        values = (bags.values.double() - mean) / spread
+        weights, covariances = self.weights[items].double(), self.covariances[items].double()
+        second = (weights[:, :, None] * weights[:, None, :]).flatten(1) + covariances
+        start = self._prior_codes(bags)
+        counts = bags.counts.double()
+        variance, trust = values.new_full((count,), common), torch.ones_like(values)
+        eye = torch.eye(size - 1, dtype=torch.float64, device=values.device)
+        code, error, doubt = start, values, values
+        for _ in range(STEPS):
+            weight = trust / variance[users]
+            squares = _sums(users, weight[:, None] * second, count).view(count, size, size)
+            right = _sums(users, (weight * values)[:, None] * weights, count)
+            spread_of = torch.linalg.inv(squares[:, 1:, 1:] + eye)
+            code = torch.einsum("ukl,ul->uk", spread_of, right[:, 1:] - squares[:, 1:, 0] + start)
+            whole = torch.cat([torch.ones_like(code[:, :1]), code], 1)
+            error = values - (weights * whole[users]).sum(1)
+            outer = (whole[:, :, None] * whole[:, None, :]).flatten(1)
+            inner = second.view(-1, size, size)[:, 1:, 1:].flatten(1)
+            doubt = (inner * spread_of.flatten(1)[users]).sum(1) + (covariances * outer[users]).sum(1)
+            before = variance
+            missed = error.square() + doubt
+            trust = (freedom + 1) / (freedom + missed / before[users])
+            variance = (_sums(users, (missed * trust)[:, None], count)[:, 0] + NOISE_DAMPING * common) / (
+                counts + NOISE_DAMPING
+            )
+        # What the error would be had the rating not been in the history.
+        leverage = (doubt * trust / before[users]).clamp(max=MOST_LEVERAGE)
+        return code, (error / (1 - leverage)).float(), trust.float()
+
+    def _prior_codes(self, bags: Bags) -> Tensor:
+        """Return the means of the codes before any rating is looked at."""
+        counts = bags.counts.double()
+        sums = _sums(bags.users, self.features[bags.items].double(), len(bags)) / (counts[:, None] + 1.0)
+        told = torch.cat([torch.log1p(counts)[:, None], sums], 1)
+        return ((told - self.center) / self.spread) @ self.prior
+
+
+def _sums(users: Tensor, values: Tensor, count: int) -> Tensor:
+    return values.new_zeros((count, values.shape[1])).index_add_(0, users, values)
+
+
+def fit_rating(matrix: sparse.csr_array, method: Rating, *, seed: int, tell: Callable[[str], None]) -> RatingScorer:
+    """Fit to a log of ratings.
+
+    Parameters
+    ----------
+    matrix : csr_array of shape (n_users, n_items)
+        Stored entries are ratings.
+    method : Rating
+        The options.
+    seed : int
+        Of the start.
+    tell : callable
+        Given a line at the end.
+    """
+    matrix = matrix[np.diff(matrix.indptr) > 0]
+    fit = _Fit(matrix, method, seed)
+    for _ in range(method.iterations):
+        fit.round()
+    tell(f"rating: {method.iterations} rounds, standard deviation of the noise {fit.spread * np.sqrt(fit.common):.3f}")
+    return fit.scorer()
+
+
+class _Fit:
+    """Variational EM: the codes of users given the weights of items, and the other way round, in turn."""
+
+    def __init__(self, matrix: sparse.csr_array, method: Rating, seed: int) -> None:
+        self.freedom = method.degrees_of_freedom
+        self.shape = matrix.shape
+        self.users = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+        self.items = matrix.indices.astype(np.int64)
+        ratings = matrix.data.astype(np.float64)
+        self.mean, self.spread = ratings.mean(), max(float(ratings.std()), 1e-9)
+        self.least, self.most = ratings.min(), ratings.max()
+        self.values = (ratings - self.mean) / self.spread
+        self.rated = np.bincount(self.users, minlength=self.shape[0])
+        self.taken = np.bincount(self.items, minlength=self.shape[1])
+        self.active = self.taken > 0
+        self.features, self.directions = self._features(method.n_features)
+        told = self._told()
+        self.center, self.scale = told.mean(0), np.maximum(told.std(0), 1e-9)
+        self.told = (told - self.center) / self.scale
+        self._begin(min(method.n_components, *self.shape), seed)
+
+    def _features(self, n_features: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return what is told of items by who rates them, and directions for the similarity of items."""
+        entries = 1 / np.sqrt((self.rated[self.users] + 5.0) * (self.taken[self.items] + 5.0))
+        log = sparse.csr_matrix((entries, (self.users, self.items)), self.shape)
+        size = min(EMBEDDING, min(self.shape) - 1)
+        found = np.zeros((self.shape[1], 1))
+        if size >= 2:
+            _, values, vectors = svds(log, k=size, v0=np.ones(min(self.shape)), rng=0)
+            # The first direction is popularity.
+            found = vectors[np.argsort(-values)[1:]].T
+        features = found[:, :n_features] / np.sqrt((self.taken[:, None] + 1.0) / len(self.values))
+        features = np.clip(features / np.maximum(features[self.active].std(0), 1e-12), -4.0, 4.0)
+        features = np.column_stack([np.log1p(self.taken), features])
+        features -= np.average(features, axis=0, weights=self.taken)
+        features /= np.maximum(features[self.active].std(0), 1e-9)
+        length = np.linalg.norm(found, axis=1, keepdims=True) + 1e-9
+        return features, found / length * np.sqrt(self.taken / (self.taken + 2.0))[:, None]
+
+    def _told(self) -> np.ndarray:
+        sums = self._by_user(np.ones(len(self.users))) @ self.features
+        return np.column_stack([np.log1p(self.rated), sums / (self.rated[:, None] + 1.0)])
+
+    def _by_user(self, entries: np.ndarray) -> sparse.csr_matrix:
+        return sparse.csr_matrix((entries, (self.users, self.items)), self.shape)
+
+    def _begin(self, size: int, seed: int) -> None:
+        n_users, n_items = self.shape
+        first = np.zeros(size + 1)
+        first[1] = 0.4
+        biases = np.bincount(self.items, self.values, n_items) / (self.taken + 4.0)
+        drawn = np.random.default_rng(seed).normal(0.0, 0.05, (n_items, size))
+        self.weights = first + np.column_stack([biases, drawn])
+        self.covariances = np.zeros((n_items, (size + 1) ** 2))
+        self.second = _outer(self.weights)
+        self.precision = np.diag(np.r_[4.0, np.full(size, 50.0)])
+        self.item_prior = np.tile(first, (n_items, 1))
+        self.prior = np.zeros((self.told.shape[1], size))
+        self.variance, self.trust = np.full(n_users, 0.7), np.ones(len(self.users))
+        self.common = 0.7
+
+    def round(self) -> None:
+        """Take one step on each side."""
+        whole, second, missed = self._codes()
+        self.common = float(missed.mean())
+        summed = np.bincount(self.users, missed, self.shape[0])
+        self.variance = (summed + NOISE_DAMPING * self.common) / (self.rated + NOISE_DAMPING)
+        told, penalty = self.told, PRIOR_RIDGE * np.eye(self.told.shape[1])
+        self.prior = np.linalg.solve(told.T @ told + penalty, told.T @ whole[:, 1:])
+        self._items(whole, second)
+
+    def _codes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return codes with a 1 before them, their second moments, and of each rating by how much it is missed."""
+        n_users, size = self.shape[0], self.weights.shape[1]
+        weight = self.trust / self.variance[self.users]
+        squares = (self._by_user(weight) @ self.second).reshape(n_users, size, size)
+        right = self._by_user(weight * self.values) @ self.weights
+        inner = np.linalg.inv(squares[:, 1:, 1:] + np.eye(size - 1))
+        code = np.einsum("ukl,ul->uk", inner, right[:, 1:] - squares[:, 1:, 0] + self.told @ self.prior)
+        whole = np.column_stack([np.ones(n_users), code])
+        padded = np.zeros((n_users, size, size))
+        padded[:, 1:, 1:] = inner
+        spread, outer = padded.reshape(n_users, -1), _outer(whole)
+        missed = np.empty(len(self.values))
+        for start in range(0, len(missed), _CHUNK_RATINGS):
+            part = slice(start, start + _CHUNK_RATINGS)
+            users, items = self.users[part], self.items[part]
+            error = self.values[part] - np.einsum("nk,nk->n", self.weights[items], whole[users])
+            doubt = np.einsum("na,na->n", self.second[items], spread[users])
+            doubt += np.einsum("na,na->n", self.covariances[items], outer[users])
+            missed[part] = error**2 + doubt
+        self.trust = (self.freedom + 1) / (self.freedom + missed / self.variance[self.users])
+        return whole, outer + spread, missed * self.trust
+
+    def _items(self, whole: np.ndarray, second: np.ndarray) -> None:
+        """Update the weights of items, and the prior they come from."""
+        n_items, size = self.weights.shape
+        weight = self.trust / self.variance[self.users]
+        squares = (self._by_user(weight).T @ second).reshape(n_items, size, size)
+        covariances = np.linalg.inv(squares + self.precision)
+        right = self._by_user(weight * self.values).T @ whole + self.item_prior @ self.precision
+        self.weights = np.einsum("ikl,il->ik", covariances, right)
+        self.covariances = covariances.reshape(n_items, -1)
+        self.second = _outer(self.weights) + self.covariances
+        told = np.column_stack([np.ones(n_items), self.features])
+        active, penalty = told[self.active], PRIOR_RIDGE * np.eye(told.shape[1])
+        penalty[0, 0] = 1e-9
+        self.item_prior = told @ np.linalg.solve(active.T @ active + penalty, active.T @ self.weights[self.active])
+        off = (self.weights - self.item_prior)[self.active]
+        spread = (off.T @ off + covariances[self.active].sum(0)) / self.active.sum()
+        self.precision = np.linalg.inv(spread + 1e-6 * np.eye(size))
+
+    def scorer(self) -> RatingScorer:
+        """Return what was found."""
+        numbers = [self.mean, self.spread, self.common, self.freedom, self.least, self.most]
+        single = {
+            "weights": self.weights,
+            "covariances": self.covariances,
+            "features": self.features,
+            "directions": self.directions,
+        }
+        double = {"prior": self.prior, "center": self.center, "spread": self.scale, "numbers": np.array(numbers)}
+        parts = {name: torch.from_numpy(np.ascontiguousarray(a, dtype=np.float32)) for name, a in single.items()}
+        return RatingScorer(**parts, **{name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in double.items()})
+
+
+def _outer(rows: np.ndarray) -> np.ndarray:
+    return (rows[:, :, None] * rows[:, None, :]).reshape(len(rows), -1)

@@ -1,0 +1,495 @@
+"""The estimator that recommends."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from narrows.errors import DataError
+from narrows.recommend import asking, evaluating, filing, lists, ranking
+from narrows.recommend.fitting import fit_ranker
+from narrows.recommend.linear import fit_linear
+from narrows.recommend.log import Columns, Log, plain, read_log
+from narrows.recommend.methods import Method, Rating
+from narrows.recommend.rating import fit_rating
+from narrows.recommend.serving import scores_at
+from narrows.recommend.simple import shares_of
+from narrows.resolution import check_number, device_of, seed_of
+
+if TYPE_CHECKING:
+    import os
+
+    from torch import Tensor
+
+    from narrows.recommend.evaluating import Evaluation
+
+__all__ = ["Recommender"]
+
+EASE_L2 = 100.0
+
+
+class Recommender(BaseEstimator):
+    """Recommend items to users, known or new, from a log of who took what.
+
+    A user is their history: what they are recommended is computed from the items they have (and the ratings, if there
+    are any), never from a number that was learned for them. So a user whom the fit has not seen is served like any
+    other, a stored user gets what their history alone would get, and the model file holds no one's ratings.
+
+    Ranking and rating are two tasks, and get two models. What ranks is an autoencoder of rows of ones: the linear one
+    in closed form, a multinomial one, or both together (``method``). What predicts ratings, where the log has them,
+    counts in its loss only the ratings that exist (:class:`narrows.recommend.Rating`); an autoencoder trained on a
+    table in which unrated is 0 learns to predict 0. :meth:`evaluate` holds both against the simple answers.
+
+    Parameters
+    ----------
+    method : {"auto", "linear", "multinomial", "ensemble", "rating"} or Method, default "auto"
+        What ranks. "auto" tries the first three on validation users and says in ``reason_`` why it took one; "rating"
+        ranks by predicted ratings, which is worse at finding what users go on to like.
+    positive_from : float or "auto"
+        The rating from which on an item counts as liked, for ranking; "auto" takes the mean of all ratings. What is
+        rated lower counts as seen.
+    user, item, rating, timestamp : str or None, default "auto"
+        The columns of a log. "auto" looks for the usual names (``userId``, ``movie_id``, ``stars``, ...), and takes the
+        first two columns where there are none; None leaves a column out (``rating=None`` makes a log of its pairs).
+    validation_fraction : float or "auto"
+        Share of the users to choose by. "auto" takes a tenth, and below 3,000 users each once, in folds; 0 takes none,
+        and the defaults of the methods.
+    device : str, default "auto"
+        "cpu", "cuda", ...; "auto" is a GPU if there is one.
+    random_state : int, RandomState or None, default None
+        Of the folds and the networks.
+    verbose : bool, default False
+        Whether to print how it goes.
+
+    Attributes
+    ----------
+    items_ : ndarray of shape (n_items,)
+        The ids of the items.
+    titles_ : dict
+        Titles by id, as far as they were given.
+    method_ : Method
+        What ranks, all decided.
+    candidates_ : list of dict
+        What was tried on validation users: method, ndcg@100, error (its standard error).
+    reason_ : str
+        Why ``method_`` was taken.
+    positive_from_ : float or None
+        The rating from which on an item counts as liked; None for a log without ratings.
+    history_ : list of dict
+        Of the training of a network, if there was one.
+
+    See Also
+    --------
+    narrows.recommend.split_users : hold out users, the honest test of a recommender.
+
+    References
+    ----------
+    See :class:`~narrows.recommend.Linear` (EASE), :class:`~narrows.recommend.Multinomial` (Mult-DAE, Mult-VAE) and
+    :class:`~narrows.recommend.Rating`.
+
+    Examples
+    --------
+    >>> from narrows import Recommender, datasets
+    >>> ratings = datasets.make_ratings(300, 60, 6000, random_state=0)
+    >>> model = Recommender("linear", random_state=0).fit(ratings, titles=ratings.titles)
+    >>> somebody = {ratings.item[0]: 5.0, ratings.item[1]: 4.5}
+    >>> model.recommend_for(somebody, k=3)[["rank", "source"]].to_numpy().tolist()
+    [[1, 'model'], [2, 'model'], [3, 'model']]
+    """
+
+    _ranker: Any
+    _rater: Any
+    _biases: Any
+    _log: Log | None
+    _ease: Any
+    method_: Method
+
+    def __init__(
+        self,
+        method: str | Method = "auto",
+        *,
+        positive_from: float | str = "auto",
+        user: str = "auto",
+        item: str = "auto",
+        rating: str | None = "auto",
+        timestamp: str | None = "auto",
+        validation_fraction: float | str = "auto",
+        device: str = "auto",
+        random_state: int | np.random.RandomState | None = None,
+        verbose: bool = False,
+    ) -> None:
+        self.method = method
+        self.positive_from = positive_from
+        self.user = user
+        self.item = item
+        self.rating = rating
+        self.timestamp = timestamp
+        self.validation_fraction = validation_fraction
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, ratings: Any, y: Any = None, *, titles: Any = None) -> Recommender:
+        """Fit to a log.
+
+        Parameters
+        ----------
+        ratings : frame, mapping, CSR matrix, path or Log
+            Who took what: a pandas or polars frame (or a mapping of names to arrays) with a column of users, one of
+            items and perhaps of ratings and times; a sparse matrix of users by items, whose ids are the numbers of rows
+            and columns; the path of a csv or Parquet file. Of a pair that comes twice the last counts.
+        y : ignored
+            For scikit-learn.
+        titles : mapping, frame or path, optional
+            Titles of items: by id, or a table with a column of items and one of titles.
+
+        Returns
+        -------
+        Recommender
+            This object.
+
+        Raises
+        ------
+        DataError
+            If the log cannot be used as it is; the sentence says why.
+        """
+        method = None if isinstance(self.method, str) and self.method == "auto" else Method.resolve(self.method)
+        check_number("validation_fraction", self.validation_fraction, low=0, high=1, auto=True)
+        if self.positive_from != "auto":
+            check_number("positive_from", self.positive_from, low=-np.inf)
+        seed, device = seed_of(self.random_state), device_of(self.device)
+        log = read_log(ratings, self._columns())
+        if isinstance(method, Rating) and not log.rated:
+            raise DataError("method='rating' needs a column of ratings, and the log has none")
+        self.titles_ = asking.titles_of(titles, self._columns())
+        self.positive_from_ = self._threshold(log)
+        self._take_items(log.items)
+        liked = self._liked(log.matrix, rated=log.rated)
+        if not liked.nnz:
+            raise DataError(f"no rating reaches positive_from={self.positive_from_:g}, so there is nothing to rank by")
+        self._shares = shares_of(liked)
+        self._library = asking.library_of(ratings)
+        self._rater = self._biases = None
+        if log.rated:
+            self._means, self._biases = evaluating.means_of(log.matrix, rated=True)
+            options = method if isinstance(method, Rating) else Rating()
+            self._rater = fit_rating(log.matrix, options, seed=seed, tell=self._tell).to(device)
+        if isinstance(method, Rating):
+            self._ranker, self.method_ = None, method
+            self.candidates_, self.reason_, self.history_ = [], "it is what was asked for", []
+        else:
+            fraction = None if isinstance(self.validation_fraction, str) else float(self.validation_fraction)
+            found = fit_ranker(liked, method, fraction=fraction, seed=seed, device=device, tell=self._tell)
+            self._ranker, self.method_ = found.scorer, found.method
+            self.candidates_, self.reason_, self.history_ = found.candidates, found.reason, found.history
+        self._log = log
+        self._ease = None
+        return self
+
+    def _tell(self, line: str) -> None:
+        if self.verbose:
+            print(line, flush=True)
+
+    def _columns(self) -> Columns:
+        return Columns(self.user, self.item, self.rating, self.timestamp)
+
+    def _threshold(self, log: Log) -> float | None:
+        if not log.rated:
+            return None
+        if not isinstance(self.positive_from, str):
+            return float(self.positive_from)
+        return float(log.matrix.data.mean(dtype=np.float64))
+
+    def _take_items(self, items: np.ndarray) -> None:
+        self.items_ = items
+        self._places = {plain(item): place for place, item in enumerate(items)}
+
+    def _liked(self, matrix: sparse.csr_array, *, rated: bool) -> sparse.csr_array:
+        """Return ones where an item is liked."""
+        keep = np.ones(matrix.nnz, bool)
+        if rated and self.positive_from_ is not None:
+            keep = matrix.data >= np.float32(self.positive_from_)
+        users = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))[keep]
+        found = sparse.csr_array((np.ones(int(keep.sum()), np.float32), (users, matrix.indices[keep])), matrix.shape)
+        found.sort_indices()
+        return found
+
+    def _known(self, histories: Any) -> Log:
+        """Return the log to take users from."""
+        if histories is not None:
+            return read_log(histories, self._columns())
+        if self._log is None:
+            raise DataError(
+                "a model file holds no one's ratings: hand the users' histories in, as histories=, or use recommend_for"
+            )
+        return self._log
+
+    def _rows(self, users: Any, histories: Any) -> tuple[list[Any], sparse.csr_array, bool]:
+        """Return ids of users, and their rows on the model's items; users without a history get an empty row."""
+        log = self._known(histories)
+        matrix, _ = log.on_items(self._places, len(self.items_))
+        if users is None:
+            return [plain(user) for user in log.users], matrix, log.rated
+        ids = asking.column_of_ids(users, "users")
+        where = {plain(user): row for row, user in enumerate(log.users)}
+        found = asking.places_of(ids, where)
+        if ids and (found < 0).all():
+            kinds = type(ids[0]).__name__, type(plain(log.users[0])).__name__
+            if kinds[0] != kinds[1]:
+                raise DataError(f"the users asked for are of type {kinds[0]}, those of the log of type {kinds[1]}")
+        nobody = sparse.csr_array((1, matrix.shape[1]), dtype=matrix.dtype)
+        stacked = sparse.vstack([matrix, nobody], format="csr")
+        return ids, stacked[np.where(found < 0, matrix.shape[0], found)], log.rated
+
+    def recommend(
+        self,
+        users: Any = None,
+        k: int = 10,
+        *,
+        exclude_seen: bool = True,
+        among: Any = None,
+        exclude: Any = None,
+        histories: Any = None,
+    ) -> Any:
+        """Recommend items to users.
+
+        Parameters
+        ----------
+        users : id, list of ids or None
+            Whom; None is everyone in the log.
+        k : int, default 10
+            How many items each.
+        exclude_seen : bool, default True
+            Whether to leave out what a user has, liked or not.
+        among : list of ids, optional
+            Recommend only these items.
+        exclude : list of ids, optional
+            Never recommend these.
+        histories : frame, mapping, CSR matrix, path or Log, optional
+            Where to take the users' histories from; the log of the fit by default, while it is in memory.
+
+        Returns
+        -------
+        frame
+            ``user``, ``item``, ``score``, ``rank`` (from 1), ``title`` where titles are known, and ``source``: "model",
+            or "popularity" for a user without a history and for items never seen. Of the library of the log.
+        """
+        check_is_fitted(self, "items_")
+        ids, rows, rated = self._rows(users, histories)
+        columns = self._recommended(rows, k, rated=rated, seen=exclude_seen, among=among, exclude=exclude)
+        owners = columns.pop("row")
+        array = np.array(ids) if len({type(user) for user in ids}) == 1 else np.array(ids, dtype=object)
+        return asking.frame_of({"user": array[owners], **columns}, self._library)
+
+    def recommend_for(
+        self, history: Any, k: int = 10, *, exclude_seen: bool = True, among: Any = None, exclude: Any = None
+    ) -> Any:
+        """Recommend items to one user, whoever it is, from their history.
+
+        Parameters
+        ----------
+        history : mapping, list, frame or sparse row
+            Items and ratings (``{"Heat": 5}``), items alone (``["Heat"]``, all liked), pairs of both, a frame with a
+            column of items and perhaps of ratings, or a sparse row. Items that the model does not know count for
+            nothing.
+        k, exclude_seen, among, exclude
+            As in :meth:`recommend`.
+
+        Returns
+        -------
+        frame
+            As of :meth:`recommend`, without ``user``.
+        """
+        check_is_fitted(self, "items_")
+        log = asking.history_log(history, self._columns())
+        rows, _ = log.on_items(self._places, len(self.items_))
+        columns = self._recommended(rows, k, rated=log.rated, seen=exclude_seen, among=among, exclude=exclude)
+        del columns["row"]
+        return asking.frame_of(columns, self._library)
+
+    def _recommended(
+        self, rows: sparse.csr_array, k: int, *, rated: bool, seen: bool, among: Any, exclude: Any
+    ) -> dict[str, Any]:
+        """Return the recommendations as columns; ``row`` is the number of the user."""
+        check_number("k", k, integer=True, low=1)
+        allowed, strange = lists.choice_of(self._places, len(self.items_), among, exclude)
+        scorer, told = self._ranker, self._liked(rows, rated=rated)
+        if scorer is None:
+            # Ratings foretell ratings: a history without any tells nothing.
+            scorer, told = self._rater, rows if rated else sparse.csr_array(rows.shape, dtype=rows.dtype)
+        device = device_of(self.device)
+        best = lists.recommended(scorer, self._shares, told, rows if seen else None, k, allowed, device)
+        columns = lists.columns_of(self.items_, *best, strange)
+        source = columns.pop("source")
+        if self.titles_:
+            columns["title"] = self._titles(columns["item"])
+        return columns | {"source": source}
+
+    def _titles(self, items: Any) -> np.ndarray:
+        return np.array([self.titles_.get(plain(item), "") for item in items], dtype=object)
+
+    def predict(self, pairs: Any, *, histories: Any = None) -> Any:
+        """Predict ratings, in the log's own scale.
+
+        Parameters
+        ----------
+        pairs : frame, log or list of (user, item)
+            Of whom, and of what.
+        histories : frame, mapping, CSR matrix, path or Log, optional
+            Where to take the users' histories from; the log of the fit by default.
+
+        Returns
+        -------
+        frame
+            ``user``, ``item``, ``rating`` and ``source``: "model"; "item mean" for a user without a history; "mean" for
+            an item never seen, which gets the mean of all ratings.
+
+        Raises
+        ------
+        DataError
+            If the log of the fit had no ratings.
+        """
+        check_is_fitted(self, "items_")
+        if self._rater is None:
+            raise DataError("the log of the fit has no ratings to predict: recommend ranks items without them")
+        users, items = asking.pairs_of(pairs, self._columns())
+        ids = list(dict.fromkeys(users))
+        _, rows, rated = self._rows(ids, histories)
+        if not rated:
+            rows = sparse.csr_array(rows.shape, dtype=rows.dtype)
+        where = {user: row for row, user in enumerate(ids)}
+        row, column = asking.places_of(users, where), asking.places_of(items, self._places)
+        known = column >= 0
+        found = np.full(len(users), self._mean())
+        found[known] = scores_at(self._rater, rows, (row[known], column[known]), device_of(self.device))
+        source = np.where(known, np.where(np.diff(rows.indptr)[row] > 0, "model", "item mean"), "mean")
+        return asking.frame_of({"user": users, "item": items, "rating": found, "source": source}, self._library)
+
+    def _mean(self) -> float:
+        return float(self._rater.mean)
+
+    def similar_items(self, items: Any, k: int = 10) -> Any:
+        """Find the items most like some items.
+
+        Parameters
+        ----------
+        items : id or list of ids
+            Of these.
+        k : int, default 10
+            How many each.
+
+        Returns
+        -------
+        frame
+            ``item``, ``similar``, ``score``, ``rank`` and, where titles are known, ``title``. The score is the partial
+            correlation in the linear autoencoder (what one item says of the other, all others being known), otherwise
+            the cosine of what the decoder holds of them.
+
+        Raises
+        ------
+        DataError
+            If the model does not know an item.
+        """
+        check_is_fitted(self, "items_")
+        check_number("k", k, integer=True, low=1)
+        ids = asking.column_of_ids(items, "items")
+        places = asking.places_of(ids, self._places)
+        if (places < 0).any():
+            raise DataError(f"the model has never seen item {ids[int((places < 0).argmax())]!r}")
+        scorer = self._rater if self._ranker is None else self._ranker
+        columns = lists.similar(scorer, self.items_, places, min(k, len(self.items_) - 1))
+        if self.titles_:
+            columns["title"] = self._titles(columns["similar"])
+        return asking.frame_of(columns, self._library)
+
+    def evaluate(
+        self, held_out: Any, *, histories: Any = None, metrics: Any = ranking.METRICS, baselines: bool = True
+    ) -> Evaluation:
+        """Measure the model, and the simple answers, on entries that were held out.
+
+        Parameters
+        ----------
+        held_out : frame, mapping, CSR matrix, path or Log
+            What users went on to take. For lists those that are liked count (``positive_from_``); for errors of ratings
+            all.
+        histories : frame, mapping, CSR matrix, path or Log, optional
+            What these users had before; the log of the fit by default.
+        metrics : iterable of str, optional
+            ``ndcg@k``, ``recall@k``, ``precision@k``, ``map@k``, ``hit_rate@k``, ``coverage@k``, ``novelty@k``,
+            ``rmse``, ``mae``.
+        baselines : bool, default True
+            Whether to measure the simple answers too: popularity, item means, a table of zeros, the bias model, and
+            EASE (which is fitted to the log of the fit, so a loaded model goes without).
+
+        Returns
+        -------
+        Evaluation
+            Print it, or take ``values``, ``per_user`` or ``to_frame()``.
+        """
+        check_is_fitted(self, "items_")
+        metrics = [metrics] if isinstance(metrics, str) else list(metrics)
+        for name in metrics:
+            ranking.parse_metric(name)
+        asked_log = read_log(held_out, self._columns())
+        held, cold = asked_log.on_items(self._places, len(self.items_))
+        ids, rows, rated = self._rows(list(asked_log.users), histories)
+        liked = self._liked(rows, rated=rated)
+        relevant = self._liked(held, rated=asked_log.rated)
+        asked = evaluating.Asked(rows, held, relevant, np.maximum(self._shares, 1e-9))
+        if self._ranker is None:
+            rankers: dict[str, Any] = {"model": (self._rater, rows)}
+        else:
+            rankers = {"model": (lists.Answering(self._ranker, self._shares), liked)}
+        raters: dict[str, Any] = {"model": self._rater} if self._rater is not None and asked_log.rated else {}
+        if baselines:
+            means = self._means if self._rater is not None else None
+            others = evaluating.simple_rankers(self._shares, means)
+            if (ease := self._ease_scorer()) is not None:
+                others["EASE"] = ease
+            rankers |= {name: (scorer, liked) for name, scorer in others.items()}
+            raters |= evaluating.simple_raters(means if asked_log.rated else None, self._biases)
+        device = device_of(self.device)
+        values, per_user, users = evaluating.evaluate(asked, metrics, rankers, raters, device)
+        return evaluating.Evaluation(values, per_user, np.array([ids[user] for user in users]), int(cold.sum()))
+
+    def _ease_scorer(self) -> Any:
+        if self._ease is None and self._log is not None:
+            liked = self._liked(self._log.matrix, rated=self._log.rated)
+            self._ease = fit_linear(liked[np.diff(liked.indptr) > 0], EASE_L2, 0.0, None).to(device_of(self.device))
+        return self._ease
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted model to one file, whole or not at all; :func:`narrows.load` reads it.
+
+        It holds the ids and titles of items, never a user's ratings.
+
+        Parameters
+        ----------
+        path : path-like
+            The file.
+        """
+        from narrows.persistence import save
+
+        check_is_fitted(self, "items_")
+        save(self, path)
+
+    def _to_file(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        return filing.to_file(self)
+
+    @classmethod
+    def _from_file(
+        cls,
+        metadata: dict[str, Any],
+        tensors: dict[str, Tensor],
+        *,
+        network: Any,  # noqa: ARG003
+        device: str,
+    ) -> Recommender:
+        return filing.from_file(cls, metadata, tensors, device=device)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "items_")

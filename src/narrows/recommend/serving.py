@@ -1,0 +1,139 @@
+"""From scores to the best items of each user, a block of users at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import torch
+from scipy import sparse
+
+from narrows.recommend.bags import bags_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor
+
+    from narrows.recommend.bags import Bags
+
+__all__ = ["Best", "Scorer", "best_items", "score_blocks"]
+
+PAD_ROWS = 64
+"""Blocks have a multiple of so many users: one alone is then computed as it would be among many."""
+
+_BLOCK_NUMBERS = 2**24
+
+
+class Scorer(Protocol):
+    """Anything that scores all items for users; higher is better."""
+
+    @property
+    def n_items(self) -> int:
+        """How many items there are."""
+        ...
+
+    def __call__(self, bags: Bags) -> Tensor:
+        """Return scores, shape (n_users, n_items)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best items of some users.
+
+    Attributes
+    ----------
+    items : ndarray of int64, shape (n_users, k)
+        Columns, best first; -1 where nothing is left to recommend.
+    scores : ndarray of float32, shape (n_users, k)
+        Their scores.
+    """
+
+    items: np.ndarray
+    scores: np.ndarray
+
+
+def score_blocks(
+    scorer: Scorer, rows: sparse.csr_array, device: torch.device, block_rows: int | None = None
+) -> Iterator[tuple[int, int, Tensor]]:
+    """Yield the first user, the number of users and the scores of blocks of users.
+
+    Parameters
+    ----------
+    scorer : Scorer
+        What scores.
+    rows : csr_array of shape (n_users, n_items)
+        What each user has.
+    device : torch.device
+        Where to compute.
+    block_rows : int, optional
+        Users in a block.
+    """
+    size = block_rows or int(np.clip(_BLOCK_NUMBERS // max(1, scorer.n_items) // PAD_ROWS * PAD_ROWS, PAD_ROWS, 1024))
+    with torch.no_grad():
+        for start in range(0, rows.shape[0], size):
+            part = rows[start : start + size]
+            count = part.shape[0]
+            if spare := -count % PAD_ROWS:
+                nobody = sparse.csr_array((spare, part.shape[1]), dtype=part.dtype)
+                part = sparse.vstack([part, nobody], format="csr")
+            yield start, count, scorer(bags_of(part).to(device))[:count]
+
+
+def best_items(
+    scorer: Scorer,
+    rows: sparse.csr_array,
+    k: int,
+    device: torch.device,
+    *,
+    banned: sparse.csr_array | None = None,
+    allowed: np.ndarray | None = None,
+) -> Best:
+    """Return the ``k`` best items of each user.
+
+    Parameters
+    ----------
+    scorer : Scorer
+        What scores.
+    rows : csr_array of shape (n_users, n_items)
+        What each user has.
+    k : int
+        How many.
+    device : torch.device
+        Where to compute.
+    banned : csr_array, optional
+        Items each user is not to get, those they have seen above all.
+    allowed : ndarray of bool, shape (n_items,), optional
+        Items anyone may get.
+    """
+    most = min(k, scorer.n_items)
+    items = np.full((rows.shape[0], k), -1, np.int64)
+    scores = np.full((rows.shape[0], k), np.nan, np.float32)
+    out = None if allowed is None else torch.from_numpy(~allowed).to(device)
+    for start, count, found in score_blocks(scorer, rows, device):
+        if banned is not None:
+            part = bags_of(banned[start : start + count]).to(device)
+            found[part.users, part.items] = -torch.inf
+        if out is not None:
+            found[:, out] = -torch.inf
+        top = torch.topk(found, most, dim=1)
+        there = (top.values > -torch.inf).cpu().numpy()
+        items[start : start + count, :most] = np.where(there, top.indices.cpu().numpy(), -1)
+        scores[start : start + count, :most] = np.where(there, top.values.cpu().numpy(), np.nan)
+    return Best(items, scores)
+
+
+def scores_at(scorer: Any, rows: sparse.csr_array, pairs: tuple[np.ndarray, np.ndarray], device: Any) -> np.ndarray:
+    """Return the scores of some (row, column) pairs only."""
+    users, columns = pairs
+    order = np.argsort(users, kind="stable")
+    found = np.empty(len(users), np.float32)
+    asked, where = np.unique(users[order], return_inverse=True)
+    for start, count, scores in score_blocks(scorer, rows[asked], device):
+        low, high = np.searchsorted(where, [start, start + count])
+        chosen = order[low:high]
+        picked = scores[torch.from_numpy(where[low:high] - start), torch.from_numpy(columns[chosen])]
+        found[chosen] = picked.cpu().numpy()
+    return found

@@ -1,0 +1,191 @@
+"""Parting a log into what is learned from and what is asked: by users, by time, by chance."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import sparse
+
+from narrows.errors import DataError
+from narrows.recommend.log import Columns, Log, read_log
+from narrows.resolution import check_number, seed_of
+
+if TYPE_CHECKING:
+    from numpy.random import RandomState
+
+__all__ = ["split_last", "split_random", "split_users", "told_and_asked"]
+
+
+def told_and_asked(
+    rows: sparse.csr_array, share: float, rng: np.random.Generator
+) -> tuple[sparse.csr_array, sparse.csr_array]:
+    """Hide a share of each user's items, at least one, and leave at least one.
+
+    Returns
+    -------
+    told, asked : csr_array
+        Together the rows given.
+    """
+    hidden = _drawn(np.diff(rows.indptr), share, rng)
+    return _entries(rows, ~hidden), _entries(rows, hidden)
+
+
+def _drawn(counts: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+    """Say of each entry, ordered by users, whether it is among the share of its user's entries that is drawn."""
+    ends = np.cumsum(counts)
+    users = np.repeat(np.arange(len(counts)), counts)
+    order = np.lexsort((rng.random(int(counts.sum())), users))
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order)) - (ends - counts)[users]
+    size = np.clip(np.round(share * counts).astype(np.int64), 1, np.maximum(counts - 1, 0))
+    found: np.ndarray = place < np.where(counts > 1, size, 0)[users]
+    return found
+
+
+def _entries(rows: sparse.csr_array, keep: np.ndarray) -> sparse.csr_array:
+    users = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))[keep]
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(users, minlength=rows.shape[0]))])
+    return sparse.csr_array((rows.data[keep], rows.indices[keep], indptr), shape=rows.shape)
+
+
+def split_users(
+    ratings: Any,
+    test_fraction: float = 0.2,
+    *,
+    held_out_fraction: float = 0.2,
+    min_items: int = 5,
+    columns: Columns | None = None,
+    random_state: int | RandomState | None = None,
+) -> tuple[Log, Log, Log]:
+    """Hold out users, to see how well a model serves people it has never seen (strong generalisation).
+
+    Parameters
+    ----------
+    ratings : frame, mapping, CSR matrix, path or Log
+        The log.
+    test_fraction : float, default 0.2
+        Share of the users that are held out.
+    held_out_fraction : float, default 0.2
+        Share of a held-out user's items that are to be found; the others are the history that is told.
+    min_items : int, default 5
+        Users with fewer items are left out of the test, and stay in the training.
+    columns : Columns, optional
+        Which column holds what.
+    random_state : int, RandomState or None
+        Of the parting.
+
+    Returns
+    -------
+    train, histories, held_out : Log
+        To fit to; to tell of the held-out users; to ask of them. Give the last two to
+        :meth:`narrows.Recommender.evaluate`.
+
+    Examples
+    --------
+    >>> from narrows import datasets
+    >>> from narrows.recommend import split_users
+    >>> train, histories, held_out = split_users(datasets.make_ratings(100, 50, 2000, random_state=0), random_state=0)
+    >>> len(train.users), len(histories.users)
+    (80, 20)
+    """
+    _check_share("test_fraction", test_fraction)
+    _check_share("held_out_fraction", held_out_fraction)
+    check_number("min_items", min_items, integer=True, low=2)
+    log = read_log(ratings, columns)
+    rng = np.random.default_rng(seed_of(random_state))
+    counts = np.diff(log.matrix.indptr)
+    able = np.flatnonzero(counts >= min_items)
+    size = round(test_fraction * len(able))
+    if not 0 < size < len(counts):
+        raise DataError(f"there are {len(able):,} users with {min_items} items or more: too few to hold some out")
+    test = np.sort(rng.permutation(able)[:size])
+    rest = np.setdiff1d(np.arange(len(counts)), test)
+    asked = log.of_users(test)
+    hidden = _drawn(counts[test], held_out_fraction, rng)
+    return log.of_users(rest), asked.entries(~hidden), asked.entries(hidden)
+
+
+def split_last(ratings: Any, n: int = 1, *, columns: Columns | None = None) -> tuple[Log, Log]:
+    """Hold out what each user took last, to see whether a model finds what comes next.
+
+    Parameters
+    ----------
+    ratings : frame, mapping, path or Log
+        A log with times.
+    n : int, default 1
+        How many items of each user; users with no more than that keep all of theirs in the training.
+    columns : Columns, optional
+        Which column holds what.
+
+    Returns
+    -------
+    train, held_out : Log
+
+    Examples
+    --------
+    >>> from narrows.recommend import split_last
+    >>> log = {"user": [1, 1, 1], "item": ["a", "b", "c"], "timestamp": [10, 30, 20]}
+    >>> split_last(log)[1].columns()["item"].tolist()
+    ['b']
+    """
+    check_number("n", n, integer=True, low=1)
+    log = read_log(ratings, columns)
+    if log.times is None:
+        raise DataError("to hold out what came last, the log needs a column of times: name it in columns=")
+    counts = np.diff(log.matrix.indptr)
+    users = np.repeat(np.arange(len(counts)), counts)
+    order = np.lexsort((log.times, users))
+    place = np.empty(len(order), np.int64)
+    place[order] = np.cumsum(counts)[users] - np.arange(len(order)) - 1
+    last = (place < n) & (counts > n)[users]
+    if not last.any():
+        raise DataError(f"no user has more than {n} items, so none can be held out")
+    return log.entries(~last), log.entries(last)
+
+
+def split_random(
+    ratings: Any,
+    test_fraction: float = 0.1,
+    *,
+    columns: Columns | None = None,
+    random_state: int | RandomState | None = None,
+) -> tuple[Log, Log]:
+    """Hold out entries by chance, to see how far off predicted ratings are.
+
+    Parameters
+    ----------
+    ratings : frame, mapping, CSR matrix, path or Log
+        The log.
+    test_fraction : float, default 0.1
+        Share of all entries.
+    columns : Columns, optional
+        Which column holds what.
+    random_state : int, RandomState or None
+        Of the parting.
+
+    Returns
+    -------
+    train, held_out : Log
+        Both have all users and items.
+
+    Examples
+    --------
+    >>> from narrows.recommend import split_random
+    >>> from narrows import datasets
+    >>> train, held_out = split_random(datasets.make_ratings(100, 50, 2000, random_state=0), random_state=0)
+    >>> len(train), len(held_out)
+    (1800, 200)
+    """
+    _check_share("test_fraction", test_fraction)
+    log = read_log(ratings, columns)
+    size = round(test_fraction * len(log))
+    if not 0 < size < len(log):
+        raise DataError(f"of {len(log):,} entries a share of {test_fraction:g} cannot be held out")
+    held = np.zeros(len(log), bool)
+    held[np.random.default_rng(seed_of(random_state)).permutation(len(log))[:size]] = True
+    return log.entries(~held), log.entries(held)
+
+
+def _check_share(name: str, value: Any) -> None:
+    check_number(name, value, low=0, high=1, open_low=True)
