@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from narrows.cli import anomalies, apply, compare, data, denoise, fit, generate, info, lab
+from narrows.cli import anomalies, apply, compare, data, denoise, evaluate, fit, generate, info, lab, recommend
 from narrows.cli.show import note, one_line
 from narrows.errors import NarrowsError
 
@@ -24,7 +24,8 @@ app = typer.Typer(
     name="narrows",
     help="Autoencoders for people with data, each held against the simple answer.",
     epilog="DATA is a file (csv, tsv, parquet, npy, npz, idx), a folder of images (png, jpg, tif) "
-    "or a named data set: digits, digits:test, ...",
+    "or a named data set: digits, digits:test, ... RATINGS is a csv, tsv or Parquet log of users and items, or "
+    "movielens-small.",
     add_completion=False,
     pretty_exceptions_enable=False,
     # Plain help: rich would take as long to import as all the rest, and cuts long flags short.
@@ -57,6 +58,8 @@ app.command("reconstruct")(apply.reconstruct)
 app.command("denoise")(denoise.denoise)
 app.command("score")(apply.score)
 app.command("anomalies")(anomalies.anomalies)
+app.command("recommend")(recommend.recommend)
+app.command("evaluate")(evaluate.evaluate)
 app.command("sample")(generate.sample)
 app.command("interpolate")(generate.interpolate)
 app.command("compare")(compare.compare)

@@ -162,10 +162,12 @@ def _score_bounds(fitted: Any, model: Path, given: Data, out: Path | None, *, as
 
 
 def load_rebuilder(path: Path, device: str, instead: str = "narrows anomalies puts it to use") -> Any:
-    """Load a model that encodes rows and rebuilds them, which a detector of anomalies does not."""
+    """Load a model that encodes rows and rebuilds them, which a detector of anomalies or a recommender does not."""
     from narrows.cli.files import load_model
 
     fitted = load_model(path, device)
+    if hasattr(fitted, "recommend"):
+        instead = "narrows recommend puts it to use"
     if not hasattr(fitted, "reconstruct"):
         raise CommandError(f"{path} holds the model class {type(fitted).__name__}, which has no codes: {instead}.")
     return fitted

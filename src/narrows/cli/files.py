@@ -126,12 +126,18 @@ def file_of(data: str) -> Path | None:
         If there is no such file and, for a bare word, no such data set.
     """
     from narrows import datasets
+    from narrows.datasets.records import RATINGS
     from narrows.tables.formats import existing_file
 
     if named_set(data):
         return None
     path = Path(data)
     if not path.exists() and path.name == data and not path.suffix:
+        if data in RATINGS:
+            raise CommandError(
+                f"{data} is a log of users and items, and rows are needed: narrows recommend, evaluate and "
+                "fit --model recommender take it."
+            )
         try:
             datasets.describe(data)
         except ValueError as error:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from narrows.cli.arguments import AsJson, Columns, DataArgument  # noqa: TC001 - typer reads them at runtime
+from narrows.cli.arguments import AsJson, Columns, DataArgument, Titles  # noqa: TC001 - typer reads them at runtime
 from narrows.cli.flags import MODELS, derived_flags, flag_parameters, value_of
 from narrows.cli.show import note, print_json
 from narrows.cli.signature import parameters
@@ -55,13 +55,15 @@ def fit(
         typer.Option(
             "--model",
             metavar="|".join(MODELS),
-            help="What to fit; sample draws new rows from vae, anomalies finds them by detector.",
+            help="What to fit; sample draws new rows from vae, anomalies finds them by detector, recommend is for "
+            "recommender, whose DATA is a log of users and items.",
         ),
     ] = "autoencoder",
     columns: Columns = None,
     labels: _Labels = None,
     clean: _Clean = None,
     patches: _Patches = None,
+    items: Titles = None,
     stream: Annotated[
         bool, typer.Option("--stream", help="Read the file as a stream, in bounded memory; done for big files anyway.")
     ] = False,
@@ -73,12 +75,21 @@ def fit(
 
     Option values are written as in Python, where words need no quotes: --network 'dense(hidden=(256, 128),
     activation=relu)', --corruption 'gaussian(0.3)'. A model's name in brackets, (vae), begins what is said of that
-    model alone; detector, which narrows anomalies puts to use, has those that begin with (detector) and no others.
+    model alone; detector, which narrows anomalies puts to use, has those that begin with (detector) and no others, and
+    recommender those that begin with (recommender).
     """
     from narrows.cli import files, pairs, summary
     from narrows.cli.mistakes import mistakes_of, warnings_as_lines
 
     given = _options(model, {name: value for name, value in flags.items() if value is not None}, quiet=quiet)
+    if model == "recommender":
+        _refuse_beside_log(
+            {"labels": labels, "clean": clean, "patches": patches, "columns": columns, "stream": stream or None}
+        )
+        _tell(_fit_recommender(data, out, given, items), quiet=quiet, as_json=as_json)
+        return
+    if items is not None:
+        raise CommandError(f"--items is not an option of {model}, but of recommender.")
     _check_companions(model, labels, clean, patches)
     files.check_model_place(out, files.file_of(data), None if clean is None else files.file_of(clean))
     chosen = None if columns is None else [name.strip() for name in columns.split(",")]
@@ -133,6 +144,30 @@ def _fit_detector(
     seconds = time.perf_counter() - start
     detector.save(out)
     return summary.summary_of_detector(detector, _n_rows(rows.rows), seconds, out)
+
+
+def _fit_recommender(data: str, out: Path, options: dict[str, Any], items: Path | None) -> dict[str, Any]:
+    """Fit a recommender, save it, and return what is to be said of it."""
+    from narrows.cli import files
+    from narrows.cli.logs import column_names, file_of_log, read_ratings
+    from narrows.cli.recommender import fitted_recommender, summary_of_recommender
+
+    # None leaves a column out, which the flags say by a word.
+    named = {role: options[role] or "none" for role in ("user", "item", "rating", "timestamp") if role in options}
+    files.check_model_place(out, file_of_log(data), items)
+    given = read_ratings(data, column_names(**named), items)
+    start = time.perf_counter()
+    model = fitted_recommender(given, options)
+    seconds = time.perf_counter() - start
+    model.save(out)
+    return summary_of_recommender(model, given, seconds, out)
+
+
+def _refuse_beside_log(given: dict[str, Any]) -> None:
+    asked = next((name for name, value in given.items() if value is not None), None)
+    if asked is not None:
+        more = ", which takes --user-column, --item-column, ..." if asked == "columns" else ""
+        raise CommandError(f"--{asked} is not an option of recommender{more}.")
 
 
 def fitted_detector(rows: Data, options: dict[str, Any]) -> Any:

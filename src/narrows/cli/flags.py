@@ -21,11 +21,12 @@ MODELS = {
     "autoencoder": ("narrows.autoencoder", "Autoencoder"),
     "vae": ("narrows.variational.estimator", "VariationalAutoencoder"),
     "detector": ("narrows.anomaly.detector", "AnomalyDetector"),
+    "recommender": ("narrows.recommend.recommender", "Recommender"),
 }
 """What ``--model`` knows: where each class is. A new one is one line here."""
 
 _NOT_FLAGS = {"callbacks", "autoencoder"}
-_APART = {"detector"}
+_APART = {"detector", "recommender"}
 """Models that share next to no option with the others: help says which are theirs, and not that the others are not."""
 
 
@@ -110,7 +111,8 @@ def _metavar(found: list[Parameter]) -> str:
     if all(parameter.choices for parameter in found):
         return "|".join(_unique(choice for parameter in found for choice in parameter.choices))
     if any(parameter.family for parameter in found):
-        return "NAME"
+        # The words of a model that knows a few only; those of the others stand in the text.
+        return "|".join(_unique(choice for parameter in found for choice in parameter.choices)) or "NAME"
     words = {"int": "INT", "float": "NUMBER", "os.PathLike[str]": "FILE", "tuple[int, ...]": "H,W[,C]"}
     parts = _unique(word for parameter in found for atom, word in words.items() if atom in parameter.atoms)
     defaults = _unique(parameter.default for parameter in found)

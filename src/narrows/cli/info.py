@@ -33,6 +33,7 @@ __all__ = ["info"]
 
 _LAST_RECORDS = 5
 _COLUMNS_SHOWN = 8
+_ITEMS_SHOWN = 3
 # What does not change the model.
 _SILENT = {"callbacks", "checkpoint", "checkpoint_seconds", "verbose", "device"}
 
@@ -45,7 +46,7 @@ def info(
 
     Sizes, the options that differ from the defaults, how it compares with PCA, how it was trained; of a variational
     model also its likelihood, what new rows are drawn from, and its labels; of a detector its threshold, and what its
-    p-values compare with.
+    p-values compare with; of a recommender its items, what ranks them, and why.
     """
     import narrows
 
@@ -56,6 +57,9 @@ def info(
         return
     if _is_detector(record):
         _show_detector(model, record)
+        return
+    if _is_recommender(record):
+        _show_recommender(model, record)
         return
     fitted = record["fitted"]
     rows: list[tuple[str, object]] = [
@@ -105,6 +109,40 @@ def _show_detector(model: Path, record: dict[str, Any]) -> None:
     )
 
 
+def _is_recommender(record: dict[str, Any]) -> bool:
+    return record["class"] == "Recommender"
+
+
+def _show_recommender(model: Path, record: dict[str, Any]) -> None:
+    from narrows.cli.recommender import liked_in_words, load_recommender, method_in_words, scale_in_words
+
+    # The ids and titles of items are no part of what the file says in its head.
+    fitted = load_recommender(model, "cpu")
+    some = [fitted.titles_.get(item, str(item)) for item in list(fitted._places)[:_ITEMS_SHOWN]]
+    titles = f", {len(fitted.titles_):,} with titles" if fitted.titles_ else ", without titles"
+    more = ", ..." if len(fitted.items_) > _ITEMS_SHOWN else ""
+    print_rows(
+        [
+            ("file", _file(model, record)),
+            ("class", record["class"]),
+            ("items", f"{len(fitted.items_):,}{titles}: {', '.join(some)}{more}"),
+            ("users", "not listed: whoever has a history is served, by that alone"),
+            ("liked", liked_in_words(fitted.positive_from_)),
+            ("ratings", scale_in_words(fitted)),
+            ("method", method_in_words(fitted.method_)),
+            ("reason", fitted.reason_),
+            ("weights", f"{record['n_parameters']:,}"),
+            ("options", _options(record)),
+        ]
+    )
+    if fitted.candidates_:
+        ranked = sorted(fitted.candidates_, key=lambda candidate: -candidate["ndcg@100"])
+        rows = [[c["method"], f"{c['ndcg@100']:.4f}", f"{c['error']:.4f}"] for c in ranked]
+        print()
+        print_table(["method", "NDCG@100", "standard error"], rows, title="on validation users of the fit")
+    _show_history(record["fitted"]["history"])
+
+
 def _code(record: dict[str, Any]) -> str:
     from narrows.networks import Network
 
@@ -133,6 +171,8 @@ def _variational(record: dict[str, Any]) -> list[tuple[str, object]]:
 
 def _in_words(record: dict[str, Any]) -> str:
     fitted = record["fitted"]
+    if _is_recommender(record):
+        return str(fitted["reason"])
     if _is_detector(record):
         options = record["options"]
         return threshold_in_words(-fitted["offset"], options["contamination"], options["false_positive_rate"])
@@ -175,7 +215,7 @@ def _text(value: Any, parameter: Parameter | None) -> str:
 
 
 def _show_history(history: list[dict[str, Any]]) -> None:
-    known: tuple[str, ...] = ("step", "epoch", "seconds", "loss", "val_loss", "learning_rate")
+    known: tuple[str, ...] = ("step", "epoch", "seconds", "loss", "val_loss", "ndcg@100", "learning_rate")
     if any("val_kl_loss" in record for record in history):
         # In nats a row; "loss" alone would hide which part of it is what.
         known = ("step", "epoch", "seconds", "loss", "val_reconstruction_loss", "val_kl_loss", "active_components")

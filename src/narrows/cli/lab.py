@@ -10,15 +10,16 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from narrows.labs import AnomalyResult, LabResult, VaeResult
+    from narrows.labs import AnomalyResult, LabResult, MoviesResult, VaeResult
     from narrows.report import Table
 
-    Result = AnomalyResult | LabResult | VaeResult
+    Result = AnomalyResult | LabResult | MoviesResult | VaeResult
 
 __all__ = ["lab"]
 
-_LABS = ("digits", "mnist", "vae", "anomalies")
-_VAE_DATA = ("digits", "mnist")
+_LABS = ("digits", "mnist", "vae", "anomalies", "movies")
+_DATA = {"vae": ("digits", "mnist"), "movies": ("movielens-small", "made-up")}
+"""The data of the labs that run on several sets, the default first."""
 
 
 def lab(
@@ -26,20 +27,24 @@ def lab(
         str,
         typer.Argument(
             help="Lab 1, an autoencoder against PCA, on digits (comes with narrows, seconds) or mnist (a download, "
-            "minutes); vae, on variational autoencoders; or anomalies, on finding them (comes with narrows, under a "
-            "minute)."
+            "minutes); vae, on variational autoencoders; anomalies, on finding them (comes with narrows, under a "
+            "minute); or lab 2, movies, on recommending films (a small download, under two minutes)."
         ),
     ],
     data: Annotated[
         str | None,
-        typer.Option("--data", help="Of vae only: digits (the default, under a minute) or mnist (minutes)."),
+        typer.Option(
+            "--data",
+            help="Of vae: digits (the default, under a minute) or mnist (minutes). Of movies: movielens-small (the "
+            "default, where it is to be had) or made-up.",
+        ),
     ] = None,
     out: Annotated[Path, typer.Option("--out", help="Where the report goes.")] = Path("report.html"),
     seed: Annotated[int, typer.Option("--seed", min=0, help="Fixes everything random.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
     no_report: Annotated[bool, typer.Option("--no-report", help="Write no report.")] = False,
 ) -> None:
-    """Run a lab: a network for handwritten digits as courses teach it, against the simple answers and narrows' own."""
+    """Run a lab: a network as courses teach it, against the simple answers and narrows' own."""
     import json
 
     from narrows.errors import DataError
@@ -54,7 +59,7 @@ def lab(
             skipped = f"No report was written. {error}"
         else:
             _check_target(out)
-    result = _run(name, data or _VAE_DATA[0], seed)
+    result = _run(name, data, seed)
     if not skipped:
         _report(result, out)
     if as_json:
@@ -84,26 +89,29 @@ def _check_names(name: str, data: str | None) -> None:
         raise DataError(f"There is no lab {name!r}; there are {', '.join(_LABS[:-1])} and {_LABS[-1]}.")
     if data is None:
         return
-    if name != "vae":
+    if name not in _DATA:
         on = "digits and a table" if name == "anomalies" else name
-        raise DataError(f"--data is for the lab vae: the lab {name} is one on {on} already.")
-    if data not in _VAE_DATA:
-        raise DataError(f"The lab vae runs on {' or '.join(_VAE_DATA)}, not on {data!r}.")
+        raise DataError(f"--data is for the labs {' and '.join(_DATA)}: the lab {name} is one on {on} already.")
+    if data not in _DATA[name]:
+        raise DataError(f"The lab {name} runs on {' or '.join(_DATA[name])}, not on {data!r}.")
 
 
-def _run(name: str, data: str, seed: int) -> "Result":
+def _run(name: str, data: str | None, seed: int) -> "Result":
     import torch
 
-    from narrows.labs import run_anomaly_lab, run_lab, run_vae_lab
+    from narrows.labs import run_anomaly_lab, run_lab, run_movies_lab, run_vae_lab
 
+    on = data or _DATA["vae"][0]
     threads = torch.get_num_threads()
     try:
-        if name == "anomalies" or "digits" in (name, data):
+        if name == "anomalies" or (name != "movies" and "digits" in (name, on)):
             # Its layers are too small to share out: threads would mostly wait for each other.
             torch.set_num_threads(1)
         with _progress() as tell:
             if name == "vae":
-                return run_vae_lab(data, seed=seed, progress=tell)
+                return run_vae_lab(on, seed=seed, progress=tell)
+            if name == "movies":
+                return run_movies_lab(data, seed=seed, progress=tell)
             if name == "anomalies":
                 return run_anomaly_lab(seed=seed, progress=tell)
             return run_lab(name, seed=seed, progress=tell)
@@ -112,13 +120,15 @@ def _run(name: str, data: str, seed: int) -> "Result":
 
 
 def _report(result: "Result", out: Path) -> None:
-    from narrows.labs import AnomalyResult, LabResult
-    from narrows.report import anomaly_lab_report, lab_report, vae_lab_report
+    from narrows.labs import AnomalyResult, LabResult, MoviesResult
+    from narrows.report import anomaly_lab_report, lab_report, movies_lab_report, vae_lab_report
 
     if isinstance(result, LabResult):
         lab_report(result, out)
     elif isinstance(result, AnomalyResult):
         anomaly_lab_report(result, out)
+    elif isinstance(result, MoviesResult):
+        movies_lab_report(result, out)
     else:
         vae_lab_report(result, out)
 
@@ -146,9 +156,10 @@ def _show(result: "Result") -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from narrows.labs import AnomalyResult, LabResult
+    from narrows.labs import AnomalyResult, LabResult, MoviesResult
     from narrows.report.anomaly_lab import anomaly_tables
     from narrows.report.lab import lab_table
+    from narrows.report.movies_lab import movies_tables
     from narrows.report.vae_lab import vae_tables
 
     console = Console(highlight=False)
@@ -158,6 +169,10 @@ def _show(result: "Result") -> None:
     elif isinstance(result, AnomalyResult):
         title = "Anomalies: the lab on digits and a table"
         tables = anomaly_tables(result)
+    elif isinstance(result, MoviesResult):
+        what = "made-up ratings, not those of people" if result.made_up else result.data
+        title = f"Lab 2, films: {what}, {result.taught.n_users:,} users and {result.taught.n_items:,} films"
+        tables = movies_tables(result)
     else:
         title = f"Variational autoencoders: the lab on {result.data}"
         tables = vae_tables(result)

@@ -21,6 +21,9 @@ __all__ = ["Member", "Parameter", "members", "parameters"]
 REQUIRED = "(required)"
 """Stands for the default of a parameter that has none."""
 
+_COLUMNS = ("user", "item", "rating", "timestamp")
+"""Parameters that name a column of a log; their flags say so, for --user is someone."""
+
 
 @dataclass(frozen=True)
 class Member:
@@ -71,12 +74,13 @@ class Parameter:
     @property
     def flag(self) -> str:
         """The flag on the command line."""
-        return "--" + self.name.replace("_", "-")
+        return f"--{self.name}-column" if self.name in _COLUMNS else "--" + self.name.replace("_", "-")
 
     @property
     def choices(self) -> tuple[str, ...]:
         """The words it may be, where it may be nothing else."""
-        return tuple(re.findall(r'"([^"]*)"', self.kind)) if self.kind.startswith("{") else ()
+        fixed = self.kind.startswith("{") and not self.family
+        return tuple(re.findall(r'"([^"]*)"', self.kind)) if fixed else ()
 
 
 @cache
@@ -130,6 +134,8 @@ def members(module: str, family: str) -> tuple[Member, ...]:
         for node in _tree(file).body:
             if isinstance(node, ast.ClassDef) and family in {ast.unparse(base) for base in node.bases}:
                 fields = [part for part in node.body if isinstance(part, ast.AnnAssign) and _is_field(part)]
+                # A setting that is made of option values cannot be written inside another one.
+                fields = [part for part in fields if not _is_made(part.value)]
                 if all(ast.unparse(part.annotation) != "Any" for part in fields):
                     settings = {ast.unparse(part.target): _literal(part.value) for part in fields}
                     found.append(Member(node.name.lower(), settings))
@@ -186,6 +192,10 @@ def _literal(node: ast.expr | None) -> Any:
 
 def _is_field(node: ast.AnnAssign) -> bool:
     return not ast.unparse(node.annotation).startswith("ClassVar")
+
+
+def _is_made(node: ast.expr | None) -> bool:
+    return node is not None and any(isinstance(part, ast.Call) for part in ast.walk(node))
 
 
 def _docstring_parameters(docstring: str) -> dict[str, tuple[str, str]]:

@@ -108,6 +108,11 @@ def show(summary: dict[str, Any], *, has_code: bool) -> None:
     if "threshold" in summary:
         _show_detector(summary)
         return
+    if "candidates" in summary:
+        from narrows.cli.recommender import show_recommender
+
+        show_recommender(summary)
+        return
     shape = summary["image_shape"]
     images = f", images of {shape_in_words(shape)}" if shape else ""
     variational = "n_active_components" in summary

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["CommandError", "build", "from_text", "option_to_text"]
 
 _WORDS = {"true": True, "false": False, "none": None}
+_TRUTH = {"1": True, "0": False}
 
 
 class CommandError(NarrowsError):
@@ -60,10 +61,14 @@ def from_text(parameter: Parameter, text: str) -> Any:
                 continue
     if "tuple[int, ...]" in atoms:
         return _numbers(parameter, text)
+    if atoms == ("bool",) and (word := text.lower()) in (*_TRUTH, "true", "false"):
+        return _WORDS[word] if word in _WORDS else _TRUTH[word]
     if "str" in atoms:
         return text
     what = [
-        word for atom, word in (("int", "a whole number"), ("float", "a number"), ("None", "none")) if atom in atoms
+        word
+        for atom, word in (("int", "a whole number"), ("float", "a number"), ("None", "none"), ("bool", "0 or 1"))
+        if atom in atoms
     ]
     raise CommandError(f"{parameter.flag} must be {' or '.join(what)}, got {text!r}.")
 
@@ -173,6 +178,10 @@ def option_to_text(record: dict[str, Any], family: Sequence[Member] = ()) -> str
     parts = []
     for setting in dict.fromkeys([*defaults, *record]):
         value = record.get(setting, defaults.get(setting))
+        if isinstance(value, (list, tuple)) and value and all(isinstance(part, dict) for part in value):
+            # Of several option values in one, each says what it is.
+            parts += [option_to_text(part, family) for part in value]
+            continue
         plain = tuple(value) if isinstance(value, list) else value
         if setting != "option" and (setting not in defaults or defaults[setting] != plain):
             parts.append(f"{setting}={plain}")

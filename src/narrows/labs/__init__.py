@@ -11,6 +11,17 @@ from narrows.labs.anomalies_lessons import anomaly_lessons
 from narrows.labs.anomalies_results import AnomalyResult, AnomalyScore, Blame, Exhibit, Method, Task
 from narrows.labs.digits import run_lab
 from narrows.labs.lessons import lessons
+from narrows.labs.movies import run_movies_lab
+from narrows.labs.movies_lessons import movies_lessons
+from narrows.labs.movies_results import (
+    Candidate,
+    Film,
+    Gain,
+    MoviesExhibits,
+    MoviesResult,
+    RankingScore,
+    StarsScore,
+)
 from narrows.labs.results import Accuracy, Entry, Exhibits, LabResult
 from narrows.labs.vae import run_vae_lab
 from narrows.labs.vae_lessons import vae_lessons
@@ -21,20 +32,29 @@ __all__ = [
     "AnomalyResult",
     "AnomalyScore",
     "Blame",
+    "Candidate",
     "Entry",
     "Exhibit",
     "Exhibits",
+    "Film",
+    "Gain",
     "LabResult",
     "Method",
+    "MoviesExhibits",
+    "MoviesResult",
+    "RankingScore",
     "SimpleEntry",
+    "StarsScore",
     "Task",
     "VaeEntry",
     "VaeExhibits",
     "VaeResult",
     "anomaly_lessons",
     "lessons",
+    "movies_lessons",
     "run_anomaly_lab",
     "run_lab",
+    "run_movies_lab",
     "run_vae_lab",
     "vae_lessons",
 ]

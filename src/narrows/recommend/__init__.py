@@ -5,6 +5,7 @@
 :mod:`.methods`        the ways to rank and to predict ratings, as options
 :mod:`.linear`         the linear autoencoder in closed form (EASE and its popularity-weighted kin)
 :mod:`.multinomial`    Mult-DAE and Mult-VAE, started at the linear answer
+:mod:`.factors`        weighted matrix factorisation, codes computed for each user
 :mod:`.rating`         ratings, from the loss on observed entries only
 :mod:`.fitting`        fitting, and choosing on validation users
 :mod:`.serving`        from scores to the best items, a block of users at a time
@@ -16,7 +17,7 @@
 
 from narrows.recommend.evaluating import Evaluation
 from narrows.recommend.log import Columns, Log, read_log
-from narrows.recommend.methods import Ensemble, Linear, Method, Multinomial, Rating
+from narrows.recommend.methods import Ensemble, Factors, Linear, Method, Multinomial, Rating
 from narrows.recommend.recommender import Recommender
 from narrows.recommend.splits import split_last, split_random, split_users
 
@@ -24,6 +25,7 @@ __all__ = [
     "Columns",
     "Ensemble",
     "Evaluation",
+    "Factors",
     "Linear",
     "Log",
     "Method",

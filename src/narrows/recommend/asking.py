@@ -11,7 +11,16 @@ from scipy import sparse
 from narrows.errors import DataError, NarrowsError
 from narrows.recommend.log import Columns, Log, plain, read_log
 
-__all__ = ["column_of_ids", "frame_of", "history_log", "library_of", "pairs_of", "places_of", "titles_of"]
+__all__ = [
+    "column_of_ids",
+    "frame_of",
+    "history_log",
+    "library_of",
+    "pairs_of",
+    "places_of",
+    "rows_or_none",
+    "titles_of",
+]
 
 
 def library_of(data: Any) -> str:
@@ -44,10 +53,13 @@ def column_of_ids(ids: Any, what: str) -> list[Any]:
         ids = [ids]
     if not isinstance(ids, Iterable):
         raise DataError(f"{what} must be an id or a list of ids, got {ids!r}")
-    return [plain(value) for value in ids]
+    found = [plain(value) for value in ids]
+    if any(not isinstance(value, (str, int, float, bool)) for value in found):
+        raise DataError(f"{what} must be ids, which are texts or numbers, got {ids!r}")
+    return found
 
 
-def history_log(history: Any, columns: Columns) -> Log:
+def history_log(history: Any, columns: Columns, known: Columns | None = None, *, rated: bool = False) -> Log:
     """Take one user's history for a log of one user.
 
     Parameters
@@ -55,27 +67,27 @@ def history_log(history: Any, columns: Columns) -> Log:
     history : mapping, list, frame or sparse row
         Items and ratings (``{"a": 5}``), items alone (``["a", "b"]``), pairs (``[("a", 5)]``), a frame with a column of
         items and perhaps of ratings, or a sparse row.
-    columns : Columns
-        Which column of a frame holds what.
+    columns, known : Columns
+        Which column of a frame holds what, as asked for and as it was in the fit.
+    rated : bool
+        Whether the values of a sparse row are ratings.
     """
-    if isinstance(history, Log):
-        return history
+    if isinstance(history, Log) or (hasattr(history, "columns") and callable(history.columns)):
+        log = read_log(history, columns)
+        if len(log.users) != 1:
+            raise DataError(
+                f"a history is of one user, not of {len(log.users):,}: give those to recommend(histories=…)"
+            )
+        return log
     if sparse.issparse(history):
         if history.shape[0] != 1:
             raise DataError(
                 f"a history is one user's row, not {history.shape[0]:,}: give those to recommend(histories=…)"
             )
-        return read_log(history) if history.nnz else _empty()
+        return read_log(history, columns, rated=rated or None) if history.nnz else _empty()
     if hasattr(history, "columns") and hasattr(history, "__getitem__") and not callable(history.columns):
-        return _of_frame(history, columns)
-    if isinstance(history, Mapping):
-        items: list[Any] = list(history)
-        ratings: list[Any] | None = list(history.values())
-    else:
-        given = list(history)
-        paired = bool(given) and all(isinstance(entry, tuple) and len(entry) == 2 for entry in given)
-        items = [entry[0] for entry in given] if paired else given
-        ratings = [entry[1] for entry in given] if paired else None
+        return _of_frame(history, columns, known)
+    items, ratings = _listed(history)
     if not items:
         return _empty()
     table: dict[str, Any] = {"user": np.zeros(len(items), np.int64), "item": _array(items)}
@@ -84,17 +96,35 @@ def history_log(history: Any, columns: Columns) -> Log:
     return read_log(table, Columns("user", "item", "rating" if ratings is not None else None, None))
 
 
+def _listed(history: Any) -> tuple[list[Any], list[Any] | None]:
+    """Part a mapping, a list of items or one of pairs into items and ratings."""
+    if hasattr(history, "to_dict") and hasattr(history, "index"):
+        # A pandas Series: items in its index, ratings in its values.
+        history = history.to_dict()
+    if isinstance(history, Mapping):
+        return list(history), list(history.values())
+    if isinstance(history, (str, bytes)) or not isinstance(history, Iterable):
+        raise DataError(f"a history is a list of items, or items with ratings, not {history!r}")
+    given = list(history)
+    if given and all(isinstance(entry, (tuple, list)) and len(entry) == 2 for entry in given):
+        return [entry[0] for entry in given], [entry[1] for entry in given]
+    return given, None
+
+
 def _array(values: list[Any]) -> np.ndarray:
     found = np.empty(len(values), object)
     found[:] = [plain(value) for value in values]
     return found
 
 
-def _of_frame(frame: Any, columns: Columns) -> Log:
+def _of_frame(frame: Any, columns: Columns, known: Columns | None) -> Log:
     names = [str(name) for name in frame.columns]
     if not len(frame):
         return _empty()
-    found = Columns("user", columns.item, columns.rating, None).found(["user", *(n for n in names if n != "user")])
+    # The column of users, if it is there, is not that of items.
+    users = {columns.user, known.user if known is not None else None}
+    rest = [name for name in names if name not in users]
+    found = Columns("\0", columns.item, columns.rating, None).found(["\0", *rest], known)
     table: dict[str, Any] = {"user": np.zeros(len(frame), np.int64), "item": frame[found.item].to_numpy()}
     if found.rating is not None:
         table["rating"] = frame[found.rating].to_numpy()
@@ -110,16 +140,32 @@ def places_of(ids: list[Any], places: dict[Any, int]) -> np.ndarray:
     return np.array([places.get(value, -1) for value in ids], dtype=np.int64)
 
 
-def pairs_of(pairs: Any, columns: Columns) -> tuple[list[Any], list[Any]]:
-    """Take pairs of users and items: a frame, a log, a mapping, a list of tuples or two columns."""
+def rows_or_none(matrix: sparse.csr_array, rows: np.ndarray) -> sparse.csr_array:
+    """Return rows of a matrix, an empty one where there is -1."""
+    if (rows >= 0).all():
+        return matrix[rows]
+    counts = np.where(rows < 0, 0, np.diff(matrix.indptr)[rows])
+    there = matrix[rows[rows >= 0]]
+    return sparse.csr_array(
+        (there.data, there.indices, np.concatenate([[0], np.cumsum(counts)])), (len(rows), matrix.shape[1])
+    )
+
+
+def pairs_of(pairs: Any, columns: Columns, known: Columns | None) -> tuple[list[Any], list[Any]]:
+    """Take pairs of users and items: a frame, a log, a mapping, or a list of tuples."""
     if isinstance(pairs, Log) or (hasattr(pairs, "columns") and callable(pairs.columns)):
         pairs = pairs.columns()
     if hasattr(pairs, "columns") and hasattr(pairs, "__getitem__"):
         pairs = {str(name): pairs[name].to_numpy() for name in pairs.columns}
     if isinstance(pairs, Mapping):
         table = {str(name): values for name, values in pairs.items()}
-        found = Columns(columns.user, columns.item, None, None).found(list(table))
-        return column_of_ids(table[str(found.user)], "users"), column_of_ids(table[str(found.item)], "items")
+        found = Columns(columns.user, columns.item, None, None).found(list(table), known)
+        users, items = column_of_ids(table[str(found.user)], "users"), column_of_ids(table[str(found.item)], "items")
+        if len(users) != len(items):
+            raise DataError(f"there are {len(users):,} users and {len(items):,} items in the pairs")
+        return users, items
+    if isinstance(pairs, (str, bytes)) or not isinstance(pairs, Iterable):
+        raise DataError("pairs must be a frame with columns of users and items, or a list of (user, item)")
     listed = list(pairs)
     if any(not isinstance(pair, (tuple, list, np.ndarray)) or len(pair) != 2 for pair in listed):
         raise DataError("pairs must be a frame with columns of users and items, or a list of (user, item)")

@@ -11,7 +11,7 @@ import torch
 from narrows.recommend import ranking
 from narrows.recommend.asking import frame_of
 from narrows.recommend.serving import best_items, scores_at
-from narrows.recommend.simple import ConstantScorer, fit_biases, item_means
+from narrows.recommend.simple import ConstantScorer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -66,8 +66,8 @@ class Asked:
 
     Attributes
     ----------
-    rows : csr_array
-        Of each user the history with its values.
+    rows, rated : csr_array
+        Of each user the history; and its ratings, nothing where it has none.
     held_out, relevant : csr_array
         What was held out, with values; the part that counts as liked.
     shares : ndarray
@@ -75,6 +75,7 @@ class Asked:
     """
 
     rows: csr_array
+    rated: csr_array
     held_out: csr_array
     relevant: csr_array
     shares: np.ndarray
@@ -118,7 +119,7 @@ def evaluate(
     per_user: dict[str, dict[str, np.ndarray]] = {way: {} for way in names}
     relevant = asked.relevant[users]
     for way, (scorer, told) in rankers.items() if lists and len(users) else ():
-        best = best_items(scorer, told[users], longest, device, banned=asked.rows[users])
+        best = best_items(scorer.to(device), told[users], longest, device, banned=asked.rows[users])
         hits = ranking.hits_of(best.items, relevant)
         for name, (kind, k) in lists.items():
             top = best.items[:, :k]
@@ -135,10 +136,18 @@ def evaluate(
     if errors := {name: kind for name, (kind, _) in parsed.items() if kind in ranking.ERRORS}:
         pairs = np.repeat(np.arange(asked.held_out.shape[0]), np.diff(asked.held_out.indptr)), asked.held_out.indices
         for way, scorer in raters.items() if len(pairs[0]) else ():
-            off = scores_at(scorer, asked.rows, pairs, device).astype(np.float64) - asked.held_out.data
+            off = scores_at(scorer.to(device), asked.rated, pairs, device).astype(np.float64) - asked.held_out.data
             for name, kind in errors.items():
                 values[way][name] = float(np.sqrt(np.mean(off**2)) if kind == "rmse" else np.mean(np.abs(off)))
     return values, per_user, users
+
+
+def unseen(relevant: csr_array, rows: csr_array) -> csr_array:
+    """Return what is relevant less what users have already, which is never recommended."""
+    found = relevant - relevant.multiply(rows != 0)
+    found = found.tocsr()
+    found.eliminate_zeros()
+    return found
 
 
 def simple_rankers(shares: np.ndarray, means: np.ndarray | None) -> dict[str, Any]:
@@ -158,8 +167,3 @@ def simple_raters(means: np.ndarray | None, biases: Any) -> dict[str, Any]:
         "zero table": ConstantScorer(torch.zeros(len(means))),
         "user and item bias": biases,
     }
-
-
-def means_of(matrix: csr_array, *, rated: bool) -> tuple[np.ndarray | None, Any]:
-    """Return the item means and the biases of a log with ratings."""
-    return (item_means(matrix), fit_biases(matrix)) if rated else (None, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import astuple
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,10 +12,11 @@ from torch import nn
 
 from narrows import state
 from narrows.errors import ModelFileError
-from narrows.recommend.fitting import EnsembleScorer
+from narrows.recommend.ensemble import EnsembleScorer
+from narrows.recommend.factors import FactorScorer
 from narrows.recommend.linear import LinearScorer
-from narrows.recommend.log import plain
-from narrows.recommend.methods import Ensemble, Linear, Method, Multinomial, Rating
+from narrows.recommend.log import Columns, plain
+from narrows.recommend.methods import Ensemble, Factors, Method, Multinomial, Rating
 from narrows.recommend.multinomial import MultinomialScorer
 from narrows.recommend.rating import RatingScorer
 from narrows.recommend.simple import BiasScorer
@@ -48,6 +50,7 @@ def to_file(model: Recommender) -> tuple[dict[str, Any], dict[str, Tensor]]:
         "history": model.history_,
         "rated": model._rater is not None,
         "library": model._library,
+        "columns": None if model._names is None else list(astuple(model._names)),
         "n_items": len(ids),
     }
     tensors = {"ids/": _packed(ids), "titles/": _packed(titles), "shares/": torch.from_numpy(model._shares)}
@@ -60,8 +63,6 @@ def to_file(model: Recommender) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 
 def _method_record(method: Any) -> dict[str, Any]:
-    if isinstance(method, Ensemble):
-        return {"option": "Ensemble", "linear": method.linear.to_json(), "multinomial": method.multinomial.to_json()}
     record: dict[str, Any] = method.to_json()
     return record
 
@@ -70,10 +71,7 @@ def _method(record: Any) -> Any:
     if isinstance(record, str):
         return record
     if record["option"] == "Ensemble":
-        linear, network = Method.from_json(record["linear"]), Method.from_json(record["multinomial"])
-        assert isinstance(linear, Linear)
-        assert isinstance(network, Multinomial)
-        return Ensemble(linear, network)
+        return Ensemble.from_record(record)
     return Method.from_json(record)
 
 
@@ -105,6 +103,8 @@ def from_file(
     model.positive_from_, model.reason_ = fitted["positive_from"], fitted["reason"]
     model.candidates_, model.history_ = fitted["candidates"], fitted["history"]
     model.method_, model._library = _method(fitted["method"]), fitted["library"]
+    if not isinstance(model.method_, Method):
+        raise ModelFileError("the file does not say how the model ranks")
     place = device_of(device)
     parts = {name.removeprefix("ranker."): part for name, part in tensors.items() if name.startswith("ranker.")}
     model._ranker = None if isinstance(model.method_, Rating) else _ranker(model.method_, parts).to(place)
@@ -112,25 +112,82 @@ def from_file(
     if fitted["rated"]:
         model._rater = RatingScorer(**{name: tensors[f"rater.{name}"] for name in RATING_PARTS}).to(place)
         model._means, model._biases = tensors["means/"].numpy(), BiasScorer(tensors["biases/"]).to(place)
-    if len(model._shares) != len(ids) or any(
-        scorer is not None and scorer.n_items != len(ids) for scorer in (model._ranker, model._rater)
-    ):
-        raise ModelFileError("the file contradicts itself about the number of items")
-    model._log = model._ease = None
+    _check(model)
+    model._log = model._ease = model._user_places = None
+    names = fitted["columns"]
+    model._names = None if names is None else Columns(*names)
     return model
 
 
 def _ranker(method: Method, parts: dict[str, Tensor]) -> nn.Module:
     if isinstance(method, Ensemble):
-        of = {
-            name: {key.removeprefix(name + "."): part for key, part in parts.items() if key.startswith(name + ".")}
-            for name in ("linear", "multinomial")
-        }
-        both = _ranker(method.linear, of["linear"]), _ranker(method.multinomial, of["multinomial"])
-        return EnsembleScorer(*both, float(parts["weight"]))
+        scorers = []
+        for number, part in enumerate(method.parts):
+            start = f"parts.{number}."
+            own = {name.removeprefix(start): tensor for name, tensor in parts.items() if name.startswith(start)}
+            scorers.append(_ranker(part, own))
+        return EnsembleScorer(scorers, parts["weights"].tolist())
     if isinstance(method, Multinomial):
         size = parts["decoder"].shape[1] - len(parts["middle"])
         model = MultinomialScorer(len(parts["bias"]), size, len(parts["middle"]), variational=method.variational)
+        wanted = {name: tensor.shape for name, tensor in model.state_dict().items()}
+        if wanted != {name: tensor.shape for name, tensor in parts.items()}:
+            raise ModelFileError("the file contradicts itself about the sizes of the network")
         model.load_state_dict(parts)
         return model.eval().requires_grad_(requires_grad=False)
+    if isinstance(method, Factors):
+        return FactorScorer(parts["decoder"], parts["numbers"])
     return LinearScorer(parts["encoder"], parts.get("decoder"), parts["precision"], parts["units"])
+
+
+def _check_linear(scorer: LinearScorer, n_items: int) -> bool:
+    tables = [scorer.encoder] if scorer.decoder is None else [scorer.encoder, scorer.decoder]
+    wide = tables[0].ndim == 2 and (scorer.decoder is not None or tables[0].shape[1] == n_items)
+    return wide and all(table.shape == tables[0].shape for table in tables) and scorer.units.shape == (n_items,)
+
+
+def _check_rating(scorer: RatingScorer, n_items: int) -> bool:
+    size = scorer.weights.shape[-1]
+    told = scorer.features.shape[-1] + 1
+    wanted = {
+        "weights": (n_items, size),
+        "covariances": (n_items, size**2),
+        "features": (n_items, told - 1),
+        "directions": (n_items, scorer.directions.shape[-1]),
+        "prior": (told, size - 1),
+        "center": (told,),
+        "spread": (told,),
+        "numbers": (6,),
+    }
+    return all(tuple(getattr(scorer, name).shape) == shape for name, shape in wanted.items())
+
+
+def _check(model: Recommender) -> None:
+    """Refuse a file whose parts do not fit each other."""
+    n_items = len(model.items_)
+    ranker: Any = model._ranker
+    scorers = [] if ranker is None else list(ranker.parts) if isinstance(ranker, EnsembleScorer) else [ranker]
+    facts = isinstance(model.method_, Method) and model._library in ("pandas", "polars")
+    facts = facts and isinstance(model.candidates_, list) and isinstance(model.history_, list)
+    if not facts:
+        raise ModelFileError("the file says of the model what no recommender would")
+    good: Any = model._shares.shape == (n_items,) and len(model._places) == n_items
+    good = good and (model.positive_from_ is None or isinstance(model.positive_from_, float))
+    for scorer in scorers:
+        good = good and scorer.n_items == n_items and len(next(iter(scorer.state_dict().values()))) > 0
+        if isinstance(scorer, LinearScorer):
+            good = good and len(scorer.encoder) == n_items and _check_linear(scorer, n_items)
+        if isinstance(scorer, FactorScorer):
+            good = good and scorer.decoder.ndim == 2 and scorer.numbers.shape == (2,)
+    if isinstance(ranker, EnsembleScorer):
+        good = good and ranker.weights.shape == (len(scorers),)
+    if model._rater is not None:
+        good = good and _check_rating(model._rater, n_items)
+        good = (
+            good
+            and model._means is not None
+            and model._means.shape == (n_items,)
+            and model._biases.items.shape == (n_items,)
+        )
+    if not good:
+        raise ModelFileError("the file contradicts itself: its parts are not of one size")

@@ -7,64 +7,32 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import nn
 
-from narrows.recommend.bags import BagRows
+from narrows.recommend.ensemble import EnsembleScorer
+from narrows.recommend.factors import fit_factors
+from narrows.recommend.folds import Fold, make_folds, ndcg_of
 from narrows.recommend.linear import fit_linear
-from narrows.recommend.methods import Ensemble, Linear, Method, Multinomial
-from narrows.recommend.multinomial import Hiding, started
-from narrows.recommend.ranking import hits_of, list_metrics
-from narrows.recommend.serving import best_items
-from narrows.recommend.splits import told_and_asked
-from narrows.training.loop import Hooks, Plan, train
-from narrows.training.objective import LossParts
-from narrows.training.optimisers import Adam
-from narrows.training.schedules import OneCycle
+from narrows.recommend.methods import Ensemble, Factors, Linear, Method, Multinomial
+from narrows.recommend.network import fit_multinomial, name_of, plan_of, work_of
+from narrows.recommend.simple import ConstantScorer, shares_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from scipy.sparse import csr_array
-    from torch import Tensor
+    from torch import nn
 
-    from narrows.recommend.bags import Bags
-    from narrows.training.loop import Outcome
-
-__all__ = ["EnsembleScorer", "Fold", "Found", "fit_ranker", "make_folds", "ndcg_of"]
-
-DEFAULT = Linear(l2=100.0, popularity=0.15)
-"""What is taken where there are too few users to choose by."""
+__all__ = ["Found", "fit_ranker"]
 
 L2 = (50.0, 100.0, 200.0, 500.0)
 FURTHER_L2 = {50.0: 25.0, 500.0: 1000.0, 1000.0: 2000.0}
 POPULARITY = (0.15, 0.0, 0.25)
-WEIGHTS = (0.1, 0.2, 0.4, 0.8)
-"""How much the multinomial scores count in an ensemble, tried in turn."""
+WEIGHTS = (0.5, 1.0)
+"""How much a further part counts in an ensemble, tried in turn."""
 
-LEAST_USERS = 30
-LENGTH = 100
-MOST_VALIDATION_NUMBERS = 50_000_000
-MOST_VALIDATION_USERS = 2000
 AFFORDABLE_SEARCH = 3e11
-AFFORDABLE_EPOCH = 2e13
-EPOCHS, FLOP_BUDGET, PATIENCE = 20, 6e12, 3
-
-
-@dataclass(frozen=True)
-class Fold:
-    """Users to train on, and users to choose by.
-
-    Attributes
-    ----------
-    train : csr_array
-        Rows of the first.
-    told, asked : csr_array
-        Of the second: what the model is shown, and what it is to find.
-    """
-
-    train: csr_array
-    told: csr_array
-    asked: csr_array
+AFFORDABLE_EPOCH = 3e11
+AFFORDABLE_ENTRIES = 3_000_000
 
 
 @dataclass
@@ -73,8 +41,8 @@ class Found:
 
     Attributes
     ----------
-    scorer : Module
-        Fitted to all users.
+    scorer : Module or None
+        Fitted to all users; None where ratings rank.
     method : Method
         What it is, all decided.
     candidates : list of dict
@@ -85,82 +53,36 @@ class Found:
         Of the training of a network, if there was one.
     """
 
-    scorer: nn.Module
+    scorer: nn.Module | None
     method: Method
     candidates: list[dict[str, Any]] = field(default_factory=list)
-    reason: str = ""
+    reason: str = "it is what was asked for"
     history: list[dict[str, Any]] = field(default_factory=list)
 
 
-class EnsembleScorer(nn.Module):
-    """Two scorers' scores, each standardised for each user, added with a weight on the second."""
+@dataclass
+class Tried:
+    """A way to rank, tried on the validation users.
 
-    weight: Tensor
-
-    def __init__(self, linear: nn.Module, multinomial: nn.Module, weight: float) -> None:
-        super().__init__()
-        self.linear, self.multinomial = linear, multinomial
-        self.register_buffer("weight", torch.tensor(weight, dtype=torch.float32))
-
-    @property
-    def n_items(self) -> int:
-        """How many items it scores."""
-        found: Any = self.linear.n_items
-        return int(found)
-
-    def forward(self, bags: Bags) -> Tensor:
-        """Return scores, shape (n_users, n_items)."""
-        first = _standardised(self.linear(bags))
-        return first.add_(_standardised(self.multinomial(bags)).mul_(self.weight))
-
-    def similar(self, items: Tensor) -> Tensor:
-        """Return the linear scorer's similarities, shape (n, n_items)."""
-        found: Tensor = self.linear.similar(items)  # type: ignore[operator]
-        return found
-
-
-def _standardised(scores: Tensor) -> Tensor:
-    spread, mean = torch.std_mean(scores, dim=1, keepdim=True)
-    return scores.sub_(mean).div_(spread.clamp_min(1e-12))
-
-
-def ndcg_of(scorer: Any, fold: Fold, device: torch.device) -> np.ndarray:
-    """Return NDCG@100 for each validation user."""
-    best = best_items(scorer, fold.told, LENGTH, device, banned=fold.told)
-    return list_metrics("ndcg", LENGTH, hits_of(best.items, fold.asked), np.diff(fold.asked.indptr))
-
-
-def make_folds(matrix: csr_array, fraction: float | None, seed: int) -> list[Fold]:
-    """Part users into those to train on and those to choose by.
-
-    Parameters
+    Attributes
     ----------
-    matrix : csr_array of ones, shape (n_users, n_items)
-        Who has what.
-    fraction : float or None
-        Share of users to choose by; None takes each user once, in folds, where there are few, and otherwise a tenth. 0
-        takes none.
-    seed : int
-        Of the parting.
+    method : Method
+        What it is, all decided.
+    scorers : list of Module
+        Fitted to the training users of each fold.
+    values : ndarray
+        NDCG@100 of all validation users.
+    stop : int or None
+        The step at which to stop the training on all users.
+    history : list of dict
+        Of the training of a network.
     """
-    many = np.flatnonzero(np.diff(matrix.indptr) >= 5)
-    if fraction == 0 or len(many) < LEAST_USERS:
-        return []
-    rng = np.random.default_rng(seed)
-    order = rng.permutation(many)
-    if fraction is None and len(many) < 3000:
-        parts = np.array_split(order, 5 if len(many) < 1000 else 3)
-    else:
-        size = max(1, round((fraction or 0.1) * len(many)))
-        parts = [order[:size]]
-    limit = min(MOST_VALIDATION_USERS, max(100, MOST_VALIDATION_NUMBERS // matrix.shape[1]))
-    folds = []
-    for part in parts:
-        rest = np.ones(matrix.shape[0], bool)
-        rest[part[:limit]] = False
-        told, asked = told_and_asked(matrix[part[:limit]], 0.2, rng)
-        folds.append(Fold(matrix[rest], told, asked))
-    return folds
+
+    method: Any
+    scorers: list[Any]
+    values: np.ndarray
+    stop: int | None = None
+    history: list[dict[str, Any]] = field(default_factory=list)
 
 
 def fit_ranker(
@@ -179,9 +101,9 @@ def fit_ranker(
     matrix : csr_array of ones, shape (n_users, n_items)
         Who has what.
     method : Method or None
-        Which; None tries all and takes the best on validation users.
+        Which; None tries all that can be afforded and takes what is best on validation users.
     fraction : float or None
-        Share of users to choose by, see :func:`make_folds`.
+        Share of users to choose by, see :func:`narrows.recommend.folds.make_folds`.
     seed : int
         Of everything random.
     device : torch.device
@@ -191,12 +113,11 @@ def fit_ranker(
     """
     matrix = matrix[np.diff(matrix.indptr) > 0]
     search = _Search(matrix, make_folds(matrix, fraction, seed), seed, device, tell)
-    if isinstance(method, Linear):
-        return search.linear(method)
-    if isinstance(method, Multinomial):
-        return search.multinomial(method)
-    chosen = method if isinstance(method, Ensemble) else Ensemble()
-    return search.ensemble(chosen, insist=method is not None)
+    if method is None:
+        return search.best()
+    if isinstance(method, Ensemble):
+        return search.ensemble(method)
+    return search.single(method)
 
 
 class _Search:
@@ -206,201 +127,199 @@ class _Search:
         self, matrix: csr_array, folds: list[Fold], seed: int, device: torch.device, tell: Callable[[str], None]
     ) -> None:
         self.matrix, self.folds, self.seed, self.device, self.tell = matrix, folds, seed, device, tell
-        self.found: dict[str, np.ndarray] = {}
         self.candidates: list[dict[str, Any]] = []
 
-    def add(self, name: str, values: np.ndarray) -> np.ndarray:
-        error = float(values.std() / np.sqrt(len(values)))
-        self.candidates.append({"method": name, "ndcg@100": float(values.mean()), "error": error})
-        self.tell(f"{name}: NDCG@100 {values.mean():.4f} ± {error:.4f} on {len(values):,} validation users")
-        return values
+    def add(self, name: str, values: np.ndarray) -> None:
+        """Keep how a candidate did."""
+        if len(values):
+            error = float(values.std() / np.sqrt(len(values)))
+            self.candidates.append({"method": name, "ndcg@100": float(values.mean()), "error": error})
+            self.tell(f"{name}: NDCG@100 {values.mean():.4f} ± {error:.4f} on {len(values):,} validation users")
 
-    def linear(self, asked: Linear) -> Found:
-        """Fit the linear way."""
-        method, _, why = self.best_linear(asked)
-        return Found(self.solved(self.matrix, method).to(self.device), method, self.candidates, why)
+    def single(self, method: Method) -> Found:
+        """Fit one way, as it was asked for."""
+        tried = self.tried(method)
+        scorer, history = self.on_all(tried)
+        return Found(scorer, tried.method, self.candidates, history=tried.history or history)
 
-    def solved(self, matrix: csr_array, method: Linear) -> Any:
-        rank = None if isinstance(method.rank, str) else int(method.rank)
-        return fit_linear(matrix, float(method.l2), float(method.popularity), rank, self.seed)
+    def ensemble(self, method: Ensemble) -> Found:
+        """Fit several ways and weigh them."""
+        parts = [self.tried(part) for part in method.parts]
+        weights = [1.0]
+        for number in range(1, len(parts)):
+            weights.append(self.weighed(parts[:number], weights, parts[number])[0])
+        return self.joined(parts, weights, "it is what was asked for")
 
-    def best_linear(self, asked: Linear) -> tuple[Linear, np.ndarray, str]:
-        """Find penalty and exponent, as far as they are left open."""
-        l2s: tuple[float, ...] = L2 if asked.l2 == "auto" else (float(asked.l2),)
-        powers: tuple[float, ...] = POPULARITY if asked.popularity == "auto" else (float(asked.popularity),)
+    def best(self) -> Found:
+        """Choose: the best single way, and on top of it whatever surely makes it better."""
         if not self.folds:
-            first = 100.0 if asked.l2 == "auto" else float(asked.l2)
-            method = replace(asked, l2=first, popularity=powers[0])
-            return method, np.zeros(0), "there were too few users, or none held out, to choose by"
-        size = min(self.matrix.shape)
-        if 2.0 * size**3 > AFFORDABLE_SEARCH:
+            why = "there were too few users, or none held out, to choose by"
+            return replace(self.single(Linear()), reason=why)
+        self.add("popularity", self.popular())
+        singles, left = [self.tried(Linear())], []
+        if self.matrix.nnz <= AFFORDABLE_ENTRIES:
+            singles.append(self.tried(Factors()))
+        else:
+            left.append("factors")
+        if 6.0 * self.matrix.shape[0] * work_of(self.matrix.shape[1], Multinomial()) <= AFFORDABLE_EPOCH:
+            singles.append(self.tried(Multinomial()))
+        else:
+            left.append("the network")
+        chosen, weights = [_surely_best(singles)], [1.0]
+        alone = values = chosen[0].values
+        others = [tried for tried in singles if tried is not chosen[0]]
+        while others:
+            weighed = [self.weighed(chosen, weights, other) for other in others]
+            best = max(range(len(others)), key=lambda number: weighed[number][1].mean())
+            weight, both = weighed[best]
+            # Models that err differently are better together nearly always, so less will do to join them.
+            if not _surely(both - values, errors=0.5):
+                break
+            chosen, weights, values = [*chosen, others.pop(best)], [*weights, weight], both
+        skipped = f"; {' and '.join(left)} would have taken long, and were not tried unasked" if left else ""
+        return self.joined(chosen, weights, _reason(chosen, alone, values) + skipped)
+
+    def joined(self, parts: list[Tried], weights: list[float], why: str) -> Found:
+        """Fit the parts to all users and put them together."""
+        fitted = [self.on_all(part) for part in parts]
+        history = next((part.history or own for part, (_, own) in zip(parts, fitted, strict=True) if own), [])
+        if len(parts) == 1:
+            return Found(fitted[0][0], parts[0].method, self.candidates, why, history)
+        scorer = EnsembleScorer([scorer for scorer, _ in fitted], weights).to(self.device)
+        return Found(scorer, Ensemble(tuple(part.method for part in parts)), self.candidates, why, history)
+
+    def popular(self) -> np.ndarray:
+        """Return what popularity reaches."""
+        found = []
+        for fold in self.folds:
+            scorer = ConstantScorer(torch.from_numpy(shares_of(fold.train).astype(np.float32))).to(self.device)
+            found.append(ndcg_of(scorer, fold, self.device))
+        return np.concatenate(found)
+
+    def weighed(self, parts: list[Tried], weights: list[float], other: Tried) -> tuple[float, np.ndarray]:
+        """Find what a further part is to count."""
+        if not self.folds:
+            return WEIGHTS[0], np.zeros(0)
+        found: dict[float, list[np.ndarray]] = {weight: [] for weight in WEIGHTS}
+        for number, fold in enumerate(self.folds):
+            scorers = [part.scorers[number] for part in [*parts, other]]
+            for weight in WEIGHTS:
+                both = EnsembleScorer(scorers, [*weights, weight]).to(self.device)
+                found[weight].append(ndcg_of(both, fold, self.device))
+        joined = {weight: np.concatenate(values) for weight, values in found.items()}
+        best = max(joined, key=lambda weight: joined[weight].mean())
+        names = " + ".join(type(part.method).__name__.lower() for part in [*parts, other])
+        self.add(f"ensemble ({names}, the last counting {best:g})", joined[best])
+        return best, joined[best]
+
+    def tried(self, method: Method) -> Tried:
+        """Fit a way to the training users of each fold, and measure it on the others."""
+        if isinstance(method, Linear):
+            return self.linear(method)
+        if isinstance(method, Multinomial):
+            return self.network(method)
+        assert isinstance(method, Factors)
+        scorers = [fit_factors(fold.train, method, self.seed).to(self.device) for fold in self.folds]
+        values = self.measured(scorers)
+        self.add("factors", values)
+        return Tried(method, scorers, values)
+
+    def measured(self, scorers: list[Any]) -> np.ndarray:
+        """Return NDCG@100 of the validation users of all folds."""
+        found = [ndcg_of(scorer, fold, self.device) for scorer, fold in zip(scorers, self.folds, strict=True)]
+        return np.concatenate(found) if found else np.zeros(0)
+
+    def on_all(self, tried: Tried) -> tuple[Any, list[dict[str, Any]]]:
+        """Fit to all users what was tried; return the scorer and the history of a network."""
+        method = tried.method
+        if isinstance(method, Linear):
+            return self.solved(self.matrix, method, kept=True), []
+        if isinstance(method, Factors):
+            return fit_factors(self.matrix, method, self.seed).to(self.device), []
+        scorer, outcome = fit_multinomial(self.matrix, method, self.seed, self.device, stop=tried.stop)
+        return scorer, tried.history or outcome.history
+
+    def solved(self, matrix: csr_array, method: Linear, *, kept: bool = False) -> Any:
+        """Solve for the weights of the linear way."""
+        rank = None if isinstance(method.rank, str) else int(method.rank)
+        return fit_linear(matrix, float(method.l2), float(method.popularity), rank, self.seed, kept=kept).to(
+            self.device
+        )
+
+    def linear(self, asked: Linear) -> Tried:
+        """Find penalty and exponent, as far as they are left open."""
+        l2s: tuple[float, ...] = L2 if isinstance(asked.l2, str) else (float(asked.l2),)
+        powers: tuple[float, ...] = POPULARITY if isinstance(asked.popularity, str) else (float(asked.popularity),)
+        if not self.folds:
+            first = 100.0 if isinstance(asked.l2, str) else float(asked.l2)
+            return Tried(replace(asked, l2=first, popularity=powers[0]), [], np.zeros(0))
+        if 2.0 * min(self.matrix.shape) ** 3 > AFFORDABLE_SEARCH:
             l2s, powers = l2s[1:3] or l2s, powers[:2]
         tried: dict[tuple[float, float], np.ndarray] = {}
 
         def at(power: float, l2: float) -> float:
             if (power, l2) not in tried:
                 method = replace(asked, l2=l2, popularity=power)
-                tried[power, l2] = np.concatenate(
-                    [ndcg_of(self.solved(fold.train, method).to(self.device), fold, self.device) for fold in self.folds]
-                )
+                scorers = (self.solved(fold.train, method) for fold in self.folds)
+                found = [ndcg_of(scorer, fold, self.device) for scorer, fold in zip(scorers, self.folds, strict=True)]
+                tried[power, l2] = np.concatenate(found)
             return float(tried[power, l2].mean())
 
         # The best penalty hardly depends on the exponent, except for its being 0, which is EASE as it is known.
-        best = (powers[0], self._best_l2(powers[0], l2s, at))
+        best = (powers[0], _best_l2(powers[0], l2s, at))
         for power in powers[1:]:
-            l2 = self._best_l2(power, l2s, at) if power == 0 else best[1]
+            l2 = _best_l2(power, l2s, at) if power == 0 else best[1]
             if power == 0:
                 self.add(f"EASE (l2={l2:g})", tried[power, l2])
             best = max(best, (power, l2), key=lambda setting: at(*setting))
-        values = self.add(f"linear (l2={best[1]:g}, popularity={best[0]:g})", tried[best])
-        return replace(asked, l2=best[1], popularity=best[0]), values, "it is what was asked for"
+        method = replace(asked, l2=best[1], popularity=best[0])
+        self.add(f"linear (l2={best[1]:g}, popularity={best[0]:g})", tried[best])
+        return Tried(method, [self.solved(fold.train, method) for fold in self.folds], tried[best])
 
-    def _best_l2(self, power: float, l2s: tuple[float, ...], at: Callable[[float, float], float]) -> float:
-        best = max(l2s, key=lambda l2: at(power, l2))
-        while len(l2s) == len(L2) and best in FURTHER_L2:
-            further = FURTHER_L2[best]
-            if at(power, further) <= at(power, best):
-                break
-            best = further
-        return best
-
-    def multinomial(self, asked: Multinomial) -> Found:
-        """Fit the multinomial way."""
-        _, values, steps, _ = self.tried(asked)
-        if len(values):
-            self.add(_name(asked), values)
-        scorer, outcome = self.trained(self.matrix, asked, None, steps)
-        return Found(scorer, asked, self.candidates, "it is what was asked for", outcome.history)
-
-    def tried(self, asked: Multinomial) -> tuple[list[Any], np.ndarray, int | None, list[dict[str, Any]]]:
-        """Train on each fold; return the scorers, NDCG, the step to stop at, and a history."""
-        scorers, values, steps, history = [], [], [], []
+    def network(self, asked: Multinomial) -> Tried:
+        """Train on each fold, and see when it was best."""
+        scorers, shares, history = [], [], []
         for fold in self.folds:
-            scorer, outcome = self.trained(fold.train, asked, fold, None)
+            scorer, outcome = fit_multinomial(fold.train, asked, self.seed, self.device, fold=fold, tell=self.tell)
             scorers.append(scorer)
-            values.append(ndcg_of(scorer, fold, self.device))
             # As a share of the budget: all users make more steps than those of a fold.
-            steps.append(outcome.evaluated[outcome.best] / _plan(fold.train, asked).steps)
+            shares.append(outcome.evaluated[outcome.best] / plan_of(fold.train, asked).steps)
             history = outcome.history
         if not scorers:
-            return [], np.zeros(0), None, []
-        stop = round(float(np.median(steps)) * _plan(self.matrix, asked).steps)
-        return scorers, np.concatenate(values), stop, history
-
-    def trained(
-        self, matrix: csr_array, asked: Multinomial, fold: Fold | None, stop: int | None
-    ) -> tuple[Any, Outcome]:
-        """Train once, watched by a fold's validation users if there are any."""
-        model = started(matrix, asked, self.seed).to(self.device)
-        plan = replace(_plan(matrix, asked), stop_at=stop, patience=PATIENCE if fold is not None else None)
-
-        def evaluate() -> LossParts:
-            assert fold is not None
-            return LossParts({"missed": torch.from_numpy(1.0 - ndcg_of(model, fold, self.device))})
-
-        def told(record: dict[str, Any]) -> None:
-            if "val_loss" in record:
-                record["ndcg@100"] = 1.0 - record.pop("val_loss")
-                self.tell(f"{_name(asked)}, epoch {record['epoch']:g}: NDCG@100 {record['ndcg@100']:.4f}")
-
-        outcome = train(
-            model,
-            BagRows(matrix),
-            Hiding(model, asked),
-            plan,
-            seed=self.seed,
-            evaluate=evaluate if fold is not None else None,
-            hooks=Hooks(on_record=told),
-        )
-        if fold is not None:
-            _set(model, outcome.best_values)
-        return model.eval().requires_grad_(requires_grad=False), outcome
-
-    def ensemble(self, asked: Ensemble, *, insist: bool) -> Found:
-        """Try both and their sum; unless the sum is insisted on, take the best that is surely better."""
-        method, values, _ = self.best_linear(asked.linear)
-        cost = 6.0 * self.matrix.shape[0] * _work(self.matrix.shape[1], asked.multinomial)
-        if not insist and (not self.folds or cost > AFFORDABLE_EPOCH):
-            why = "a pass of the network over the users would take too long to be tried unasked"
-            why = why if self.folds else "there are too few users, or none held out, to choose by"
-            return Found(self.solved(self.matrix, method).to(self.device), method, self.candidates, why)
-        scorers, network, steps, history = self.tried(asked.multinomial)
-        weight, best, name = 0.2, values, ""
-        if self.folds:
-            self.add(_name(asked.multinomial), network)
-            weight, both = self._weighed(method, scorers)
-            self.add(f"ensemble (weight={weight:g})", both)
-            name, best = _surely_best({"linear": values, "multinomial": network, "ensemble": both})
-        why = _reason(name, values, best) if not insist else "it is what was asked for"
-        if not insist and name == "linear":
-            return Found(self.solved(self.matrix, method).to(self.device), method, self.candidates, why, history)
-        scorer, outcome = self.trained(self.matrix, asked.multinomial, None, steps)
-        history = history or outcome.history
-        if not insist and name == "multinomial":
-            return Found(scorer, asked.multinomial, self.candidates, why, history)
-        both_ways = EnsembleScorer(self.solved(self.matrix, method), scorer, weight).to(self.device)
-        return Found(both_ways, replace(asked, linear=method), self.candidates, why, history)
-
-    def _weighed(self, method: Linear, scorers: list[Any]) -> tuple[float, np.ndarray]:
-        found: dict[float, list[np.ndarray]] = {weight: [] for weight in WEIGHTS}
-        for fold, scorer in zip(self.folds, scorers, strict=True):
-            linear = self.solved(fold.train, method).to(self.device)
-            for weight in WEIGHTS:
-                found[weight].append(ndcg_of(EnsembleScorer(linear, scorer, weight).to(self.device), fold, self.device))
-        joined = {weight: np.concatenate(values) for weight, values in found.items()}
-        best = max(joined, key=lambda weight: joined[weight].mean())
-        return best, joined[best]
+            return Tried(asked, [], np.zeros(0))
+        values = self.measured(scorers)
+        self.add(name_of(asked), values)
+        stop = round(float(np.median(shares)) * plan_of(self.matrix, asked).steps)
+        return Tried(asked, scorers, values, stop, history)
 
 
-def _surely_best(found: dict[str, np.ndarray]) -> tuple[str, np.ndarray]:
+def _best_l2(power: float, l2s: tuple[float, ...], at: Callable[[float, float], float]) -> float:
+    best = max(l2s, key=lambda l2: at(power, l2))
+    while len(l2s) == len(L2) and best in FURTHER_L2:
+        further = FURTHER_L2[best]
+        if at(power, further) <= at(power, best):
+            break
+        best = further
+    return best
+
+
+def _surely(differences: np.ndarray, errors: float = 1.0) -> bool:
+    """Whether differences, user by user, are above 0 by more than a standard error, or a share of it."""
+    return bool(differences.mean() > errors * differences.std() / np.sqrt(len(differences)))
+
+
+def _surely_best(tried: list[Tried]) -> Tried:
     """Return the first, unless another is better by more than a standard error of the paired difference."""
-    name, best = next(iter(found.items()))
-    for other, values in found.items():
-        difference = values - best
-        if difference.mean() > difference.std() / np.sqrt(len(difference)):
-            name, best = other, values
-    return name, best
+    best = tried[0]
+    for other in tried[1:]:
+        if _surely(other.values - best.values):
+            best = other
+    return best
 
 
-def _reason(name: str, linear: np.ndarray, best: np.ndarray) -> str:
-    if name == "linear":
-        return f"on {len(best):,} validation users nothing was surely better than the linear autoencoder"
-    gain, error = (best - linear).mean(), (best - linear).std() / np.sqrt(len(best))
-    return f"on {len(best):,} validation users its NDCG@100 is {gain:.4f} ± {error:.4f} above the linear autoencoder's"
-
-
-def _name(method: Multinomial) -> str:
-    return "Mult-VAE" if method.variational else "Mult-DAE"
-
-
-def _work(n_items: int, method: Multinomial) -> float:
-    """Multiplications for a user: the way back is dense, the way in a sum."""
-    return float(n_items) * (method.n_components + method.hidden)
-
-
-def _plan(matrix: csr_array, method: Multinomial) -> Plan:
-    n_users, n_items = matrix.shape
-    size = 500 if n_users > 10_000 else 100
-    batch = min(n_users, size if isinstance(method.batch_size, str) else int(method.batch_size))
-    per_epoch = -(-n_users // batch)
-    work = _work(n_items, method)
-    affordable = int(FLOP_BUDGET / (6.0 * work * n_users))
-    epochs = max(1, min(EPOCHS, affordable)) if isinstance(method.max_epochs, str) else int(method.max_epochs)
-    return Plan(
-        optimizer=Adam(),
-        schedule=OneCycle(peak=0.1),
-        learning_rate=method.learning_rate,
-        batch_size=batch,
-        steps=epochs * per_epoch,
-        evaluate_every=max(1, epochs * per_epoch // max(10, min(epochs, 40))),
-        work=int(work),
-    )
-
-
-def _set(model: nn.Module, values: Tensor) -> None:
-    """Fill in the weights that were best."""
-    start = 0
-    for parameter in model.parameters():
-        stop = start + parameter.numel()
-        parameter.data.copy_(values[start:stop].view(parameter.shape))
-        start = stop
+def _reason(chosen: list[Tried], alone: np.ndarray, together: np.ndarray) -> str:
+    name, users = type(chosen[0].method).__name__.lower(), f"on {len(alone):,} validation users"
+    if len(chosen) == 1:
+        return f"{users} nothing made the {name} model surely better"
+    gain = together - alone
+    return f"{users} its NDCG@100 is {gain.mean():.4f} ± {gain.std() / np.sqrt(len(gain)):.4f} above the {name} model's"

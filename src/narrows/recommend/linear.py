@@ -52,6 +52,9 @@ class LinearScorer(nn.Module):
         self.register_buffer("encoder", encoder)
         self.register_buffer("decoder", decoder)
         self.register_buffer("precision", precision)
+        # What an item says of itself. It is made from the others, so it is not in the file.
+        own = None if decoder is None else (encoder * decoder).sum(1)
+        self.register_buffer("own", own, persistent=False)
 
     @property
     def n_items(self) -> int:
@@ -65,8 +68,8 @@ class LinearScorer(nn.Module):
             return sums
         scores = sums @ self.decoder.T
         # No item speaks for itself.
-        own = (self.encoder[bags.items] * self.decoder[bags.items]).sum(1)
-        scores[bags.users, bags.items] -= own
+        own: Tensor = self.own  # type: ignore[assignment]
+        scores[bags.users, bags.items] -= own[bags.items]
         return scores
 
     def similar(self, items: Tensor) -> Tensor:
@@ -79,7 +82,9 @@ class LinearScorer(nn.Module):
         return (self.decoder[items] * scale[items, None]) @ (self.decoder * scale[:, None]).T
 
 
-def fit_linear(matrix: sparse.csr_array, l2: float, popularity: float, rank: int | None, seed: int = 0) -> LinearScorer:
+def fit_linear(
+    matrix: sparse.csr_array, l2: float, popularity: float, rank: int | None, seed: int = 0, *, kept: bool = True
+) -> LinearScorer:
     """Solve for the weights.
 
     Parameters
@@ -92,6 +97,8 @@ def fit_linear(matrix: sparse.csr_array, l2: float, popularity: float, rank: int
         Directions to keep; None decides.
     seed : int
         Of the randomised decomposition.
+    kept : bool, default True
+        Whether the scorer is to be kept, or is for a trial and soon forgotten, which is quicker.
     """
     n_users, n_items = matrix.shape
     scaled, units = _in_units(matrix, popularity)
@@ -101,7 +108,7 @@ def fit_linear(matrix: sparse.csr_array, l2: float, popularity: float, rank: int
         found = leading_directions(matrix, rank, popularity, seed)
         return found.solved(l2)
     if n_users < n_items:
-        return _dual(scaled, units, l2)
+        return _dual(scaled, units, l2, kept=kept)
     return _primal(scaled, units, l2)
 
 
@@ -114,6 +121,8 @@ def _in_units(matrix: sparse.csr_array, popularity: float) -> tuple[sparse.csr_a
 
 def _gram(rows: sparse.csr_array, l2: float) -> np.ndarray:
     """Return ``rows @ rows.T + l2``, in Fortran's order for LAPACK."""
+    # Long sums of small numbers drift in single precision.
+    rows = rows.astype(np.float64)
     across = rows.T.tocsr()
     found = np.empty((rows.shape[0], rows.shape[0]), np.float32, order="F")
     for start in range(0, rows.shape[0], _BLOCK):
@@ -125,7 +134,8 @@ def _gram(rows: sparse.csr_array, l2: float) -> np.ndarray:
 
 def _primal(scaled: sparse.csr_array, units: np.ndarray, l2: float) -> LinearScorer:
     """Invert items x items."""
-    factor, _ = lapack.spotrf(_gram(scaled.T.tocsr(), l2), lower=True, overwrite_a=True)
+    factor, failed = lapack.spotrf(_gram(scaled.T.tocsr(), l2), lower=True, overwrite_a=True)
+    _check_solved(failed, l2)
     inverse, _ = lapack.spotri(factor, lower=True, overwrite_c=True)
     # Only the lower half is filled: in the order of rows that is the upper half of the transpose.
     weights = inverse.T
@@ -141,12 +151,29 @@ def _primal(scaled: sparse.csr_array, units: np.ndarray, l2: float) -> LinearSco
     return LinearScorer(torch.from_numpy(weights), None, torch.from_numpy(precision), torch.from_numpy(units))
 
 
-def _dual(scaled: sparse.csr_array, units: np.ndarray, l2: float) -> LinearScorer:
-    """Invert users x users: the same weights as products of items x users."""
-    factor, _ = lapack.spotrf(_gram(scaled, l2), lower=True, clean=True, overwrite_a=True)
-    root, _ = lapack.strtri(factor, lower=True, overwrite_c=True)
-    directions = scaled.T.tocsr() @ np.ascontiguousarray(root.T)
-    return _of_directions(directions, units)
+def _dual(scaled: sparse.csr_array, units: np.ndarray, l2: float, *, kept: bool) -> LinearScorer:
+    """Invert users x users: the same weights as products of items x users.
+
+    A triangular root of the inverse is quickly found, but its first directions are the rows of single users: it serves
+    for a trial. What is kept is written in eigenvectors, which tell no more than the products do.
+    """
+    gram = _gram(scaled, 0.0 if kept else l2)
+    if kept:
+        values, vectors, failed = lapack.ssyevd(gram, compute_v=1, lower=1, overwrite_a=True)
+        _check_solved(failed, l2)
+        there = values > 1e-6 * values[-1]
+        root = vectors[:, there] / np.sqrt(values[there] + np.float32(l2))
+    else:
+        factor, failed = lapack.spotrf(gram, lower=True, clean=True, overwrite_a=True)
+        _check_solved(failed, l2)
+        inverse, _ = lapack.strtri(factor, lower=True, overwrite_c=True)
+        root = inverse.T
+    return _of_directions(scaled.T.tocsr() @ np.ascontiguousarray(root), units)
+
+
+def _check_solved(failed: int, l2: float) -> None:
+    if failed:
+        raise ValueError(f"l2={l2:g} is too small for this log, whose items are too much alike: take a larger one")
 
 
 def _of_directions(directions: np.ndarray, units: np.ndarray) -> LinearScorer:

@@ -87,6 +87,23 @@ def recommended(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the best items of each user.
 
+    Parameters
+    ----------
+    scorer : Module
+        What ranks.
+    shares : ndarray of shape (n_items,)
+        The share of users who have each item.
+    liked : csr_array of shape (n_users, n_items)
+        What the scorer is told.
+    banned : csr_array or None
+        What users are not to get.
+    k : int
+        How many.
+    allowed : ndarray of bool or None
+        What anyone may get.
+    device : torch.device
+        Where to compute.
+
     Returns
     -------
     items, scores : ndarray of shape (n_users, k)
@@ -105,11 +122,22 @@ def recommended(
 
 
 def columns_of(
-    items: np.ndarray, found: np.ndarray, scores: np.ndarray, cold: np.ndarray, strange: list[Any]
+    items: np.ndarray, found: np.ndarray, scores: np.ndarray, cold: np.ndarray, strange: list[list[Any]]
 ) -> dict[str, Any]:
     """Lay lists out as columns: ``row`` (the number of the user), ``item``, ``score``, ``rank`` and ``source``.
 
-    Items never seen go to the end of lists that are too short: no one has taken them, so their popularity is 0.
+    Items never seen go to the end of lists that are too short, without a score: no one has taken them.
+
+    Parameters
+    ----------
+    items : ndarray of shape (n_items,)
+        Their ids.
+    found, scores : ndarray of shape (n_users, k)
+        Columns, -1 where there are no more, and their scores.
+    cold : ndarray of bool, shape (n_users,)
+        Who got the popular items.
+    strange : list of list
+        For each user, or for none, the items never seen that they may get.
     """
     there = found >= 0
     row, place = np.nonzero(there)
@@ -121,13 +149,15 @@ def columns_of(
         "source": np.where(cold[row], "popularity", "model"),
     }
     counts = there.sum(1)
-    free = np.minimum(len(strange), found.shape[1] - counts)
-    if not strange or not free.any():
+    if not strange:
         return columns
-    strange_items = [value for room in free.tolist() for value in strange[:room]]
+    free = np.minimum([len(values) for values in strange], found.shape[1] - counts)
+    strange_items = [value for values, room in zip(strange, free.tolist(), strict=True) for value in values[:room]]
+    if not strange_items:
+        return columns
     more = {
         "row": np.repeat(np.arange(len(counts)), free),
-        "score": np.zeros(int(free.sum())),
+        "score": np.full(int(free.sum()), np.nan),
         "rank": np.concatenate([np.arange(n + 1, n + 1 + room) for n, room in zip(counts, free, strict=True)]),
         "source": np.full(int(free.sum()), "popularity"),
     }

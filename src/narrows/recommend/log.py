@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 
 from narrows.errors import DataError
+from narrows.recommend.ids import numbered, plain
 
-__all__ = ["Columns", "Log", "read_log"]
+__all__ = ["Columns", "Log", "liked_of", "plain", "read_log"]
 
 _USUAL = {
     "user": ("user", "userid", "user_id", "uid", "customer", "customer_id", "customerid", "visitor_id", "visitorid"),
@@ -38,8 +40,15 @@ class Columns:
     rating: str | None = "auto"
     timestamp: str | None = "auto"
 
-    def found(self, names: list[str]) -> Columns:
+    def found(self, names: list[str], known: Columns | None = None) -> Columns:
         """Return the columns of a log with these names: the usual names, or the first two for users and items.
+
+        Parameters
+        ----------
+        names : list of str
+            The columns there are.
+        known : Columns, optional
+            Those of an earlier log, which are taken where they are there and nothing else is asked for.
 
         Raises
         ------
@@ -49,10 +58,15 @@ class Columns:
         chosen: dict[str, str | None] = {}
         for role in ("user", "item", "rating", "timestamp"):
             asked = getattr(self, role)
+            if asked == "auto" and known is not None and getattr(known, role) in names:
+                asked = getattr(known, role)
             if asked is None or asked == "auto":
-                usual = [name for name in names if name.lower().replace(" ", "_") in _USUAL[role]]
+                free = [name for name in names if name not in chosen.values() and name not in self._named()]
+                usual = [name for name in free if name.lower().replace(" ", "_") in _USUAL[role]]
                 chosen[role] = usual[0] if usual and asked == "auto" else None
             elif asked in names:
+                if asked in chosen.values():
+                    raise DataError(f"column {asked!r} cannot be that of {role}s and of something else too")
                 chosen[role] = asked
             else:
                 raise DataError(f"the log has no column {asked!r} for {role}s; it has {', '.join(map(repr, names))}")
@@ -66,6 +80,9 @@ class Columns:
                     )
                 chosen[role] = rest.pop(0)
         return Columns(**chosen)
+
+    def _named(self) -> list[str]:
+        return [name for name in (self.user, self.item, self.rating, self.timestamp) if name not in (None, "auto")]
 
 
 @dataclass(frozen=True)
@@ -84,6 +101,8 @@ class Log:
         The time of each stored entry of the matrix.
     rated : bool
         Whether the values are ratings.
+    names : Columns or None
+        What the columns were called.
     """
 
     users: np.ndarray
@@ -91,6 +110,7 @@ class Log:
     matrix: sparse.csr_array
     times: np.ndarray | None = None
     rated: bool = False
+    names: Columns | None = None
 
     def __len__(self) -> int:
         return int(self.matrix.nnz)
@@ -146,7 +166,7 @@ class Log:
         unknown : ndarray of int, shape (n_users,)
             How many of each user's items those are.
         """
-        where = np.array([places.get(plain(item), -1) for item in self.items], dtype=np.int64)
+        where = self._columns_in(places)
         column = where[self.matrix.indices]
         rows = np.repeat(np.arange(len(self.users)), np.diff(self.matrix.indptr))
         known = column >= 0
@@ -156,13 +176,33 @@ class Log:
         matrix.sort_indices()
         return matrix, np.bincount(rows[~known], minlength=len(self.users))
 
+    def _columns_in(self, places: dict[Any, int]) -> np.ndarray:
+        return np.array([places.get(plain(item), -1) for item in self.items], dtype=np.int64)
 
-def plain(value: Any) -> Any:
-    """Return an id as a plain Python value, so that 7 is found wherever it comes from."""
-    return value.item() if isinstance(value, np.generic) else value
+    def unknown(self, places: dict[Any, int], users: list[Any]) -> list[set[Any]]:
+        """Return for some users the items they have that a model does not know."""
+        strange = self._columns_in(places) < 0
+        rows = {plain(user): row for row, user in enumerate(self.users)}
+        found = []
+        for user in users:
+            row = rows.get(user)
+            has = self.matrix.indices[self.matrix.indptr[row] : self.matrix.indptr[row + 1]] if row is not None else []
+            found.append({plain(self.items[column]) for column in has if strange[column]})
+        return found
 
 
-def read_log(data: Any, columns: Columns | None = None) -> Log:
+def liked_of(matrix: sparse.csr_array, threshold: float | None) -> sparse.csr_array:
+    """Return ones where an item is liked: rated so high, or there at all."""
+    keep = np.ones(matrix.nnz, bool) if threshold is None else matrix.data >= np.float32(threshold)
+    users = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))[keep]
+    found = sparse.csr_array((np.ones(int(keep.sum()), np.float32), (users, matrix.indices[keep])), matrix.shape)
+    found.sort_indices()
+    return found
+
+
+def read_log(
+    data: Any, columns: Columns | None = None, *, known: Columns | None = None, rated: bool | None = None
+) -> Log:
     """Take what a user has for a log.
 
     Parameters
@@ -170,9 +210,13 @@ def read_log(data: Any, columns: Columns | None = None) -> Log:
     data : frame, mapping, CSR matrix, path, Log or Ratings
         Interactions: a pandas or polars frame, or a mapping of names to arrays, with a column of users and one of items
         and perhaps of ratings and times; a sparse matrix of users by items, whose ids are row and column numbers; the
-        path of such a table.
+        path of such a table. Of a pair that comes twice in a table the last counts; in a matrix such entries add up.
     columns : Columns, optional
-        Which column holds what; found by their names by default.
+        Which column holds what; found by their names by default. ``rating=None`` makes pairs of whatever is given.
+    known : Columns, optional
+        The columns of an earlier log, which are taken where they are there.
+    rated : bool, optional
+        Whether the values of a matrix are ratings; by default they are if any differs from 1.
 
     Raises
     ------
@@ -181,9 +225,10 @@ def read_log(data: Any, columns: Columns | None = None) -> Log:
     """
     columns = columns or Columns()
     if isinstance(data, Log):
-        return data
+        return _unrated(data) if columns.rating is None and data.rated else data
     if sparse.issparse(data):
-        return _of_matrix(data)
+        log = _of_matrix(data, rated)
+        return _unrated(log) if columns.rating is None else log
     if isinstance(data, (str, os.PathLike)):
         from narrows.tables import read_named
 
@@ -199,17 +244,26 @@ def read_log(data: Any, columns: Columns | None = None) -> Log:
             "a log of ratings is a frame with columns of users and items, a sparse matrix of users by items, or the "
             f"path of a csv or Parquet file, not {type(data).__name__}"
         )
-    return _of_table(table, columns.found(list(table)))
+    return _of_table(table, columns.found(list(table), known))
+
+
+def _unrated(log: Log) -> Log:
+    """Return the pairs alone."""
+    matrix = log.matrix.copy()
+    matrix.data = np.ones_like(matrix.data)
+    return replace(log, matrix=matrix, rated=False)
 
 
 def _of_table(table: dict[str, np.ndarray], columns: Columns) -> Log:
+    if flat := [name for name, values in table.items() if values.ndim != 1]:
+        raise DataError(f"column {flat[0]!r} is not one column of values, but of shape {table[flat[0]].shape}")
     sizes = {len(values) for values in table.values()}
     if len(sizes) > 1:
         raise DataError(f"the columns of the log have different lengths: {', '.join(map(str, sorted(sizes)))}")
     if sizes == {0}:
         raise DataError("the log has no rows")
-    users, row = _numbered(table[str(columns.user)], "users", columns.user)
-    items, column = _numbered(table[str(columns.item)], "items", columns.item)
+    users, row = numbered(table[str(columns.user)], "users", columns.user)
+    items, column = numbered(table[str(columns.item)], "items", columns.item)
     values = np.ones(len(row), np.float32)
     if columns.rating is not None:
         values = _ratings(table[columns.rating], columns.rating)
@@ -220,62 +274,15 @@ def _of_table(table: dict[str, np.ndarray], columns: Columns) -> Log:
     last = np.append((row[1:] != row[:-1]) | (column[1:] != column[:-1]), True)
     indptr = np.concatenate([[0], np.cumsum(np.bincount(row[last], minlength=len(users)))])
     matrix = sparse.csr_array((values[last], column[last], indptr), shape=(len(users), len(items)))
-    return Log(users, items, matrix, None if times is None else times[order][last], columns.rating is not None)
-
-
-def _numbered(ids: np.ndarray, what: str, name: str | None) -> tuple[np.ndarray, np.ndarray]:
-    """Return the different ids in order, and of each row the number of its id."""
-    ids = _checked(np.asarray(ids), what, name)
-    if ids.dtype.kind in "iu" and len(ids) and ids.min() >= 0 and ids.max() < 4 * len(ids) + 1000:
-        # Whole numbers from a short span need no sorting.
-        there = np.zeros(int(ids.max()) + 1, bool)
-        there[ids] = True
-        unique = np.flatnonzero(there).astype(ids.dtype)
-        place = np.cumsum(there, dtype=np.int64) - 1
-        return unique, place[ids]
-    unique, number = np.unique(ids, return_inverse=True)
-    return unique, number.astype(np.int64)
-
-
-def _checked(ids: np.ndarray, what: str, name: str | None) -> np.ndarray:
-    """Refuse missing ids and mixtures; bring whole floats to integers and texts to one type."""
-    if ids.ndim != 1:
-        raise DataError(f"column {name!r} must be one column of ids, not an array of shape {ids.shape}")
-    if ids.dtype.kind == "f":
-        missing = np.isnan(ids)
-        if not missing.any() and np.all(ids == np.floor(ids)) and np.all(np.abs(ids) < 2**53):
-            ids = ids.astype(np.int64)
-    elif ids.dtype.kind in "Mm":
-        missing = np.isnat(ids)
-    elif ids.dtype == object:
-        missing = np.array([_is_missing(value) for value in ids])
-    else:
-        missing = np.zeros(len(ids), bool)
-    if missing.any():
-        raise DataError(f"{int(missing.sum()):,} {what} are missing, the first in row {int(missing.argmax())} (of 0..)")
-    if ids.dtype == object:
-        kinds = {type(value) for value in ids}
-        if kinds == {str}:
-            ids = ids.astype(str)
-        elif len(kinds) > 1:
-            shown = ", ".join(sorted(kind.__name__ for kind in kinds))
-            raise DataError(
-                f"column {name!r} mixes ids of different types ({shown}): make them all text or all numbers"
-            )
-    return ids
-
-
-def _is_missing(value: Any) -> bool:
-    # NaN differs from itself, and NA says neither yes nor no.
-    return value is None or (value != value) is not False
+    return Log(users, items, matrix, None if times is None else times[order][last], columns.rating is not None, columns)
 
 
 def _ratings(values: np.ndarray, name: str) -> np.ndarray:
     try:
-        found = np.asarray(values).astype(np.float64)
+        found = np.asarray(values).astype(np.float64, casting="same_kind" if np.iscomplexobj(values) else "unsafe")
     except (TypeError, ValueError):
         raise DataError(f"column {name!r} holds ratings that are no numbers") from None
-    bad = ~np.isfinite(found)
+    bad = ~(np.abs(found) < np.finfo(np.float32).max)
     if bad.any():
         raise DataError(
             f"{int(bad.sum()):,} ratings are missing or infinite, the first in row {int(bad.argmax())} (of 0..): "
@@ -288,26 +295,38 @@ def _times(values: np.ndarray, name: str) -> np.ndarray:
     values = np.asarray(values)
     if values.dtype.kind in "OU":
         try:
-            values = values.astype("datetime64[us]")
-        except (TypeError, ValueError):
+            values = np.array([_seconds(value) for value in values])
+        except (TypeError, ValueError, AttributeError):
             raise DataError(
                 f"column {name!r} is taken for times and holds neither numbers nor dates: timestamp=None leaves it out"
             ) from None
+    if values.dtype.kind not in "iufMm":
+        raise DataError(
+            f"column {name!r} is taken for times and holds neither numbers nor dates: timestamp=None leaves it out"
+        )
     if (np.isnat(values) if values.dtype.kind in "Mm" else np.isnan(values)).any():
         raise DataError(f"column {name!r} lacks times: leave those rows out, or the column with timestamp=None")
     return values
 
 
-def _of_matrix(matrix: Any) -> Log:
-    """Take a sparse matrix; its ids are numbers of rows and columns. Values other than 1 are ratings."""
-    found = sparse.csr_array(matrix, copy=True)
-    if found.dtype.kind not in "biuf":
-        raise DataError(f"a matrix of ratings must hold numbers, not {found.dtype}")
+def _seconds(value: Any) -> float:
+    """Return a date, a text that tells one, or a number, as a number."""
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value)
+    return float(value.timestamp()) if hasattr(value, "timestamp") else float(value)
+
+
+def _of_matrix(matrix: Any, rated: bool | None) -> Log:
+    """Take a sparse matrix; its ids are numbers of rows and columns."""
+    if matrix.dtype.kind not in "biuf":
+        raise DataError(f"a matrix of ratings must hold numbers, not {matrix.dtype}")
+    found = sparse.csr_array(matrix, copy=True, dtype=np.float64)
     found.sum_duplicates()
     found.eliminate_zeros()
     if not found.nnz:
         raise DataError("the log has no rows")
     if not np.isfinite(found.data).all():
         raise DataError("the matrix of ratings holds values that are missing or infinite: leave them out")
-    rated = bool((found.data != 1).any())
+    if rated is None:
+        rated = bool((found.data != 1).any())
     return Log(np.arange(found.shape[0]), np.arange(found.shape[1]), found.astype(np.float32), None, rated)

@@ -188,7 +188,7 @@ def started(matrix: csr_array, method: Multinomial, seed: int) -> MultinomialSco
     units = torch.from_numpy(np.maximum(sums.std(0), 1e-6).astype(np.float32))
     inward, outward = linear.encoder / units, linear.decoder * units
     # Steps of one rate are to change both tables alike; the scale of the logits makes up for it.
-    outward = outward * (inward.std() / outward.std())
+    outward = outward * (_spread(inward) / _spread(outward))
     taken = torch.from_numpy(np.bincount(matrix.indices, minlength=n_items).astype(np.float32)).clamp(min=0.5)
     popular = (taken / taken.mean()).log()
     with torch.no_grad():
@@ -204,6 +204,12 @@ def started(matrix: csr_array, method: Multinomial, seed: int) -> MultinomialSco
     return model
 
 
+def _spread(weights: Tensor) -> Tensor:
+    """Return the root of the mean square, 1 where that is nothing."""
+    found = weights.square().mean().sqrt()
+    return torch.where(found > 0, found, torch.ones_like(found))
+
+
 def _calibrated(
     matrix: csr_array, encoder: np.ndarray, decoder: Tensor, popular: Tensor, dropout: float, seed: int
 ) -> tuple[float, float]:
@@ -217,7 +223,7 @@ def _calibrated(
     users = torch.from_numpy(np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr)))
     items, counts = torch.from_numpy(rows.indices.astype(np.int64)), torch.from_numpy(np.diff(rows.indptr))
     logits = torch.from_numpy(codes) @ decoder.T
-    base = 8.0 / max(float(logits.std()), 1e-12)
+    base = 8.0 / max(float(logits.std(correction=0)), 1e-6)
 
     def cost(scale: float, power: float) -> float:
         given = logits * scale + power * popular

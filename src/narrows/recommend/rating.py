@@ -18,6 +18,7 @@ having been fitted.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,13 +27,12 @@ from scipy import sparse
 from scipy.sparse.linalg import svds
 from torch import nn
 
-from narrows.recommend.bags import Bags
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import Tensor
 
+    from narrows.recommend.bags import Bags
     from narrows.recommend.methods import Rating
 
 __all__ = ["RatingScorer", "fit_rating"]
@@ -50,7 +50,10 @@ STEPS = 5
 
 MOST_LEVERAGE = 0.9
 
-_CHUNK_USERS = 64
+PRIOR_DAMPING = 15.0
+"""A history so long is believed by half in what it says before its ratings are looked at."""
+
+_CHUNK_ITEMS = 512
 _CHUNK_RATINGS = 20_000
 
 
@@ -106,73 +109,75 @@ class RatingScorer(nn.Module):
 
     def forward(self, bags: Bags) -> Tensor:
         """Return predicted ratings, shape (n_users, n_items)."""
-        found = torch.empty((len(bags), self.n_items), dtype=torch.float32, device=bags.device)
-        offsets = bags.offsets
-        for start in range(0, len(bags), _CHUNK_USERS):
-            stop = min(start + _CHUNK_USERS, len(bags))
-            low, high = int(offsets[start]), int(offsets[stop])
-            part = Bags(bags.items[low:high], offsets[start : stop + 1] - low, bags.values[low:high])
-            found[start:stop] = self._predicted(part)
-        return found
-
-    def _predicted(self, bags: Bags) -> Tensor:
-        code, left, trust = self._encoded(bags)
         mean, spread, _, _, least, most = self.numbers.tolist()
-        whole = torch.cat([torch.ones_like(code[:, :1]), code], 1).float()
-        predicted = whole @ self.weights.T
-        for row, (low, high) in enumerate(zip(bags.offsets[:-1].tolist(), bags.offsets[1:].tolist(), strict=True)):
-            if low < high:
-                items = bags.items[low:high]
-                near = (self.directions[items] @ self.directions.T).clamp_(min=0).square_() * trust[low:high, None]
-                # A rating is not foretold from itself.
-                near[torch.arange(high - low, device=near.device), items] = 0.0
-                predicted[row] += (left[low:high] @ near) / (near.sum(0) + SMOOTHING)
+        found = [self._encoded(items, values) for items, values in _histories(bags)]
+        codes = torch.stack([code for code, _, _ in found])
+        predicted = torch.cat([torch.ones_like(codes[:, :1]), codes], 1).float() @ self.weights.T
+        for row, ((items, _), (_, left, trust)) in enumerate(zip(_histories(bags), found, strict=True)):
+            if len(items):
+                predicted[row] += self._passed_on(items, left, trust)
         return (mean + spread * predicted).clamp_(least, most)
 
-    def _encoded(self, bags: Bags) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the codes, and of each rating what is left of it and how much it is trusted."""
+    def _passed_on(self, items: Tensor, left: Tensor, trust: Tensor) -> Tensor:
+        """Return what is left of a history's ratings, averaged over similar items; shape (n_items,)."""
+        above = torch.zeros(self.n_items, device=items.device)
+        below = torch.full((self.n_items,), SMOOTHING, device=items.device)
+        for start in range(0, len(items), _CHUNK_ITEMS):
+            part = slice(start, start + _CHUNK_ITEMS)
+            near = (self.directions[items[part]] @ self.directions.T).clamp_(min=0).square_().mul_(trust[part, None])
+            # A rating is not foretold from itself.
+            near[torch.arange(len(near), device=items.device), items[part]] = 0.0
+            above += left[part] @ near
+            below += near.sum(0)
+        return above / below
+
+    def _encoded(self, items: Tensor, ratings: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return a user's code, and of each rating what is left of it and how much it is trusted.
+
+        User by user, so that a code does not depend on who else is asked for.
+        """
         mean, spread, common, freedom, _, _ = self.numbers.tolist()
-        users, items, count = bags.users, bags.items, len(bags)
+        values = (ratings.double() - mean) / spread
         size = self.weights.shape[1]
-        values = (bags.values.double() - mean) / spread
+        start = self._prior_code(items)
+        if not len(items):
+            return start, values.float(), values.float()
         weights, covariances = self.weights[items].double(), self.covariances[items].double()
-        second = (weights[:, :, None] * weights[:, None, :]).flatten(1) + covariances
-        start = self._prior_codes(bags)
-        counts = bags.counts.double()
-        variance, trust = values.new_full((count,), common), torch.ones_like(values)
+        inner = covariances.view(-1, size, size)[:, 1:, 1:].reshape(len(items), -1)
         eye = torch.eye(size - 1, dtype=torch.float64, device=values.device)
-        code, error, doubt = start, values, values
+        variance, trust = common, torch.ones_like(values)
         for _ in range(STEPS):
-            weight = trust / variance[users]
-            squares = _sums(users, weight[:, None] * second, count).view(count, size, size)
-            right = _sums(users, (weight * values)[:, None] * weights, count)
-            spread_of = torch.linalg.inv(squares[:, 1:, 1:] + eye)
-            code = torch.einsum("ukl,ul->uk", spread_of, right[:, 1:] - squares[:, 1:, 0] + start)
-            whole = torch.cat([torch.ones_like(code[:, :1]), code], 1)
-            error = values - (weights * whole[users]).sum(1)
-            outer = (whole[:, :, None] * whole[:, None, :]).flatten(1)
-            inner = second.view(-1, size, size)[:, 1:, 1:].flatten(1)
-            doubt = (inner * spread_of.flatten(1)[users]).sum(1) + (covariances * outer[users]).sum(1)
-            before = variance
-            missed = error.square() + doubt
-            trust = (freedom + 1) / (freedom + missed / before[users])
-            variance = (_sums(users, (missed * trust)[:, None], count)[:, 0] + NOISE_DAMPING * common) / (
-                counts + NOISE_DAMPING
-            )
+            weight = trust / variance
+            squares = (weights * weight[:, None]).T @ weights + (weight @ covariances).view(size, size)
+            right = (weight * values) @ weights
+            doubt_of = torch.linalg.inv(squares[1:, 1:] + eye)
+            code = doubt_of @ (right[1:] - squares[1:, 0] + start)
+            whole = torch.cat([torch.ones_like(code[:1]), code])
+            error = values - weights @ whole
+            doubt = ((weights[:, 1:] @ doubt_of) * weights[:, 1:]).sum(1) + inner @ doubt_of.flatten()
+            doubt = doubt + covariances @ torch.outer(whole, whole).flatten()
+            before, missed = variance, error.square() + doubt
+            trust = (freedom + 1) / (freedom + missed / before)
+            variance = (float((missed * trust).sum()) + NOISE_DAMPING * common) / (len(items) + NOISE_DAMPING)
         # What the error would be had the rating not been in the history.
-        leverage = (doubt * trust / before[users]).clamp(max=MOST_LEVERAGE)
+        leverage = (doubt * trust / before).clamp(max=MOST_LEVERAGE)
         return code, (error / (1 - leverage)).float(), trust.float()
 
-    def _prior_codes(self, bags: Bags) -> Tensor:
-        """Return the means of the codes before any rating is looked at."""
-        counts = bags.counts.double()
-        sums = _sums(bags.users, self.features[bags.items].double(), len(bags)) / (counts[:, None] + 1.0)
-        told = torch.cat([torch.log1p(counts)[:, None], sums], 1)
-        return ((told - self.center) / self.spread) @ self.prior
+    def _prior_code(self, items: Tensor) -> Tensor:
+        """Return the mean of the code before any rating is looked at.
+
+        It was fitted to users with as many items as those of the log have: of shorter histories less is concluded.
+        """
+        count = float(len(items))
+        counted = torch.tensor([count], dtype=torch.float64, device=items.device).log1p()
+        told = torch.cat([counted, self.features[items].double().sum(0) / (count + 1.0)])
+        return ((told - self.center) / self.spread) @ self.prior * (count / (count + PRIOR_DAMPING))
 
 
-def _sums(users: Tensor, values: Tensor, count: int) -> Tensor:
-    return values.new_zeros((count, values.shape[1])).index_add_(0, users, values)
+def _histories(bags: Bags) -> list[tuple[Tensor, Tensor]]:
+    """Part a batch into users: their items and ratings."""
+    ends = bags.offsets.tolist()
+    return [(bags.items[a:b], bags.values[a:b]) for a, b in pairwise(ends)]
 
 
 def fit_rating(matrix: sparse.csr_array, method: Rating, *, seed: int, tell: Callable[[str], None]) -> RatingScorer:

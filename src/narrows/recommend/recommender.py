@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import sparse
-from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from narrows.errors import DataError
+from narrows.errors import DataError, NotBetterThanBaselineWarning
 from narrows.recommend import asking, evaluating, filing, lists, ranking
-from narrows.recommend.fitting import fit_ranker
+from narrows.recommend.fitting import Found, fit_ranker
 from narrows.recommend.linear import fit_linear
-from narrows.recommend.log import Columns, Log, plain, read_log
+from narrows.recommend.log import Log, liked_of, read_log
 from narrows.recommend.methods import Method, Rating
 from narrows.recommend.rating import fit_rating
+from narrows.recommend.served import Served
 from narrows.recommend.serving import scores_at
-from narrows.recommend.simple import shares_of
+from narrows.recommend.simple import fit_biases, item_means, shares_of
 from narrows.resolution import check_number, device_of, seed_of
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ __all__ = ["Recommender"]
 EASE_L2 = 100.0
 
 
-class Recommender(BaseEstimator):
+class Recommender(Served):
     """Recommend items to users, known or new, from a log of who took what.
 
     A user is their history: what they are recommended is computed from the items they have (and the ratings, if there
@@ -40,15 +41,19 @@ class Recommender(BaseEstimator):
     other, a stored user gets what their history alone would get, and the model file holds no one's ratings.
 
     Ranking and rating are two tasks, and get two models. What ranks is an autoencoder of rows of ones: the linear one
-    in closed form, a multinomial one, or both together (``method``). What predicts ratings, where the log has them,
-    counts in its loss only the ratings that exist (:class:`narrows.recommend.Rating`); an autoencoder trained on a
-    table in which unrated is 0 learns to predict 0. :meth:`evaluate` holds both against the simple answers.
+    in closed form, one with a narrow code, a multinomial one, or several together (``method``). What predicts ratings,
+    where the log has them, counts in its loss only the ratings that exist (:class:`narrows.recommend.Rating`); an
+    autoencoder trained on a table in which unrated is 0 learns to predict 0. :meth:`evaluate` holds both against the
+    simple answers.
+
+    What is fitted is a log, not a table of rows, so this is no estimator for scikit-learn's pipelines; parameters,
+    clone and repr are as there.
 
     Parameters
     ----------
-    method : {"auto", "linear", "multinomial", "ensemble", "rating"} or Method, default "auto"
-        What ranks. "auto" tries the first three on validation users and says in ``reason_`` why it took one; "rating"
-        ranks by predicted ratings, which is worse at finding what users go on to like.
+    method : {"auto", "linear", "factors", "multinomial", "ensemble", "rating"} or Method, default "auto"
+        What ranks. "auto" tries the first three and sums of them on validation users, and says in ``reason_`` why it
+        took what it took; "rating" ranks by predicted ratings, which is worse at finding what users go on to like.
     positive_from : float or "auto"
         The rating from which on an item counts as liked, for ranking; "auto" takes the mean of all ratings. What is
         rated lower counts as seen.
@@ -88,8 +93,8 @@ class Recommender(BaseEstimator):
 
     References
     ----------
-    See :class:`~narrows.recommend.Linear` (EASE), :class:`~narrows.recommend.Multinomial` (Mult-DAE, Mult-VAE) and
-    :class:`~narrows.recommend.Rating`.
+    See :class:`~narrows.recommend.Linear` (EASE), :class:`~narrows.recommend.Factors` (weighted matrix factorisation),
+    :class:`~narrows.recommend.Multinomial` (Mult-DAE, Mult-VAE) and :class:`~narrows.recommend.Rating`.
 
     Examples
     --------
@@ -100,13 +105,6 @@ class Recommender(BaseEstimator):
     >>> model.recommend_for(somebody, k=3)[["rank", "source"]].to_numpy().tolist()
     [[1, 'model'], [2, 'model'], [3, 'model']]
     """
-
-    _ranker: Any
-    _rater: Any
-    _biases: Any
-    _log: Log | None
-    _ease: Any
-    method_: Method
 
     def __init__(
         self,
@@ -157,45 +155,64 @@ class Recommender(BaseEstimator):
         DataError
             If the log cannot be used as it is; the sentence says why.
         """
-        method = None if isinstance(self.method, str) and self.method == "auto" else Method.resolve(self.method)
-        check_number("validation_fraction", self.validation_fraction, low=0, high=1, auto=True)
-        if self.positive_from != "auto":
-            check_number("positive_from", self.positive_from, low=-np.inf)
+        method = self._checked_method()
         seed, device = seed_of(self.random_state), device_of(self.device)
         log = read_log(ratings, self._columns())
         if isinstance(method, Rating) and not log.rated:
             raise DataError("method='rating' needs a column of ratings, and the log has none")
-        self.titles_ = asking.titles_of(titles, self._columns())
-        self.positive_from_ = self._threshold(log)
-        self._take_items(log.items)
-        liked = self._liked(log.matrix, rated=log.rated)
+        named = asking.titles_of(titles, self._columns())
+        threshold = self._threshold(log)
+        liked = liked_of(log.matrix, threshold if log.rated else None)
         if not liked.nnz:
-            raise DataError(f"no rating reaches positive_from={self.positive_from_:g}, so there is nothing to rank by")
-        self._shares = shares_of(liked)
-        self._library = asking.library_of(ratings)
-        self._rater = self._biases = None
+            raise DataError(f"no rating reaches positive_from={threshold:g}, so there is nothing to rank by")
+        means = biases = rater = None
         if log.rated:
-            self._means, self._biases = evaluating.means_of(log.matrix, rated=True)
+            means, biases = item_means(log.matrix), fit_biases(log.matrix).to(device)
             options = method if isinstance(method, Rating) else Rating()
-            self._rater = fit_rating(log.matrix, options, seed=seed, tell=self._tell).to(device)
+            rater = fit_rating(log.matrix, options, seed=seed, tell=self._tell).to(device)
         if isinstance(method, Rating):
-            self._ranker, self.method_ = None, method
-            self.candidates_, self.reason_, self.history_ = [], "it is what was asked for", []
+            found = Found(None, method)
         else:
             fraction = None if isinstance(self.validation_fraction, str) else float(self.validation_fraction)
             found = fit_ranker(liked, method, fraction=fraction, seed=seed, device=device, tell=self._tell)
-            self._ranker, self.method_ = found.scorer, found.method
-            self.candidates_, self.reason_, self.history_ = found.candidates, found.reason, found.history
-        self._log = log
-        self._ease = None
+        # Only now, so that a fit that fails leaves the object as it was.
+        self._take_items(log.items)
+        self.titles_, self.positive_from_ = named, threshold
+        self._means, self._biases, self._rater, self._ranker = means, biases, rater, found.scorer
+        self.method_, self.reason_ = found.method, found.reason
+        self.candidates_, self.history_ = found.candidates, found.history
+        self._shares, self._library, self._names = shares_of(liked), asking.library_of(ratings), log.names
+        self._log, self._ease, self._user_places = log, None, None
+        self._warn()
         return self
+
+    def _checked_method(self) -> Method | None:
+        check_number("validation_fraction", self.validation_fraction, low=0, high=1, auto=True)
+        if not (isinstance(self.positive_from, str) and self.positive_from == "auto"):
+            check_number("positive_from", self.positive_from, low=-1e30)
+        if isinstance(self.method, str):
+            if self.method == "auto":
+                return None
+            if self.method not in Method.names():
+                known = ", ".join(map(repr, ("auto", *Method.names())))
+                raise ValueError(f"method must be one of {known}, or such as Linear(l2=200), got {self.method!r}")
+        return Method.resolve(self.method)
+
+    def _warn(self) -> None:
+        """Warn where what ranks is not better than what is popular."""
+        found = {candidate["method"]: candidate["ndcg@100"] for candidate in self.candidates_}
+        popular = found.pop("popularity", None)
+        if popular is not None and found and max(found.values()) <= popular:
+            warnings.warn(
+                f"on validation users no model ranks better than popularity (NDCG@100 {popular:.4f}): the log may be "
+                "too small to learn tastes from",
+                NotBetterThanBaselineWarning,
+                stacklevel=3,
+            )
 
     def _tell(self, line: str) -> None:
         if self.verbose:
             print(line, flush=True)
-
-    def _columns(self) -> Columns:
-        return Columns(self.user, self.item, self.rating, self.timestamp)
 
     def _threshold(self, log: Log) -> float | None:
         if not log.rated:
@@ -203,47 +220,6 @@ class Recommender(BaseEstimator):
         if not isinstance(self.positive_from, str):
             return float(self.positive_from)
         return float(log.matrix.data.mean(dtype=np.float64))
-
-    def _take_items(self, items: np.ndarray) -> None:
-        self.items_ = items
-        self._places = {plain(item): place for place, item in enumerate(items)}
-
-    def _liked(self, matrix: sparse.csr_array, *, rated: bool) -> sparse.csr_array:
-        """Return ones where an item is liked."""
-        keep = np.ones(matrix.nnz, bool)
-        if rated and self.positive_from_ is not None:
-            keep = matrix.data >= np.float32(self.positive_from_)
-        users = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))[keep]
-        found = sparse.csr_array((np.ones(int(keep.sum()), np.float32), (users, matrix.indices[keep])), matrix.shape)
-        found.sort_indices()
-        return found
-
-    def _known(self, histories: Any) -> Log:
-        """Return the log to take users from."""
-        if histories is not None:
-            return read_log(histories, self._columns())
-        if self._log is None:
-            raise DataError(
-                "a model file holds no one's ratings: hand the users' histories in, as histories=, or use recommend_for"
-            )
-        return self._log
-
-    def _rows(self, users: Any, histories: Any) -> tuple[list[Any], sparse.csr_array, bool]:
-        """Return ids of users, and their rows on the model's items; users without a history get an empty row."""
-        log = self._known(histories)
-        matrix, _ = log.on_items(self._places, len(self.items_))
-        if users is None:
-            return [plain(user) for user in log.users], matrix, log.rated
-        ids = asking.column_of_ids(users, "users")
-        where = {plain(user): row for row, user in enumerate(log.users)}
-        found = asking.places_of(ids, where)
-        if ids and (found < 0).all():
-            kinds = type(ids[0]).__name__, type(plain(log.users[0])).__name__
-            if kinds[0] != kinds[1]:
-                raise DataError(f"the users asked for are of type {kinds[0]}, those of the log of type {kinds[1]}")
-        nobody = sparse.csr_array((1, matrix.shape[1]), dtype=matrix.dtype)
-        stacked = sparse.vstack([matrix, nobody], format="csr")
-        return ids, stacked[np.where(found < 0, matrix.shape[0], found)], log.rated
 
     def recommend(
         self,
@@ -280,7 +256,10 @@ class Recommender(BaseEstimator):
         """
         check_is_fitted(self, "items_")
         ids, rows, rated = self._rows(users, histories)
-        columns = self._recommended(rows, k, rated=rated, seen=exclude_seen, among=among, exclude=exclude)
+        own = None
+        if among is not None and histories is not None and exclude_seen:
+            own = self._known(histories).unknown(self._places, ids)
+        columns = self._recommended(rows, k, rated=rated, seen=exclude_seen, among=among, exclude=exclude, own=own)
         owners = columns.pop("row")
         array = np.array(ids) if len({type(user) for user in ids}) == 1 else np.array(ids, dtype=object)
         return asking.frame_of({"user": array[owners], **columns}, self._library)
@@ -305,32 +284,12 @@ class Recommender(BaseEstimator):
             As of :meth:`recommend`, without ``user``.
         """
         check_is_fitted(self, "items_")
-        log = asking.history_log(history, self._columns())
+        log = asking.history_log(history, self._columns(), self._names, rated=self._rater is not None)
         rows, _ = log.on_items(self._places, len(self.items_))
-        columns = self._recommended(rows, k, rated=log.rated, seen=exclude_seen, among=among, exclude=exclude)
+        own = [set(log.items.tolist())] if exclude_seen else None
+        columns = self._recommended(rows, k, rated=log.rated, seen=exclude_seen, among=among, exclude=exclude, own=own)
         del columns["row"]
         return asking.frame_of(columns, self._library)
-
-    def _recommended(
-        self, rows: sparse.csr_array, k: int, *, rated: bool, seen: bool, among: Any, exclude: Any
-    ) -> dict[str, Any]:
-        """Return the recommendations as columns; ``row`` is the number of the user."""
-        check_number("k", k, integer=True, low=1)
-        allowed, strange = lists.choice_of(self._places, len(self.items_), among, exclude)
-        scorer, told = self._ranker, self._liked(rows, rated=rated)
-        if scorer is None:
-            # Ratings foretell ratings: a history without any tells nothing.
-            scorer, told = self._rater, rows if rated else sparse.csr_array(rows.shape, dtype=rows.dtype)
-        device = device_of(self.device)
-        best = lists.recommended(scorer, self._shares, told, rows if seen else None, k, allowed, device)
-        columns = lists.columns_of(self.items_, *best, strange)
-        source = columns.pop("source")
-        if self.titles_:
-            columns["title"] = self._titles(columns["item"])
-        return columns | {"source": source}
-
-    def _titles(self, items: Any) -> np.ndarray:
-        return np.array([self.titles_.get(plain(item), "") for item in items], dtype=object)
 
     def predict(self, pairs: Any, *, histories: Any = None) -> Any:
         """Predict ratings, in the log's own scale.
@@ -345,8 +304,8 @@ class Recommender(BaseEstimator):
         Returns
         -------
         frame
-            ``user``, ``item``, ``rating`` and ``source``: "model"; "item mean" for a user without a history; "mean" for
-            an item never seen, which gets the mean of all ratings.
+            ``user``, ``item``, ``rating`` and ``source``: "model"; "item" for a user without a history, who gets what
+            the model expects of the item; "mean" for an item never seen, which gets the mean of all ratings.
 
         Raises
         ------
@@ -356,7 +315,7 @@ class Recommender(BaseEstimator):
         check_is_fitted(self, "items_")
         if self._rater is None:
             raise DataError("the log of the fit has no ratings to predict: recommend ranks items without them")
-        users, items = asking.pairs_of(pairs, self._columns())
+        users, items = asking.pairs_of(pairs, self._columns(), self._names)
         ids = list(dict.fromkeys(users))
         _, rows, rated = self._rows(ids, histories)
         if not rated:
@@ -366,7 +325,7 @@ class Recommender(BaseEstimator):
         known = column >= 0
         found = np.full(len(users), self._mean())
         found[known] = scores_at(self._rater, rows, (row[known], column[known]), device_of(self.device))
-        source = np.where(known, np.where(np.diff(rows.indptr)[row] > 0, "model", "item mean"), "mean")
+        source = np.where(known, np.where(np.diff(rows.indptr)[row] > 0, "model", "item"), "mean")
         return asking.frame_of({"user": users, "item": items, "rating": found, "source": source}, self._library)
 
     def _mean(self) -> float:
@@ -414,8 +373,8 @@ class Recommender(BaseEstimator):
         Parameters
         ----------
         held_out : frame, mapping, CSR matrix, path or Log
-            What users went on to take. For lists those that are liked count (``positive_from_``); for errors of ratings
-            all.
+            What users went on to take. For lists those count that are liked (``positive_from_``) and not in the
+            history; for errors of ratings all.
         histories : frame, mapping, CSR matrix, path or Log, optional
             What these users had before; the log of the fit by default.
         metrics : iterable of str, optional
@@ -434,14 +393,15 @@ class Recommender(BaseEstimator):
         metrics = [metrics] if isinstance(metrics, str) else list(metrics)
         for name in metrics:
             ranking.parse_metric(name)
-        asked_log = read_log(held_out, self._columns())
+        asked_log = self._read(held_out)
         held, cold = asked_log.on_items(self._places, len(self.items_))
         ids, rows, rated = self._rows(list(asked_log.users), histories)
         liked = self._liked(rows, rated=rated)
-        relevant = self._liked(held, rated=asked_log.rated)
-        asked = evaluating.Asked(rows, held, relevant, np.maximum(self._shares, 1e-9))
+        relevant = evaluating.unseen(self._liked(held, rated=asked_log.rated), rows)
+        ratings = rows if rated else sparse.csr_array(rows.shape, dtype=rows.dtype)
+        asked = evaluating.Asked(rows, ratings, held, relevant, np.maximum(self._shares, 1e-9))
         if self._ranker is None:
-            rankers: dict[str, Any] = {"model": (self._rater, rows)}
+            rankers: dict[str, Any] = {"model": (lists.Answering(self._rater, self._shares), ratings)}
         else:
             rankers = {"model": (lists.Answering(self._ranker, self._shares), liked)}
         raters: dict[str, Any] = {"model": self._rater} if self._rater is not None and asked_log.rated else {}
@@ -465,7 +425,9 @@ class Recommender(BaseEstimator):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted model to one file, whole or not at all; :func:`narrows.load` reads it.
 
-        It holds the ids and titles of items, never a user's ratings.
+        It holds the ids and titles of items, and weights; no user's row. (What weights tell is how often items were
+        taken together: a linear model that is exact determines that. Where the users are few, ``Linear(rank=…)`` keeps
+        less of it.)
 
         Parameters
         ----------

@@ -118,11 +118,23 @@ def best_items(
             found[part.users, part.items] = -torch.inf
         if out is not None:
             found[:, out] = -torch.inf
-        top = torch.topk(found, most, dim=1)
-        there = (top.values > -torch.inf).cpu().numpy()
-        items[start : start + count, :most] = np.where(there, top.indices.cpu().numpy(), -1)
-        scores[start : start + count, :most] = np.where(there, top.values.cpu().numpy(), np.nan)
+        values, places = _top(found, most)
+        there = (values > -torch.inf).cpu().numpy()
+        items[start : start + count, :most] = np.where(there, places.cpu().numpy(), -1)
+        scores[start : start + count, :most] = np.where(there, values.cpu().numpy(), np.nan)
     return Best(items, scores)
+
+
+def _top(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Return the ``k`` largest of each row and their places; of equals the first, whatever ``k`` is."""
+    found = torch.topk(scores, min(k + 1, scores.shape[1]), dim=1)
+    values, places = found.values[:, :k], found.indices[:, :k]
+    equal = (found.values[:, 1:] == found.values[:, :-1]) & (found.values[:, 1:] > -torch.inf)
+    tied = equal.any(1).nonzero()[:, 0]
+    if len(tied):
+        ordered = scores[tied].sort(dim=1, descending=True, stable=True)
+        values[tied], places[tied] = ordered.values[:, :k], ordered.indices[:, :k]
+    return values, places
 
 
 def scores_at(scorer: Any, rows: sparse.csr_array, pairs: tuple[np.ndarray, np.ndarray], device: Any) -> np.ndarray:

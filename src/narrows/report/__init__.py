@@ -16,7 +16,9 @@ from narrows.report.html import Section, Table, render_report, write_report
 from narrows.report.images import plot_reconstructions
 from narrows.report.lab import lab_report
 from narrows.report.maps import plot_code_map
+from narrows.report.movies_lab import movies_lab_report
 from narrows.report.plots import plot_errors, plot_history, plot_losses
+from narrows.report.recommend_plots import plot_bars, plot_item_map
 from narrows.report.responses import plot_loadings, plot_responses
 from narrows.report.series import plot_series
 from narrows.report.theme import require_matplotlib
@@ -28,7 +30,9 @@ __all__ = [
     "anomaly_lab_report",
     "comparison_report",
     "lab_report",
+    "movies_lab_report",
     "plot_anomaly_scores",
+    "plot_bars",
     "plot_code_map",
     "plot_comparison",
     "plot_denoised_picture",
@@ -37,6 +41,7 @@ __all__ = [
     "plot_explanation",
     "plot_history",
     "plot_interpolation",
+    "plot_item_map",
     "plot_loadings",
     "plot_losses",
     "plot_manifold",

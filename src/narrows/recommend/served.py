@@ -1,0 +1,128 @@
+"""What a fitted recommender does for its users: finds their rows, and lays out what they are recommended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import BaseEstimator
+
+from narrows.errors import DataError
+from narrows.recommend import asking, lists
+from narrows.recommend.log import Columns, Log, liked_of, plain, read_log
+from narrows.resolution import check_number, device_of
+
+if TYPE_CHECKING:
+    from narrows.recommend.methods import Method
+
+__all__ = ["Served"]
+
+
+class Served(BaseEstimator):
+    """The part of :class:`narrows.Recommender` that knows users' rows."""
+
+    _ranker: Any
+    _rater: Any
+    _biases: Any
+    _log: Log | None
+    _ease: Any
+    _names: Columns | None
+    _user_places: dict[Any, int] | None
+    method_: Method
+    _means: np.ndarray | None
+    _shares: np.ndarray
+    _places: dict[Any, int]
+    _library: str
+    items_: np.ndarray
+    titles_: dict[Any, str]
+    positive_from_: float | None
+    user: str
+    item: str
+    rating: str | None
+    timestamp: str | None
+    device: str
+
+    def _columns(self) -> Columns:
+        return Columns(self.user, self.item, self.rating, self.timestamp)
+
+    def _take_items(self, items: np.ndarray) -> None:
+        self.items_ = items
+        self._places = {plain(item): place for place, item in enumerate(items)}
+
+    def _liked(self, matrix: sparse.csr_array, *, rated: bool) -> sparse.csr_array:
+        """Return ones where an item is liked."""
+        return liked_of(matrix, self.positive_from_ if rated else None)
+
+    def _read(self, data: Any) -> Log:
+        """Read a log as that of the fit was read."""
+        rated = True if self._rater is not None else None
+        return read_log(data, self._columns(), known=self._names, rated=rated)
+
+    def _known(self, histories: Any) -> Log:
+        """Return the log to take users from."""
+        if histories is not None:
+            return self._read(histories)
+        if self._log is None:
+            raise DataError(
+                "a model file holds no one's ratings: hand the users' histories in, as histories=, or use recommend_for"
+            )
+        return self._log
+
+    def _rows(self, users: Any, histories: Any) -> tuple[list[Any], sparse.csr_array, bool]:
+        """Return ids of users, and their rows on the model's items; users without a history get an empty row."""
+        log = self._known(histories)
+        # The log of the fit is on the model's items already.
+        matrix = log.matrix if log is self._log else log.on_items(self._places, len(self.items_))[0]
+        if users is None:
+            return [plain(user) for user in log.users], matrix, log.rated
+        ids = asking.column_of_ids(users, "users")
+        found = asking.places_of(ids, self._places_of_users(log))
+        if ids and (found < 0).all() and len(log.users):
+            kinds = type(ids[0]).__name__, type(plain(log.users[0])).__name__
+            if kinds[0] != kinds[1]:
+                raise DataError(f"the users asked for are of type {kinds[0]}, those of the log of type {kinds[1]}")
+        return ids, asking.rows_or_none(matrix, found), log.rated
+
+    def _places_of_users(self, log: Log) -> dict[Any, int]:
+        if log is not self._log:
+            return {plain(user): row for row, user in enumerate(log.users)}
+        if self._user_places is None:
+            self._user_places = {plain(user): row for row, user in enumerate(log.users)}
+        return self._user_places
+
+    def _recommended(
+        self,
+        rows: sparse.csr_array,
+        k: int,
+        *,
+        rated: bool,
+        seen: bool,
+        among: Any,
+        exclude: Any,
+        own: list[set[Any]] | None = None,
+    ) -> dict[str, Any]:
+        """Return the recommendations as columns; ``row`` is the number of the user.
+
+        ``own`` are the items each user has that the model does not know.
+        """
+        check_number("k", k, integer=True, low=1)
+        allowed, asked = lists.choice_of(self._places, len(self.items_), among, exclude)
+        k = min(k, len(self.items_) + len(asked))
+        strange = (
+            [[value for value in asked if value not in has] for has in own or [set()] * rows.shape[0]] if asked else []
+        )
+        scorer, told = self._ranker, self._liked(rows, rated=rated)
+        if scorer is None:
+            # Ratings foretell ratings: a history without any tells nothing.
+            scorer, told = self._rater, rows if rated else sparse.csr_array(rows.shape, dtype=rows.dtype)
+        device = device_of(self.device)
+        best = lists.recommended(scorer, self._shares, told, rows if seen else None, k, allowed, device)
+        columns = lists.columns_of(self.items_, *best, strange)
+        source = columns.pop("source")
+        if self.titles_:
+            columns["title"] = self._titles(columns["item"])
+        return columns | {"source": source}
+
+    def _titles(self, items: Any) -> np.ndarray:
+        return np.array([self.titles_.get(plain(item), "") for item in items], dtype=object)
