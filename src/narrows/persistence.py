@@ -80,7 +80,7 @@ def load(path: str | os.PathLike[str], *, network: Any = None, device: str = "au
         raise ModelFileError(f"{path} holds a {name!r}, which this version of narrows does not know: upgrade narrows")
     try:
         return known[name]._from_file(metadata, tensors, network=network, device=device)
-    except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError, RuntimeError) as error:
         if isinstance(error, ModelFileError):
             raise
         raise ModelFileError(f"{path} cannot be made into a model: {error}") from error

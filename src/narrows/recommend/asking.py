@@ -118,16 +118,16 @@ def _array(values: list[Any]) -> np.ndarray:
 
 
 def _of_frame(frame: Any, columns: Columns, known: Columns | None) -> Log:
-    names = [str(name) for name in frame.columns]
+    given = {str(name): name for name in frame.columns}
     if not len(frame):
         return _empty()
     # The column of users, if it is there, is not that of items.
     users = {columns.user, known.user if known is not None else None}
-    rest = [name for name in names if name not in users]
+    rest = [name for name in given if name not in users]
     found = Columns("\0", columns.item, columns.rating, None).found(["\0", *rest], known)
-    table: dict[str, Any] = {"user": np.zeros(len(frame), np.int64), "item": frame[found.item].to_numpy()}
+    table: dict[str, Any] = {"user": np.zeros(len(frame), np.int64), "item": frame[given[str(found.item)]].to_numpy()}
     if found.rating is not None:
-        table["rating"] = frame[found.rating].to_numpy()
+        table["rating"] = frame[given[found.rating]].to_numpy()
     return read_log(table, Columns("user", "item", "rating" if found.rating is not None else None, None))
 
 

@@ -112,7 +112,7 @@ def evaluate(
     """
     parsed = {name: ranking.parse_metric(name) for name in metrics}
     lists = {name: metric for name, metric in parsed.items() if metric[0] in ranking.LISTS}
-    longest = max((k for _, k in lists.values()), default=0)
+    longest = max((min(k, asked.rows.shape[1]) for _, k in lists.values()), default=0)
     users = np.flatnonzero(np.diff(asked.relevant.indptr))
     names = list(dict.fromkeys([*rankers, *raters]))
     values = {way: dict.fromkeys(parsed, float("nan")) for way in names}
@@ -144,9 +144,12 @@ def evaluate(
 
 def unseen(relevant: csr_array, rows: csr_array) -> csr_array:
     """Return what is relevant less what users have already, which is never recommended."""
-    found = relevant - relevant.multiply(rows != 0)
-    found = found.tocsr()
+    # A rating of 0 is an entry as any other.
+    had = rows.copy()
+    had.data = np.ones_like(had.data)
+    found = (relevant - relevant.multiply(had)).tocsr()
     found.eliminate_zeros()
+    found.sort_indices()
     return found
 
 

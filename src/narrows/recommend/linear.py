@@ -23,6 +23,9 @@ MOST_NUMBERS = 150_000_000
 
 AUTO_RANK = 500
 
+LEAST_PRECISION = 1e-5
+"""An item of which the others leave less cannot be told from what single precision loses."""
+
 _BLOCK = 1024
 
 
@@ -168,7 +171,7 @@ def _dual(scaled: sparse.csr_array, units: np.ndarray, l2: float, *, kept: bool)
         _check_solved(failed, l2)
         inverse, _ = lapack.strtri(factor, lower=True, overwrite_c=True)
         root = inverse.T
-    return _of_directions(scaled.T.tocsr() @ np.ascontiguousarray(root), units)
+    return _of_directions(scaled.T.tocsr() @ np.ascontiguousarray(root), units, l2)
 
 
 def _check_solved(failed: int, l2: float) -> None:
@@ -176,9 +179,11 @@ def _check_solved(failed: int, l2: float) -> None:
         raise ValueError(f"l2={l2:g} is too small for this log, whose items are too much alike: take a larger one")
 
 
-def _of_directions(directions: np.ndarray, units: np.ndarray) -> LinearScorer:
+def _of_directions(directions: np.ndarray, units: np.ndarray, l2: float) -> LinearScorer:
     """Make the scorer whose inverse is the identity less ``directions @ directions.T``."""
-    precision = np.maximum(1.0 - np.einsum("ij,ij->i", directions, directions), 1e-6).astype(np.float32)
+    precision = 1.0 - np.einsum("ij,ij->i", directions, directions, dtype=np.float64)
+    _check_solved(int(precision.min() < LEAST_PRECISION), l2)
+    precision = precision.astype(np.float32)
     decoder = torch.from_numpy(np.ascontiguousarray(directions / precision[:, None]))
     encoder = torch.from_numpy(np.ascontiguousarray(directions * units[:, None]))
     return LinearScorer(encoder, decoder, torch.from_numpy(precision), torch.from_numpy(units))
@@ -205,7 +210,7 @@ class Directions:
     def solved(self, l2: float) -> LinearScorer:
         """Return the scorer for a penalty."""
         shares = self.squares / (self.squares + l2)
-        return _of_directions(self.vectors * np.sqrt(shares).astype(np.float32), self.units)
+        return _of_directions(self.vectors * np.sqrt(shares).astype(np.float32), self.units, l2)
 
 
 def leading_directions(matrix: sparse.csr_array, rank: int, popularity: float, seed: int) -> Directions:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, time
 from typing import Any
 
 import numpy as np
@@ -235,6 +235,10 @@ def read_log(
         data = read_named(data)
     elif hasattr(data, "columns") and callable(data.columns):
         data = data.columns()
+    elif hasattr(data, "collect") and hasattr(data, "lazy"):
+        data = data.collect()
+    elif hasattr(data, "column_names") and hasattr(data, "column"):
+        data = {name: data.column(name).to_numpy() for name in data.column_names}
     if isinstance(data, Mapping):
         table = {str(name): np.asarray(values) for name, values in data.items()}
     elif hasattr(data, "columns") and hasattr(data, "__getitem__"):
@@ -313,6 +317,8 @@ def _seconds(value: Any) -> float:
     """Return a date, a text that tells one, or a number, as a number."""
     if isinstance(value, str):
         value = datetime.fromisoformat(value)
+    if hasattr(value, "toordinal") and not hasattr(value, "timestamp"):
+        value = datetime.combine(value, time())
     return float(value.timestamp()) if hasattr(value, "timestamp") else float(value)
 
 
@@ -320,7 +326,8 @@ def _of_matrix(matrix: Any, rated: bool | None) -> Log:
     """Take a sparse matrix; its ids are numbers of rows and columns."""
     if matrix.dtype.kind not in "biuf":
         raise DataError(f"a matrix of ratings must hold numbers, not {matrix.dtype}")
-    found = sparse.csr_array(matrix, copy=True, dtype=np.float64)
+    # Entries of a pair add up, which small integers would not bear.
+    found = sparse.csr_array(matrix.astype(np.float64), copy=True)
     found.sum_duplicates()
     found.eliminate_zeros()
     if not found.nnz:
