@@ -6,7 +6,7 @@ found; NDCG@100 and recall@20 with ``min(k, n)`` in the denominator. EASE's pena
 a grid; narrows' ``method="auto"`` chooses for itself. The difference to EASE is paired by users, over all seeds.
 
     python bench/recommender_ranking.py [--sets movielens-small,lastfm,citeulike] [--seeds 0,1,2,3,4]
-        [--peers ENV/bin/python] [--epochs 100] [--narrows auto,linear,multvae,multdae]
+        [--narrows auto,linear,multvae,multdae] [--peers ENV/bin/python] [--ways als,multvae,multdae,vaecf]
 
 ``--peers`` is the Python of an environment with implicit, cornac and torch, see ``recommender_peers.py``; without it
 the peers are left out. One thread each. CPU seconds of the fits are medians over seeds.
@@ -31,6 +31,7 @@ from narrows.recommend.bags import bags_of
 from narrows.recommend.methods import Multinomial
 from recommender_common import (
     NAMES,
+    PEER_OPTIONS,
     Split,
     ndcg,
     paired,
@@ -49,13 +50,6 @@ METHODS = {
     "multdae": Multinomial(variational=False),
     "ensemble": "ensemble",
 }
-PEERS = ("als", "multvae", "multdae", "vaecf")
-# Chosen on validation users of seed 0.
-ALS = {
-    "movielens-small": ("--factors", "32", "--regularization", "10", "--alpha", "5"),
-    "lastfm": ("--factors", "128", "--regularization", "10", "--alpha", "5"),
-    "citeulike": ("--factors", "256", "--regularization", "10", "--alpha", "10"),
-}
 
 
 def ours(split: Split, seed: int, name: str) -> tuple[np.ndarray, float, str]:
@@ -69,16 +63,15 @@ def ours(split: Split, seed: int, name: str) -> tuple[np.ndarray, float, str]:
     return scores, seconds, f"{type(model.method_).__name__}: {model.reason_}"
 
 
-def theirs(split: Split, seed: int, python: str, epochs: int, als: tuple[str, ...]) -> dict[str, tuple]:
+def theirs(split: Split, seed: int, asked: argparse.Namespace, options: str) -> dict[str, tuple]:
+    names = asked.ways.split(",")
     with tempfile.TemporaryDirectory() as folder:
         given = Path(folder) / "given.npz"
         write(split, given)
-        command = [python, str(Path(__file__).with_name("recommender_peers.py")), str(given), folder, str(seed)]
-        answer = subprocess.run(
-            [*command, *PEERS, "--epochs", str(epochs), *als], check=True, capture_output=True, text=True
-        )
+        command = [asked.peers, str(Path(__file__).with_name("recommender_peers.py")), str(given), folder, str(seed)]
+        answer = subprocess.run([*command, *names, *options.split()], check=True, capture_output=True, text=True)
         told = json.loads(answer.stdout.splitlines()[-1])
-        return {name: (np.load(Path(folder) / f"{name}.npy"), told[name]["fit_cpu"]) for name in PEERS}
+        return {name: (np.load(Path(folder) / f"{name}.npy"), told[name]["fit_cpu"]) for name in names}
 
 
 def main() -> None:
@@ -87,7 +80,7 @@ def main() -> None:
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--narrows", default="auto,linear,multvae,multdae")
     parser.add_argument("--peers", default=None)
-    parser.add_argument("--epochs", type=int, default=100)
+    parser.add_argument("--ways", default="als,multvae,multdae,vaecf")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     folder = os.environ["NARROWS_DATA"]
@@ -118,7 +111,7 @@ def one_set(name: str, folder: str, seeds: list[int], asked: argparse.Namespace)
             if way == "auto":
                 print(f"  seed {seed}: EASE l2={l2:g}; auto took {why}", flush=True)
         if asked.peers:
-            for peer, (scores, spent) in theirs(split, seed, asked.peers, asked.epochs, ALS[name]).items():
+            for peer, (scores, spent) in theirs(split, seed, asked, PEER_OPTIONS[name]).items():
                 add(peer, scores, spent)
     n_users, n_items = split.train.shape
     print(f"{name}, seeds {asked.seeds}: {n_users:,} users, {n_items:,} items in the last split")

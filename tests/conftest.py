@@ -55,6 +55,28 @@ def detectors() -> list:
     ]
 
 
+def recommenders() -> list:
+    """Every public recommender, set up to fit fast, in every way it can rank."""
+    ways = narrows.recommend
+    quick = {"validation_fraction": 0, "random_state": 0}
+    small = {"n_components": 6, "hidden": 5, "max_epochs": 2}
+    return [
+        narrows.Recommender(ways.Linear(l2=50.0, popularity=0.15), **quick),
+        narrows.Recommender(ways.Linear(l2=50.0, popularity=0.15, rank=7), **quick),
+        narrows.Recommender(ways.Multinomial(variational=False, **small), **quick),
+        narrows.Recommender(ways.Multinomial(**small), **quick),
+        narrows.Recommender(ways.Factors(6, iterations=3), **quick),
+        narrows.Recommender(ways.Ensemble((ways.Linear(l2=50.0), ways.Factors(6), ways.Multinomial(**small))), **quick),
+        narrows.Recommender(ways.Rating(n_components=3, n_features=3, iterations=4), **quick),
+    ]
+
+
+@pytest.fixture(scope="session")
+def films() -> narrows.datasets.Ratings:
+    """A log of ratings with times, more users than films."""
+    return narrows.datasets.make_ratings(130, 80, 2600, n_tastes=4, random_state=0)
+
+
 @pytest.fixture(scope="session")
 def curved() -> np.ndarray:
     """Rows on a curved surface of two dimensions in ten, with a little noise."""

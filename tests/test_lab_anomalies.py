@@ -277,7 +277,7 @@ def test_command_prints_json_alone(command):
     ("words", "message"),
     [
         (("anomalies", "--data", "mnist"), "the lab anomalies is one on digits and a table already"),
-        (("anomaly",), "There is no lab 'anomaly'; there are digits, mnist, vae and anomalies"),
+        (("anomaly",), "There is no lab 'anomaly'; there are digits, mnist, vae, anomalies and movies"),
         (("anomalies", "--out", "no/such/folder/report.html"), "does not exist"),
     ],
 )

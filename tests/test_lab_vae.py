@@ -309,10 +309,10 @@ def test_command_prints_json_alone(command):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("digits", "--data", "mnist"), "--data is for the lab vae"),
-        (("mnist", "--data", "mnist"), "--data is for the lab vae"),
+        (("digits", "--data", "mnist"), "--data is for the labs vae and movies"),
+        (("mnist", "--data", "mnist"), "--data is for the labs vae and movies"),
         (("vae", "--data", "emnist"), "runs on digits or mnist, not on 'emnist'"),
-        (("emnist",), "There is no lab 'emnist'; there are digits, mnist, vae and anomalies"),
+        (("emnist",), "There is no lab 'emnist'; there are digits, mnist, vae, anomalies and movies"),
         (("vae", "--out", "no/such/folder/report.html"), "does not exist"),
     ],
 )

@@ -14,7 +14,7 @@ from scipy.sparse import csr_matrix
 from sklearn.base import BaseEstimator, clone
 
 import narrows
-from conftest import detectors, estimators
+from conftest import detectors, estimators, recommenders
 from narrows import NotBetterThanBaselineWarning, PosteriorCollapseWarning
 
 pytestmark = [
@@ -28,7 +28,8 @@ each = pytest.mark.parametrize("estimator", ALL, ids=[f"{type(e).__name__}-{i}" 
 def test_the_list_is_complete() -> None:
     public = {name for name in narrows.__all__ if isinstance(getattr(narrows, name), type)}
     public = {name for name in public if issubclass(getattr(narrows, name), BaseEstimator)}
-    assert public == {type(e).__name__ for e in [*ALL, *detectors()]}
+    # The laws of recommenders stand in test_recommend.py: they take logs, not rows.
+    assert public == {type(e).__name__ for e in [*ALL, *detectors(), *recommenders()]}
 
 
 @pytest.fixture(scope="module")

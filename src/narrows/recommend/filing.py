@@ -97,11 +97,14 @@ def from_file(
     ids, titles = _unpacked(tensors["ids/"]), _unpacked(tensors["titles/"])
     if len(ids) != fitted["n_items"] or (titles and len(titles) != len(ids)):
         raise ModelFileError("the file contradicts itself about the number of items")
-    model._take_items(np.array(ids))
+    items = np.array(ids)
+    # Whole numbers on both sides of 64 bits would become floats.
+    model._take_items(items if items.tolist() == ids else np.array(ids, dtype=object))
     model.titles_ = {item: title for item, title in zip(ids, titles, strict=False) if title is not None}
     model._shares = tensors["shares/"].numpy()
     model.positive_from_, model.reason_ = fitted["positive_from"], fitted["reason"]
     model.candidates_, model.history_ = fitted["candidates"], fitted["history"]
+    model.baselines_ = model._baselines() if isinstance(model.candidates_, list) else {}
     model.method_, model._library = _method(fitted["method"]), fitted["library"]
     if not isinstance(model.method_, Method):
         raise ModelFileError("the file does not say how the model ranks")
@@ -136,6 +139,8 @@ def _ranker(method: Method, parts: dict[str, Tensor]) -> nn.Module:
         model.load_state_dict(parts)
         return model.eval().requires_grad_(requires_grad=False)
     if isinstance(method, Factors):
+        if parts["decoder"].ndim != 2:
+            raise ModelFileError("the file contradicts itself about the sizes of the factors")
         return FactorScorer(parts["decoder"], parts["numbers"])
     return LinearScorer(parts["encoder"], parts.get("decoder"), parts["precision"], parts["units"])
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Found", "fit_ranker"]
 
 L2 = (50.0, 100.0, 200.0, 500.0)
+USUAL_L2 = 100.0
 FURTHER_L2 = {50.0: 25.0, 500.0: 1000.0, 1000.0: 2000.0}
 POPULARITY = (0.15, 0.0, 0.25)
 WEIGHTS = (0.5, 1.0)
@@ -139,6 +140,7 @@ class _Search:
     def single(self, method: Method) -> Found:
         """Fit one way, as it was asked for."""
         tried = self.tried(method)
+        tried.scorers.clear()
         scorer, history = self.on_all(tried)
         return Found(scorer, tried.method, self.candidates, history=tried.history or history)
 
@@ -207,7 +209,10 @@ class _Search:
                 both = EnsembleScorer(scorers, [*weights, weight]).to(self.device)
                 found[weight].append(ndcg_of(both, fold, self.device))
         joined = {weight: np.concatenate(values) for weight, values in found.items()}
-        best = max(joined, key=lambda weight: joined[weight].mean())
+        best = WEIGHTS[0]
+        for weight in WEIGHTS[1:]:
+            if _surely(joined[weight] - joined[best]):
+                best = weight
         names = " + ".join(type(part.method).__name__.lower() for part in [*parts, other])
         self.add(f"ensemble ({names}, the last counting {best:g})", joined[best])
         return best, joined[best]
@@ -251,7 +256,7 @@ class _Search:
         l2s: tuple[float, ...] = L2 if isinstance(asked.l2, str) else (float(asked.l2),)
         powers: tuple[float, ...] = POPULARITY if isinstance(asked.popularity, str) else (float(asked.popularity),)
         if not self.folds:
-            first = 100.0 if isinstance(asked.l2, str) else float(asked.l2)
+            first = USUAL_L2 if isinstance(asked.l2, str) else float(asked.l2)
             return Tried(replace(asked, l2=first, popularity=powers[0]), [], np.zeros(0))
         if 2.0 * min(self.matrix.shape) ** 3 > AFFORDABLE_SEARCH:
             l2s, powers = l2s[1:3] or l2s, powers[:2]
@@ -267,11 +272,17 @@ class _Search:
 
         # The best penalty hardly depends on the exponent, except for its being 0, which is EASE as it is known.
         best = (powers[0], _best_l2(powers[0], l2s, at))
+        usual = (powers[0], USUAL_L2 if USUAL_L2 in l2s else l2s[0])
+        # Few users cannot tell close settings apart: what is usual stays unless another is surely better.
+        if not _surely(tried[best] - tried[usual]):
+            best = usual
         for power in powers[1:]:
             l2 = _best_l2(power, l2s, at) if power == 0 else best[1]
+            at(power, l2)
             if power == 0:
                 self.add(f"EASE (l2={l2:g})", tried[power, l2])
-            best = max(best, (power, l2), key=lambda setting: at(*setting))
+            if _surely(tried[power, l2] - tried[best]):
+                best = (power, l2)
         method = replace(asked, l2=best[1], popularity=best[0])
         self.add(f"linear (l2={best[1]:g}, popularity={best[0]:g})", tried[best])
         return Tried(method, [self.solved(fold.train, method) for fold in self.folds], tried[best])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, time
+from datetime import UTC, datetime, time
 from typing import Any
 
 import numpy as np
@@ -233,10 +233,10 @@ def read_log(
         from narrows.tables import read_named
 
         data = read_named(data)
-    elif hasattr(data, "columns") and callable(data.columns):
-        data = data.columns()
     elif hasattr(data, "collect") and hasattr(data, "lazy"):
         data = data.collect()
+    elif hasattr(data, "columns") and callable(data.columns):
+        data = data.columns()
     elif hasattr(data, "column_names") and hasattr(data, "column"):
         data = {name: data.column(name).to_numpy() for name in data.column_names}
     if isinstance(data, Mapping):
@@ -319,7 +319,10 @@ def _seconds(value: Any) -> float:
         value = datetime.fromisoformat(value)
     if hasattr(value, "toordinal") and not hasattr(value, "timestamp"):
         value = datetime.combine(value, time())
-    return float(value.timestamp()) if hasattr(value, "timestamp") else float(value)
+    if hasattr(value, "timestamp"):
+        # What tells no zone is taken as it is written, wherever this machine stands.
+        return float((value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp())
+    return float(value)
 
 
 def _of_matrix(matrix: Any, rated: bool | None) -> Log:

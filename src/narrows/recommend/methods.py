@@ -36,9 +36,9 @@ class Linear(Method):
     Parameters
     ----------
     l2 : float or "auto"
-        Ridge penalty. "auto" takes the best of a few on validation users; without those, 100.
+        Ridge penalty. "auto" takes 100 unless another of a few is surely better on validation users.
     popularity : float or "auto"
-        Exponent, 0 to 1. "auto" takes the best of 0, 0.15 and 0.25 on validation users; without those, 0.15.
+        Exponent, 0 to 1. "auto" takes 0.15 unless 0 or 0.25 is surely better on validation users.
     rank : int or "auto"
         Directions to keep; "auto" keeps all while that is to be afforded, otherwise 500.
 

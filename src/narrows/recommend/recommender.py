@@ -32,6 +32,8 @@ __all__ = ["Recommender"]
 
 EASE_L2 = 100.0
 
+SIMPLE = ("popularity", "EASE")
+
 
 class Recommender(Served):
     """Recommend items to users, known or new, from a log of who took what.
@@ -80,6 +82,10 @@ class Recommender(Served):
         What ranks, all decided.
     candidates_ : list of dict
         What was tried on validation users: method, ndcg@100, error (its standard error).
+    baselines_ : dict of str to float
+        NDCG@100 on the validation users of the best candidate ("model"), and as far as they were tried of "popularity"
+        and "EASE"; empty where there were none to choose by. (The users are those the choice was made on, so the
+        model's is a little too good: :meth:`evaluate` on users held out is the honest test.)
     reason_ : str
         Why ``method_`` was taken.
     positive_from_ : float or None
@@ -183,6 +189,7 @@ class Recommender(Served):
         self.candidates_, self.history_ = found.candidates, found.history
         self._shares, self._library, self._names = shares_of(liked), asking.library_of(ratings), log.names
         self._log, self._ease, self._user_places = log, None, None
+        self.baselines_ = self._baselines()
         self._warn()
         return self
 
@@ -198,11 +205,17 @@ class Recommender(Served):
                 raise ValueError(f"method must be one of {known}, or such as Linear(l2=200), got {self.method!r}")
         return Method.resolve(self.method)
 
+    def _baselines(self) -> dict[str, float]:
+        """Return what the best candidate and the simple answers reached on the validation users."""
+        found = {candidate["method"]: float(candidate["ndcg@100"]) for candidate in self.candidates_}
+        simple = {name.partition(" (")[0]: value for name, value in found.items() if name.startswith(SIMPLE)}
+        others = [value for name, value in found.items() if name != "popularity"]
+        return {"model": max(others), **simple} if others else {}
+
     def _warn(self) -> None:
         """Warn where what ranks is not better than what is popular."""
-        found = {candidate["method"]: candidate["ndcg@100"] for candidate in self.candidates_}
-        popular = found.pop("popularity", None)
-        if popular is not None and found and max(found.values()) <= popular:
+        popular = self.baselines_.get("popularity")
+        if popular is not None and self.baselines_["model"] <= popular:
             warnings.warn(
                 f"on validation users no model ranks better than popularity (NDCG@100 {popular:.4f}): the log may be "
                 "too small to learn tastes from",

@@ -1,0 +1,527 @@
+"""Recommenders on the command line: recommend, evaluate, fit --model recommender, and what other verbs say of them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import narrows
+from narrows import tables
+from narrows.cli import main
+from narrows.cli.histories import Names, read_history, read_items
+from narrows.cli.logs import typed, typed_users
+from narrows.cli.values import CommandError
+from narrows.recommend import Linear, read_log
+
+QUICK = ["--method", "linear(l2=50)"]
+USERS, FILMS = 90, 60
+
+TITLES = {
+    1: "Toy Story (1995)",
+    2: "Toy Story 2 (1999)",
+    3: "Godfather, The (1972)",
+    4: "Godfather: Part II, The (1974)",
+    5: "Heat (1995)",
+    6: "Heat (1986)",
+    7: "Good, the Bad and the Ugly, The (1966)",
+    8: "300 (2007)",
+    9: '"Great Performances" Cats (1998)',
+    10: "'burbs, The (1989)",
+    11: "Amélie (2001)",
+    300: "Alien (1979)",
+}
+
+
+def _write(path, names, columns):
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, delimiter="\t" if path.suffix == ".tsv" else ",", lineterminator="\n")
+        writer.writerows([names, *zip(*columns, strict=True)])
+
+
+def _table(path):
+    with path.open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+@pytest.fixture(scope="module")
+def ratings():
+    """A log whose titles have commas in them."""
+    made = narrows.datasets.make_ratings(USERS, FILMS, 1800, n_tastes=4, random_state=0)
+    titles = {item: f"Film, The {item} ({1900 + item % 100})" for item in made.titles}
+    return narrows.datasets.Ratings(made.user, made.item, made.rating, made.timestamp, titles)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory, ratings):
+    """A log in several forms, titles, and recommenders of logs with ratings and without."""
+    folder = tmp_path_factory.mktemp("recommend")
+    columns = list(ratings.columns().values())
+    _write(folder / "log.csv", ["userId", "movieId", "rating", "timestamp"], columns)
+    _write(folder / "odd.tsv", ["note", "what", "who"], [["x"] * len(ratings), ratings.item, ratings.user])
+    tables.write(folder / "bare.csv", np.stack([ratings.user, ratings.item], axis=1))
+    texts = [[f"u{user}" for user in ratings.user], [f"film {item}" for item in ratings.item]]
+    _write(folder / "texts.csv", ["user", "item"], texts)
+    _write(folder / "films.csv", ["movieId", "title", "genres"], [*zip(*ratings.titles.items()), ["drama"] * FILMS])  # noqa: B905
+    _write(folder / "other.csv", ["movieId", "title"], [[1, 2], ["One", "Two"]])
+    (folder / "few.csv").write_text("movieId\n" + "\n".join(map(str, sorted(ratings.titles)[:5])) + "\n")
+    (folder / "one.csv").write_text("user\n1\n2\n")
+    (folder / "headless.csv").write_text("ann,heat,5\nann,alien,4\n")
+    (folder / "fractions.csv").write_text("height,weight\n1.5,2.5\n1.2,7\n")
+    (folder / "gaps.csv").write_text("user,item,rating\n1,a,5\n1,b,\n2,a,3\n")
+    (folder / "nobody.csv").write_text("user,item\nx,a\n,b\n")
+    (folder / "words.csv").write_text("user,item,rating\nx,a,good\ny,b,bad\n")
+    (folder / "dates.csv").write_text("user,item,date\n1,a,yesterday\n1,b,today\n2,a,now\n")
+    (folder / "notes.txt").write_text("hello")
+    fit = ["--model", "recommender", "-q", *QUICK]
+    for name, more in (("log", ["--items", folder / "films.csv"]), ("texts", [])):
+        arguments = ["fit", folder / f"{name}.csv", "-o", folder / f"{name}.narrows", *fit, *more]
+        assert main([str(argument) for argument in arguments]) == 0
+    arguments = ["fit", folder / "bare.csv", "-o", folder / "ae.narrows", "--max-epochs", "1", "-q"]
+    assert main([str(argument) for argument in arguments]) == 0
+    return folder
+
+
+@pytest.fixture
+def run(capsys, home, monkeypatch):
+    """Run a command line in the home that must succeed; gives what it printed."""
+    monkeypatch.chdir(home)
+
+    def call(*arguments):
+        capsys.readouterr()
+        code = main([str(argument) for argument in arguments])
+        printed = capsys.readouterr()
+        assert code == 0, printed.err
+        return printed
+
+    return call
+
+
+def _record(printed):
+    return json.loads(printed.out)
+
+
+# Start
+
+
+@pytest.mark.parametrize("verb", ["recommend", "evaluate"])
+def test_help_imports_nothing_heavy(verb):
+    script = (
+        "import sys; from narrows.cli import main\n"
+        f"code = main([{verb!r}, '--help'])\n"
+        "heavy = ('torch', 'numpy', 'sklearn', 'pandas', 'scipy')\n"
+        "print([name for name in heavy if name in sys.modules], code, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[] 0"
+    assert done.stdout.startswith(f"Usage: narrows {verb}")
+
+
+# Items as people write them
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Toy Story (1995)::5, Heat (1995)::4", [(1, 5.0), (5, 4.0)]),
+        ("Godfather, The (1972)::4.5,300::1", [(3, 4.5), (300, 1.0)]),
+        ("300 (2007)", [8]),
+        ("the GODFATHER", [3]),
+        ("godfather, the, toy story,", [3, 1]),
+        ("Good, the Bad and the Ugly, The (1966) :: 3 , Alien::2", [(7, 3.0), (300, 2.0)]),
+        ('"Godfather, The (1972)"::5, "amelie"::1', [(3, 5.0), (11, 1.0)]),
+        ('"Great Performances" Cats (1998), \'burbs, The', [9, 10]),
+        ("good, the bad", [7]),
+        ("4, 5, 6", [4, 5, 6]),
+        ("toy story 2", [2]),
+    ],
+)
+def test_a_history_is_read(text, found):
+    assert read_history(text, Names(TITLES, TITLES)) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("heat", "'heat' may be 'Heat (1995)' or 'Heat (1986)': write more of the title, or the id"),
+        ("toy", "may be 'Toy Story (1995)' or 'Toy Story 2 (1999)'"),
+        ("Godfater, The (1972)::5", "there is no item 'Godfater, The (1972)'; near it are 'Godfather, The (1972)'"),
+        ("qqqqq, Alien", "there is no item 'qqqqq', nor any title near it"),
+        ("77", "there is no item '77'"),
+        ("alien::good", "the rating of 'Alien (1979)', after '::', must be a number, got 'good'"),
+        ("alien::nan", "must be a number"),
+        ("alien::", "must be a number"),
+        ("alien::5, amelie", "none for 'Amélie (2001)': give all of them one, or none"),
+        (" , ", "--history is empty"),
+        ("", "--history is empty"),
+    ],
+)
+def test_a_history_that_cannot_be_meant(text, said):
+    with pytest.raises(CommandError) as caught:
+        read_history(text, Names(TITLES, TITLES))
+    assert said in str(caught.value)
+
+
+def test_items_of_one_title_are_told_apart_by_ids():
+    names = Names([7, 8], {7: "Emma (1996)", 8: "Emma (1996)"})
+    with pytest.raises(CommandError, match=r"7 \(Emma \(1996\)\) or 8 \(Emma \(1996\)\): write its id"):
+        read_items("emma", names, "--exclude")
+    assert read_items("8", names, "--exclude") == [8]
+    with pytest.raises(CommandError, match="takes items without ratings"):
+        read_items("8::3", names, "--exclude")
+    with pytest.raises(CommandError, match="no titles are known: give them with --items"):
+        read_items("emma", Names([7, 8], {}), "--exclude")
+
+
+def test_ids_are_of_the_type_of_the_log():
+    assert typed("7", np.array([1]), "user") == 7
+    assert typed("7.0", np.array([1]), "user") == 7
+    assert typed("07", np.array(["1"]), "user") == "07"
+    assert typed("0.5", np.array([0.25]), "user") == 0.5
+    assert typed("True", np.array([True]), "user") is True
+    with pytest.raises(CommandError, match="There can be no user 'x': users of this log are whole numbers such as 1"):
+        typed("x", np.array([1]), "user")
+    log = read_log({"user": ["a", "b", "a,b"], "item": [1, 2, 3]})
+    assert typed_users(["a,b"], log, "log") == ["a,b"]
+    assert typed_users(["a, b,a", "a,b"], log, "log") == ["a", "b", "a,b"]
+
+
+# recommend
+
+
+def test_lists_are_those_of_the_estimator(run, home, ratings):
+    pytest.importorskip("pandas")
+    model = narrows.Recommender(Linear(l2=50), random_state=0).fit(ratings, titles=ratings.titles)
+    first, second = int(ratings.user[0]), int(ratings.user[-1])
+    expected = model.recommend([first, second], 4)
+    predicted = model.predict(list(zip(expected["user"], expected["item"], strict=True)))
+    users = ["-u", f"{first},{second}", "-k", "4", "--json"]
+    record = _record(run("recommend", "log.csv", "--items", "films.csv", *users, *QUICK))
+    entries = [entry for user in record["users"] for entry in user["items"]]
+    assert [user["user"] for user in record["users"]] == [first, second]
+    for name in ("item", "rank", "title", "source"):
+        assert [entry[name] for entry in entries] == expected[name].tolist()
+    np.testing.assert_allclose([entry["score"] for entry in entries], expected["score"], rtol=1e-5)
+    np.testing.assert_allclose([entry["predicted_rating"] for entry in entries], predicted["rating"], rtol=1e-5)
+    # What was measured on validation users, the simple answers beside.
+    assert {c["method"].split()[0] for c in record["candidates"]} >= {"linear", "popularity", "EASE"}
+    # A fitted model says the same, and each user may be named alone.
+    again = _record(run("recommend", "log.csv", "-m", "log.narrows", "-u", first, "-u", second, "-k", "4", "--json"))
+    assert again["users"] == record["users"]
+
+
+def test_the_screen_tells_ranks_titles_and_what_was_compared(run, ratings):
+    user = ratings.user[0]
+    shown = run("recommend", "log.csv", "-u", user, "-k", "3", "--items", "films.csv", *QUICK).out
+    assert "1,800 ratings of 90 users with 60" in shown
+    assert "popularity 0." in shown
+    assert f"user {user} (" in shown
+    assert "predicted rating" in shown
+    assert "Film, The" in shown
+    assert "it is what was asked for" in shown
+
+
+def test_a_bare_machine_gets_a_log_that_is_made_up(run, monkeypatch):
+    make = narrows.datasets.make_ratings
+    monkeypatch.setattr(
+        "narrows.datasets.make_ratings", lambda random_state: make(90, 60, 1800, random_state=random_state)
+    )
+    printed = run("recommend", "-k", "2", *QUICK)
+    assert "made up for want of RATINGS" in printed.out
+    assert "no one was named with --user" in printed.err
+    assert "Film 0" in printed.out
+
+
+def test_a_history_needs_no_log(run, home, ratings):
+    pytest.importorskip("pandas")
+    some = [int(item) for item in ratings.item[:3]]
+    text = ", ".join(f"{ratings.titles[item]}::{stars}" for item, stars in zip(some, (5, 4, 1), strict=True))
+    record = _record(run("recommend", "-m", "log.narrows", "--history", text, "-k", "5", "--json"))
+    model = narrows.load(home / "log.narrows")
+    expected = model.recommend_for({some[0]: 5, some[1]: 4, some[2]: 1}, 5)
+    [user] = record["users"]
+    assert (user["user"], user["seen"], user["liked"], record["log"]) == (None, 3, 2, None)
+    assert [entry["item"] for entry in user["items"]] == expected["item"].tolist()
+    shown = run("recommend", "-m", "log.narrows", "--history", text, "-k", "5").out
+    assert f"{ratings.titles[some[0]]} 5; " in shown
+    # Ids do as well, and without ratings all are liked.
+    shown = run("recommend", "-m", "log.narrows", "--history", f"{some[0]},{some[1]}", "-k", "5").out
+    assert "2 of them liked" in shown
+
+
+def test_choosing_what_is_recommended(run, home, ratings):
+    user, few = ratings.user[0], set(sorted(ratings.titles)[:5])
+    command = ["recommend", "log.csv", "-m", "log.narrows", "-u", user, "-k", "60", "--json"]
+
+    def items(*more):
+        return [entry["item"] for entry in _record(run(*command, *more))["users"][0]["items"]]
+
+    seen, free = set(ratings.item[ratings.user == user].tolist()), items()
+    assert not set(free) & seen
+    assert len(free) + len(seen) == len(set(ratings.item.tolist()))
+    assert seen <= set(items("--include-seen"))
+    assert set(items("--among", "few.csv", "--include-seen")) <= few
+    left_out = ratings.titles[free[0]]
+    assert items("--exclude", f"{left_out}, {free[2]}") == [free[1], *free[3:]]
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "parquet"])
+def test_lists_of_everyone_in_a_table(run, home, tmp_path, ending):
+    out = tmp_path / f"lists.{ending}"
+    printed = run("recommend", "log.csv", "-m", "log.narrows", "--all", "-k", "3", "-o", out).out
+    assert "270 rows, of 90 users" in printed
+    found = tables.read_named(out)
+    assert list(found) == ["user", "item", "score", "rank", "title", "source"]
+    assert found["rank"].tolist() == [1, 2, 3] * USERS
+    assert set(found["source"].tolist()) <= {"model", "popularity"}
+    assert found["user"].dtype.kind == found["item"].dtype.kind == "i"
+
+
+def test_a_history_s_list_in_a_table_has_no_user(run, tmp_path):
+    out = tmp_path / "list.csv"
+    item = str(tables.read_named("texts.csv")["item"][0])
+    run("recommend", "-m", "texts.narrows", "--history", item, "-k", "3", "-o", out)
+    rows = _table(out)
+    assert list(rows[0]) == ["item", "score", "rank", "title", "source"]
+    assert [row["title"] for row in rows] == [""] * 3
+
+
+def test_users_who_are_not_there_get_what_is_popular(run):
+    printed = run("recommend", "log.csv", "-m", "log.narrows", "-u", "1", "-k", "2", "--json")
+    assert "Note: user 1 is not in log.csv, and gets what is popular." in printed.err
+    assert {entry["source"] for entry in _record(printed)["users"][0]["items"]} == {"popularity"}
+
+
+def test_logs_without_ratings_of_texts(run):
+    user = str(tables.read_named("texts.csv")["user"][0])
+    record = _record(run("recommend", "texts.csv", "-u", user, "-k", "2", "--json", *QUICK))
+    assert record["positive_from"] is None
+    assert "predicted_rating" not in record["users"][0]["items"][0]
+    printed = run("recommend", "-m", "texts.narrows", "--history", f"{tables.read_named('texts.csv')['item'][0]}::2")
+    assert "fitted without ratings" in printed.err
+
+
+@pytest.mark.parametrize(
+    "log",
+    [
+        ["odd.tsv", "--user-column", "who", "--item-column", "what"],
+        ["bare.csv", "--user-column", "0", "--item-column", "1"],
+        ["log.csv", "--rating-column", "none", "--timestamp-column", "none"],
+    ],
+)
+def test_columns_are_named(run, ratings, log):
+    command = ["-u", ratings.user[0], "-k", "4", "--json", *QUICK]
+    found = _record(run("recommend", *log, *command))
+    assert found["positive_from"] is None
+    expected = _record(run("recommend", "log.csv", "--rating-column", "none", *command))
+    assert found["users"] == expected["users"]
+
+
+def test_what_was_fitted_is_kept(run, tmp_path, ratings):
+    kept = tmp_path / "kept.narrows"
+    command = ["recommend", "log.csv", "-u", ratings.user[0], "--json"]
+    record = _record(run(*command, *QUICK, "--save", kept))
+    assert record["model"] == str(kept)
+    assert _record(run(*command, "-m", kept))["users"][0]["items"][0]["item"] == record["users"][0]["items"][0]["item"]
+
+
+def test_without_pandas(run, monkeypatch, tmp_path, ratings):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    run("recommend", "log.csv", "-u", ratings.user[0], "--items", "films.csv", *QUICK)
+    run("recommend", "log.csv", "-m", "log.narrows", "--all", "-o", tmp_path / "all.csv")
+    run("evaluate", "log.csv", "--metrics", "ndcg@10", *QUICK)
+    run("info", "log.narrows")
+
+
+def test_the_named_set(run, ratings, monkeypatch):
+    monkeypatch.setattr("narrows.datasets.load_ratings", lambda name: ratings if name == "movielens-small" else None)
+    record = _record(run("recommend", "movielens-small", "-u", ratings.user[0], "-k", "2", "--json", *QUICK))
+    assert record["log"].startswith("movielens-small: 1,800 ratings")
+    assert record["users"][0]["items"][0]["title"].startswith("Film, The")
+
+
+# evaluate
+
+
+def test_evaluate_holds_out_users(run, ratings):
+    record = _record(run("evaluate", "log.csv", "--json", "--seed", "1", *QUICK))
+    train, histories, held_out = narrows.recommend.split_users(ratings, random_state=1)
+    model = narrows.Recommender(Linear(l2=50), random_state=1).fit(train)
+    expected = model.evaluate(held_out, histories=histories)
+    assert record["n_users"] == len(expected.users)
+    assert "18 users, none of whose entries the fit has seen" in record["held_out"]
+    assert set(record["values"]) == {*expected.values} >= {"model", "popularity", "EASE", "user and item bias"}
+    for way, metrics in expected.values.items():
+        for name, value in metrics.items():
+            assert record["values"][way][name] == (None if np.isnan(value) else pytest.approx(value, rel=1e-4))
+
+
+def test_evaluate_shows_both_tables_and_writes_one(run, tmp_path):
+    command = ["evaluate", "log.csv", "--split", "random", "--metrics", "ndcg@10,rmse", *QUICK]
+    shown = " ".join(run(*command, "-o", tmp_path / "found.csv").out.split())
+    assert "180 of 1,800 entries, by chance" in shown
+    assert "zero table" in shown
+    assert "errors of predicted ratings, in their own scale: 0.5 to 5" in shown
+    assert "By rmse the model has" in shown
+    assert "ndcg@10 of the model, user by user" in shown
+    rows = {row["method"]: row for row in _table(tmp_path / "found.csv")}
+    assert list(rows["model"]) == ["method", "ndcg@10", "rmse"]
+    assert float(rows["model"]["rmse"]) < float(rows["zero table"]["rmse"])
+    assert rows["zero table"]["ndcg@10"] == ""
+    run(*command, "-o", tmp_path / "found.json")
+    assert json.loads((tmp_path / "found.json").read_text())["values"]["zero table"]["ndcg@10"] is None
+
+
+def test_evaluate_what_came_last(run):
+    shown = " ".join(run("evaluate", "log.csv", "--split", "last", "--metrics", "hit_rate@10", *QUICK).out.split())
+    assert "the last item of each user, 90 in all" in shown
+    assert "errors of predicted" not in shown
+
+
+def test_evaluate_a_fitted_model(run, tmp_path, ratings):
+    train, held_out = narrows.recommend.split_random(ratings, 0.2, random_state=0)
+    for name, log in (("train", train), ("held", held_out)):
+        _write(tmp_path / f"{name}.csv", list(log.columns()), list(log.columns().values()))
+    run("fit", tmp_path / "train.csv", "--model", "recommender", "-o", tmp_path / "m.narrows", "-q", *QUICK)
+    record = _record(
+        run(
+            "evaluate",
+            tmp_path / "held.csv",
+            "-m",
+            tmp_path / "m.narrows",
+            "--histories",
+            tmp_path / "train.csv",
+            "--json",
+        )
+    )
+    expected = narrows.Recommender(Linear(l2=50), random_state=0).fit(train).evaluate(held_out)
+    assert record["values"]["model"]["ndcg@100"] == pytest.approx(expected.values["model"]["ndcg@100"], rel=1e-4)
+    assert "EASE" not in record["values"]
+
+
+# fit, info and the others
+
+
+def test_fit_and_info(run, home, tmp_path):
+    command = ["fit", "log.csv", "--model", "recommender", "-o", tmp_path / "m.narrows", "--items", "films.csv"]
+    shown = " ".join(run(*command, *QUICK, "--positive-from", "4").out.split())
+    assert "ratings of 4 and more" in shown
+    assert "linear(l2=50" in shown
+    assert "popularity 0." in shown
+    summary = _record(run(*command, *QUICK, "--json"))
+    assert (summary["users"], summary["rated"], summary["titles"]) == (USERS, True, summary["items"])
+    fitted = narrows.load(tmp_path / "m.narrows")
+    assert fitted.method_.l2 == 50
+    assert fitted.titles_
+    shown = " ".join(run("info", tmp_path / "m.narrows").out.split())
+    assert f"{summary['items']}, {summary['items']} with titles: Film, The" in shown
+    assert "it is what was asked for" in shown
+    assert "0.5 to 5" in shown
+    assert "popularity" in shown
+    assert "method=linear(l2=50)" in shown
+    record = _record(run("info", home / "texts.narrows", "--json"))
+    assert record["in_words"] == "it is what was asked for"
+    shown = " ".join(run("info", home / "texts.narrows").out.split())
+    assert "without titles" in shown
+    assert "none in the log, so none are predicted" in shown
+
+
+def test_an_ensemble_is_told_in_short(run, tmp_path):
+    command = ["fit", "texts.csv", "--model", "recommender", "-o", tmp_path / "m.narrows", "--validation-fraction", "0"]
+    shown = " ".join(run(*command, "--method", "ensemble").out.split())
+    assert "method ensemble(linear" in shown
+    assert ", factors" in shown
+    assert "'option'" not in run("info", tmp_path / "m.narrows").out
+    shown = " ".join(run(*command, "--method", "multinomial(n_components=4, hidden=4, max_epochs=2)").out.split())
+    assert "multinomial(n_components=4, hidden=4, max_epochs=2)" in shown
+    run(*command, "--method", "linear", "--verbose", "1", "--random-state", "none")
+
+
+def test_datasets_lists_the_log(run, monkeypatch, tmp_path):
+    monkeypatch.setenv("NARROWS_DATA", str(tmp_path))
+    monkeypatch.setenv("NARROWS_CACHE", str(tmp_path / "cache"))
+    found = {record["name"]: record for record in _record(run("datasets", "--json"))}["movielens-small"]
+    assert (found["n_users"], found["present"], found["folder"]) == (610, False, None)
+    (tmp_path / "ml-latest-small").mkdir()
+    (tmp_path / "ml-latest-small" / "ml-latest-small.zip").touch()
+    found = {record["name"]: record for record in _record(run("datasets", "--json"))}["movielens-small"]
+    assert found["folder"] == str(tmp_path / "ml-latest-small")
+    assert "movielens-small" in run("datasets").out
+
+
+# Mistakes
+
+MISTAKES = [
+    ("recommend one.csv", "one.csv is no log: it has one column"),
+    ("recommend headless.csv", "The first row of headless.csv (ann, heat, 5) looks like data"),
+    ("recommend bare.csv", "bare.csv has no column names: say by position"),
+    ("recommend fractions.csv", "holds fractions, which are no ids"),
+    ("recommend gaps.csv", "1 ratings are missing or infinite, the first in row 1"),
+    ("recommend nobody.csv", "lacks 1 users, the first in row 1"),
+    ("recommend words.csv", "column 'rating' holds ratings that are no numbers"),
+    ("recommend dates.csv", "--timestamp-column none leaves it out"),
+    ("recommend notes.txt", "give a csv, tsv or Parquet file"),
+    ("recommend nowhere.csv", "nowhere.csv does not exist"),
+    ("recommend movielens", "Did you mean 'movielens-small'?"),
+    ("recommend digits", "digits is a data set of rows"),
+    ("recommend .", "is a folder"),
+    ("recommend log.csv --user-column whoo", "the log has no column 'whoo' for users"),
+    ("recommend log.csv --user-column userId --item-column userId", "is named for two things"),
+    ("recommend --user-column x", "--user-column is for files, and a made-up log is none"),
+    ("recommend log.csv --items other.csv", "No item of the log is in other.csv"),
+    ("recommend log.csv --items one.csv", "one.csv has one column, and titles need"),
+    ("recommend log.csv -u x --method linear(l2=50)", "users of this log are whole numbers such as"),
+    ("recommend log.csv -m log.narrows -u ,", "--user is empty"),
+    ("recommend log.csv -u 1 --history 5", "--user and --history do not go together"),
+    ("recommend log.csv --all", "name a file for them with -o"),
+    ("recommend log.csv -o x.npy", "must be a .csv, .tsv or .parquet file"),
+    ("recommend log.csv -o log.csv", "is read and would be replaced"),
+    ("recommend log.csv --save m.csv", "is a name for data"),
+    ("recommend log.csv --method forest", "--method 'forest' is unknown; known are auto"),
+    ("recommend log.csv --method linear(l2=-1)", "l2 must be"),
+    ("recommend texts.csv --method rating", "--method rating needs a column of ratings"),
+    ("recommend log.csv -k 0", "Invalid value for '-k'"),
+    ("recommend -m log.narrows -u 3", "A model file lists no users: beside -m give RATINGS"),
+    ("recommend texts.csv -m log.narrows", "The model knows none of the items of texts.csv"),
+    ("recommend log.csv -m log.narrows --seed 3", "--seed is for fitting"),
+    ("recommend log.csv -m ae.narrows", "the model class Autoencoder, which recommends nothing"),
+    ("recommend log.csv -m one.csv", "is no narrows file"),
+    ("recommend -m log.narrows --history qqqqq", "there is no item 'qqqqq'"),
+    ("recommend log.csv -m log.narrows --among other.csv", "None of the items of other.csv is known"),
+    ("evaluate log.csv --split sideways", "--split must be users or last or random"),
+    ("evaluate log.csv --metrics ndgc@10", "metric 'ndgc@10' is unknown"),
+    ("evaluate texts.csv --split last", "name it with --timestamp-column"),
+    ("evaluate gaps.csv --rating-column none", "too few to hold some out"),
+    ("evaluate log.csv -m log.narrows", "Beside -m two logs are needed"),
+    ("evaluate log.csv -m log.narrows --split last --histories log.csv", "--split is for fitting"),
+    ("evaluate log.csv --histories log.csv", "--histories stands beside -m"),
+    ("evaluate log.csv -o found.txt", "must be a .csv, .tsv or .json file"),
+    ("evaluate texts.csv -m log.narrows --histories log.csv", "knows none of the items of texts.csv"),
+    ("fit log.csv --model recommender -o m.narrows --columns userId", "--columns is not an option of recommender"),
+    ("fit log.csv --model recommender -o m.narrows --stream", "--stream is not an option of recommender"),
+    ("fit log.csv --model recommender -o m.narrows --n-components 3", "--n-components is not an option of recommender"),
+    ("fit log.csv --model recommender -o m.narrows --positive-from 9", "no rating reaches --positive-from 9"),
+    ("fit log.csv --model recommender -o m.narrows --verbose maybe", "--verbose must be 0 or 1"),
+    ("fit bare.csv --items films.csv -o m.narrows", "--items is not an option of autoencoder"),
+    ("fit bare.csv --user-column 0 -o m.narrows", "--user-column is not an option of autoencoder, but of recommender"),
+    ("fit movielens-small -o m.narrows", "is a log of users and items, and rows are needed"),
+    ("encode bare.csv -m log.narrows -o x.csv", "which has no codes: narrows recommend puts it to use"),
+    ("sample log.narrows -n 2 -o x.csv", "Recommender, which makes no new rows"),
+    ("anomalies bare.csv -m log.narrows", "Recommender, which finds no anomalies"),
+]
+
+
+@pytest.mark.parametrize(("line", "said"), MISTAKES, ids=[line for line, _ in MISTAKES])
+def test_mistakes_are_one_line(home, monkeypatch, capsys, line, said):
+    monkeypatch.chdir(home)
+    before = {path.name for path in home.iterdir()}
+    code = main(line.replace(", ", ",").split())
+    printed = capsys.readouterr()
+    assert code == 2
+    assert said in printed.err
+    assert len(printed.err.splitlines()) == 1
+    assert {path.name for path in home.iterdir()} == before
