@@ -26,9 +26,9 @@ LEAST_USERS = 100
 L2_GRID = (10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0)
 BLOCK = 256
 
-# What recommender_peers.py is run with: the best by NDCG@100 on validation users, of seeds 0 to 2 for the small sets and
-# of seed 0 for citeulike. als: 64 to 512 factors, regularization 1 to 100, alpha 1 to 100. Mult-VAE: batches of 100 and
-# 500 (but for lastfm: 100), up to 100 epochs (seed 0 alone for lastfm), where the curve had levelled off.
+# What recommender_peers.py is run with: the best by NDCG@100 on validation users, of seeds 0 to 2 for the small sets
+# and of seed 0 for citeulike. als: 64 to 512 factors, regularization 1 to 100, alpha 1 to 100. Mult-VAE: batches of 100
+# and 500 (but for lastfm: 100), up to 100 epochs (seed 0 alone for lastfm), where the curve had levelled off.
 PEER_OPTIONS = {
     "movielens-small": "--factors 256 --regularization 10 --alpha 3 --batch 100 --epochs 60",
     "lastfm": "--factors 256 --regularization 30 --alpha 10 --batch 100 --epochs 50",

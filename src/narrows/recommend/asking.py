@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from narrows.errors import DataError, NarrowsError
 from narrows.recommend.log import Columns, Log, plain, read_log
 
 __all__ = [
+    "by_title",
+    "check_kind",
     "column_of_ids",
     "frame_of",
     "history_log",
@@ -59,7 +62,37 @@ def column_of_ids(ids: Any, what: str) -> list[Any]:
     return found
 
 
-def history_log(history: Any, columns: Columns, known: Columns | None = None, *, rated: bool = False) -> Log:
+def check_kind(strange: list[Any], places: dict[Any, int], what: str) -> None:
+    """Refuse ids that cannot be any of the model's, being texts where those are numbers, or the other way round."""
+    texts = isinstance(next(iter(places)), str)
+    for value in strange:
+        if isinstance(value, str) != texts:
+            kinds = ("texts", "numbers") if texts else ("numbers", "texts")
+            raise DataError(f"the ids of the items are {kinds[0]}, and {what} holds {value!r}")
+
+
+def by_title(log: Log, places: dict[Any, int], titles: dict[Any, str]) -> Log:
+    """Take titles for the ids they belong to, where a history names items so.
+
+    Raises
+    ------
+    DataError
+        If an item is neither: not of the kind of the ids, and no title of one item.
+    """
+    ids = log.items.tolist()
+    if all(value in places or isinstance(value, str) == isinstance(next(iter(places)), str) for value in ids):
+        return log
+    owners: dict[str, list[Any]] = {}
+    for item, title in titles.items():
+        owners.setdefault(title, []).append(item)
+    found = [owners.get(value, [value])[0] if len(owners.get(value, [0])) == 1 else value for value in ids]
+    check_kind([value for value in found if value not in places], places, "the history")
+    return replace(log, items=_array(found))
+
+
+def history_log(
+    history: Any, columns: Columns, known: Columns | None = None, *, rated: bool = False, width: int | None = None
+) -> Log:
     """Take one user's history for a log of one user.
 
     Parameters
@@ -71,6 +104,8 @@ def history_log(history: Any, columns: Columns, known: Columns | None = None, *,
         Which column of a frame holds what, as asked for and as it was in the fit.
     rated : bool
         Whether the values of a sparse row are ratings.
+    width : int, optional
+        How many columns a sparse row must have.
     """
     if isinstance(history, Log) or (hasattr(history, "columns") and callable(history.columns)):
         log = read_log(history, columns)
@@ -84,6 +119,8 @@ def history_log(history: Any, columns: Columns, known: Columns | None = None, *,
             raise DataError(
                 f"a history is one user's row, not {history.shape[0]:,}: give those to recommend(histories=…)"
             )
+        if width is not None and history.shape[1] != width:
+            raise DataError(f"a sparse history has a column for each of the {width:,} items, not {history.shape[1]:,}")
         return read_log(history, columns, rated=rated or None) if history.nnz else _empty()
     if hasattr(history, "columns") and hasattr(history, "__getitem__") and not callable(history.columns):
         return _of_frame(history, columns, known)
@@ -124,6 +161,9 @@ def _of_frame(frame: Any, columns: Columns, known: Columns | None) -> Log:
     # The column of users, if it is there, is not that of items.
     users = {columns.user, known.user if known is not None else None}
     rest = [name for name in given if name not in users]
+    owners = {plain(value) for name in given if name in users for value in frame[given[name]].to_numpy()}
+    if len(owners) > 1:
+        raise DataError(f"a history is one user's, and the frame has {len(owners):,}: use recommend(histories=…)")
     found = Columns("\0", columns.item, columns.rating, None).found(["\0", *rest], known)
     table: dict[str, Any] = {"user": np.zeros(len(frame), np.int64), "item": frame[given[str(found.item)]].to_numpy()}
     if found.rating is not None:
@@ -195,4 +235,6 @@ def titles_of(titles: Any, columns: Columns) -> dict[Any, str]:
     rest = usual or [name for name in names if name != item]
     if not rest:
         raise DataError(f"titles need a column beside that of items, and there is only {item!r}")
+    if np.asarray(table[rest[0]]).dtype.kind not in "OU":
+        raise DataError(f"titles are texts, and column {rest[0]!r} holds {np.asarray(table[rest[0]]).dtype}")
     return {plain(key): str(value) for key, value in zip(table[str(item)], table[rest[0]], strict=True)}

@@ -56,7 +56,9 @@ class Evaluation:
         for method, found in self.values.items():
             cells = ("-" if np.isnan(found[name]) else f"{found[name]:.4f}" for name in names)
             lines.append(f"{method:<{width}}" + "  ".join(f"{cell:>11}" for cell in cells))
-        note = f"; {self.n_cold:,} held-out entries are of items never seen" if self.n_cold else ""
+        note = f"; {self.n_cold:,} held-out entries are of items never seen, and left out" if self.n_cold else ""
+        if not len(self.users):
+            note += "; no held-out entry is liked, of an item the model knows, and not in the history already"
         return "\n".join([*lines, f"{len(self.users):,} users{note}"])
 
 

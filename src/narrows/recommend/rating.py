@@ -136,8 +136,8 @@ class RatingScorer(nn.Module):
 
         User by user, so that a code does not depend on who else is asked for.
         """
-        mean, spread, common, freedom, _, _ = self.numbers.tolist()
-        values = (ratings.double() - mean) / spread
+        mean, spread, common, freedom, least, most = self.numbers.tolist()
+        values = (ratings.double().clamp(least, most) - mean) / spread
         size = self.weights.shape[1]
         start = self._prior_code(items)
         if not len(items):

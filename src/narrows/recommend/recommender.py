@@ -57,8 +57,8 @@ class Recommender(Served):
         What ranks. "auto" tries the first three and sums of them on validation users, and says in ``reason_`` why it
         took what it took; "rating" ranks by predicted ratings, which is worse at finding what users go on to like.
     positive_from : float or "auto"
-        The rating from which on an item counts as liked, for ranking; "auto" takes the mean of all ratings. What is
-        rated lower counts as seen.
+        The rating from which on an item counts as liked, for ranking; "auto" takes the lowest rating
+        there is that is not below the mean of all. What is rated lower counts as seen.
     user, item, rating, timestamp : str or None, default "auto"
         The columns of a log. "auto" looks for the usual names (``userId``, ``movie_id``, ``stars``, ...), and takes the
         first two columns where there are none; None leaves a column out (``rating=None`` makes a log of its pairs).
@@ -232,7 +232,9 @@ class Recommender(Served):
             return None
         if not isinstance(self.positive_from, str):
             return float(self.positive_from)
-        return float(log.matrix.data.mean(dtype=np.float64))
+        # A rating that there is, so that a mean a little above or below one does not shift what counts.
+        given = np.unique(log.matrix.data)
+        return float(given[min(np.searchsorted(given, log.matrix.data.mean(dtype=np.float64)), len(given) - 1)])
 
     def recommend(
         self,
@@ -298,6 +300,7 @@ class Recommender(Served):
         """
         check_is_fitted(self, "items_")
         log = asking.history_log(history, self._columns(), self._names, rated=self._rater is not None)
+        log = asking.by_title(log, self._places, self.titles_)
         rows, _ = log.on_items(self._places, len(self.items_))
         own = [set(log.items.tolist())] if exclude_seen else None
         columns = self._recommended(rows, k, rated=log.rated, seen=exclude_seen, among=among, exclude=exclude, own=own)
@@ -392,7 +395,9 @@ class Recommender(Served):
             What these users had before; the log of the fit by default.
         metrics : iterable of str, optional
             ``ndcg@k``, ``recall@k``, ``precision@k``, ``map@k``, ``hit_rate@k``, ``coverage@k``, ``novelty@k``,
-            ``rmse``, ``mae``.
+            ``rmse``, ``mae``. NDCG, recall and map are divided by the best that could be reached, min(k, what is to be
+            found); precision by k. Coverage is the share of all items that anyone is recommended, novelty the mean of
+            minus log2 of the share of users who have an item.
         baselines : bool, default True
             Whether to measure the simple answers too: popularity, item means, a table of zeros, the bias model, and
             EASE (which is fitted to the log of the fit, so a loaded model goes without).
@@ -409,7 +414,7 @@ class Recommender(Served):
         asked_log = self._read(held_out)
         held, cold = asked_log.on_items(self._places, len(self.items_))
         ids, rows, rated = self._rows(list(asked_log.users), histories)
-        liked = self._liked(rows, rated=rated)
+        liked = self._told(rows, rated=rated)
         relevant = evaluating.unseen(self._liked(held, rated=asked_log.rated), rows)
         ratings = rows if rated else sparse.csr_array(rows.shape, dtype=rows.dtype)
         asked = evaluating.Asked(rows, ratings, held, relevant, np.maximum(self._shares, 1e-9))
@@ -422,7 +427,7 @@ class Recommender(Served):
             means = self._means if self._rater is not None else None
             others = evaluating.simple_rankers(self._shares, means)
             if (ease := self._ease_scorer()) is not None:
-                others["EASE"] = ease
+                others["EASE"] = lists.Answering(ease, self._shares)
             rankers |= {name: (scorer, liked) for name, scorer in others.items()}
             raters |= evaluating.simple_raters(means if asked_log.rated else None, self._biases)
         device = device_of(self.device)

@@ -54,6 +54,13 @@ class Served(BaseEstimator):
         """Return ones where an item is liked."""
         return liked_of(matrix, self.positive_from_ if rated else None)
 
+    def _told(self, rows: sparse.csr_array, *, rated: bool) -> sparse.csr_array:
+        """Return what the ranker is told: liked items that others liked too; of the rest it has learned nothing."""
+        liked = self._liked(rows, rated=rated)
+        liked.data = np.where(self._shares[liked.indices] > 0, liked.data, 0.0).astype(np.float32)
+        liked.eliminate_zeros()
+        return liked
+
     def _read(self, data: Any) -> Log:
         """Read a log as that of the fit was read."""
         rated = True if self._rater is not None else None
@@ -112,7 +119,7 @@ class Served(BaseEstimator):
         strange = (
             [[value for value in asked if value not in has] for has in own or [set()] * rows.shape[0]] if asked else []
         )
-        scorer, told = self._ranker, self._liked(rows, rated=rated)
+        scorer, told = self._ranker, self._told(rows, rated=rated)
         if scorer is None:
             # Ratings foretell ratings: a history without any tells nothing.
             scorer, told = self._rater, rows if rated else sparse.csr_array(rows.shape, dtype=rows.dtype)
