@@ -275,7 +275,7 @@ def test_lists_of_everyone_in_a_table(run, home, tmp_path, ending):
     printed = run("recommend", "log.csv", "-m", "log.narrows", "--all", "-k", "3", "-o", out).out
     assert "270 rows, of 90 users" in printed
     found = tables.read_named(out)
-    assert list(found) == ["user", "item", "score", "rank", "title", "source"]
+    assert list(found) == ["user", "item", "score", "rank", "title", "source", "predicted_rating"]
     assert found["rank"].tolist() == [1, 2, 3] * USERS
     assert set(found["source"].tolist()) <= {"model", "popularity"}
     assert found["user"].dtype.kind == found["item"].dtype.kind == "i"

@@ -69,7 +69,7 @@ class Lists:
 
 
 def write(out: Path, lists: Lists) -> None:
-    """Write user, item, score, rank, title and source; without users for a history of the command line."""
+    """Write user, item, score, rank, title, source and predicted rating; without users for a typed history."""
     import numpy as np
 
     from narrows.cli.columns import write_columns
@@ -82,6 +82,8 @@ def write(out: Path, lists: Lists) -> None:
     table |= {name: found[name] for name in ("item", "score", "rank")}
     table["title"] = found.get("title", np.full(len(found["item"]), "", dtype=object))
     table["source"] = found["source"]
+    if lists.predicted is not None:
+        table["predicted_rating"] = np.asarray(lists.predicted)
     write_columns(out, [np.asarray(column) for column in table.values()], list(table))
 
 

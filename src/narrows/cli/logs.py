@@ -175,7 +175,24 @@ def _read_file(file: Path, asked: dict[str, str | None]) -> tuple[Log, dict[str,
     table = read_named(file, columns=list(chosen.values()))
     for role in ("user", "item"):
         _check_ids(table[chosen[role]], role, chosen[role], file)
-    return read_log(table, columns), chosen
+    log = read_log(table, columns)
+    _note_guesses(chosen, names, asked)
+    return log, chosen
+
+
+def _note_guesses(chosen: dict[str, str], names: Sequence[str], asked: dict[str, str | None]) -> None:
+    """Say so where columns were taken by their place, and which were left."""
+    from narrows.recommend.log import is_usual
+
+    guessed = [role for role in ("user", "item") if role not in asked and not is_usual(role, chosen[role])]
+    if not guessed:
+        return
+    taken = " and ".join(f"{chosen[role]!r} for {role}s" for role in guessed)
+    left = [name for name in names if name not in chosen.values()]
+    unused = f"; {', '.join(map(repr, left))} not used" if left else ""
+    note(
+        f"Note: columns taken by their place: {taken}{unused}. --user-column, --item-column, --rating-column name them."
+    )
 
 
 def _names_of(file: Path) -> tuple[list[str], bool]:

@@ -25,6 +25,11 @@ _USUAL = {
 }  # fmt: skip
 
 
+def is_usual(role: str, name: str) -> bool:
+    """Say whether a column of this name is usually one of users, items, ratings or times."""
+    return name.lower().replace(" ", "_") in _USUAL[role]
+
+
 @dataclass(frozen=True)
 class Columns:
     """Which columns of a log hold what; ``"auto"`` finds them by their names, None leaves them out.
@@ -62,7 +67,7 @@ class Columns:
                 asked = getattr(known, role)
             if asked is None or asked == "auto":
                 free = [name for name in names if name not in chosen.values() and name not in self._named()]
-                usual = [name for name in free if name.lower().replace(" ", "_") in _USUAL[role]]
+                usual = [name for name in free if is_usual(role, name)]
                 chosen[role] = usual[0] if usual and asked == "auto" else None
             elif asked in names:
                 if asked in chosen.values():
