@@ -33,7 +33,6 @@ def bare(scorer: object, rows: object) -> float:
 def main() -> None:
     log = datasets.make_ratings(12_000, 20_000, 1_200_000, rated=False, random_state=0)
     for name, method in (
-        ("linear, exact", Linear(100.0, 0.15)),
         ("linear, rank 500", Linear(100.0, 0.15, 500)),
         ("factors, 48", Factors(48, iterations=2)),
         ("Mult-VAE", Multinomial(max_epochs=1)),

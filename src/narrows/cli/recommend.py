@@ -92,7 +92,7 @@ def recommend(
     """Recommend items to users of RATINGS, or to anyone with a history.
 
     A recommender is fitted to RATINGS, unless -m names one. Who has no history gets what is popular. Columns are found
-    by their usual names (userId, movie_id, stars, ...). Where there are ratings, what was rated above the mean counts
+    by their usual names (userId, movie_id, stars, ...). Where there are ratings, what was rated the mean or more counts
     as liked, and the rating that is predicted stands beside each item, for up to 1,000 users.
     """
     from narrows.cli.logs import column_names, read_ratings, read_titles
