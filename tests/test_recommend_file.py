@@ -14,7 +14,7 @@ import narrows
 from conftest import recommenders
 from narrows import DataError, ModelFileError, Recommender
 from narrows.container import FORMAT, read_tensors, write_tensors
-from narrows.recommend import Ensemble, Factors, Linear, Multinomial, Rating
+from narrows.recommend import Ensemble, Factors, Linear, Multinomial, Rating, read_log
 
 pd = pytest.importorskip("pandas")
 
@@ -273,3 +273,13 @@ def test_recommenders_of_every_format_load_for_ever(version: int) -> None:
     assert (model.similar_items(model.items_, k=2).similar == expected["near"]).mean() > 0.98
     np.testing.assert_allclose(model.predict(log, histories=log).rating, expected["predicted"], rtol=1e-3)
     assert narrows.describe(OLD / f"recommender-{version}.narrows")["class"] == "Recommender"
+
+
+def test_no_column_of_the_weights_is_a_user_s_row() -> None:
+    """The dual form comes from rows of users; what is kept of it must not hold them."""
+    log = narrows.datasets.make_ratings(40, 300, 900, rated=False, random_state=0)
+    model = Recommender(Linear(50.0), validation_fraction=0).fit(log)
+    rows = read_log(log).matrix.toarray() > 0
+    there = np.abs(model._ranker.encoder.numpy().T) > 1e-6
+    assert model._ranker.decoder is not None
+    assert not any((column == row).all() for column in there for row in rows)

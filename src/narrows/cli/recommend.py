@@ -197,21 +197,12 @@ def _whom(fitted: Any, given: Given | None, user: list[str] | None, history: str
 
 
 def _with_history(fitted: Any, text: str) -> Whom:
-    import numpy as np
-
     from narrows.cli.histories import Names, read_history
-    from narrows.recommend import Columns, read_log
+    from narrows.recommend.asking import history_log
 
     names = Names(fitted._places, fitted.titles_)
     found = read_history(text, names)
-    rated = isinstance(found[0], tuple)
-    table = {
-        "user": np.zeros(len(found), np.int64),
-        "item": np.array([entry[0] for entry in found] if rated else found),
-    }
-    if rated:
-        table["rating"] = np.array([entry[1] for entry in found])
-    log = read_log(table, Columns("user", "item", "rating" if rated else None, None))
+    log = history_log(found, fitted._columns())
     if log.rated and fitted._rater is None:
         note("Note: the model was fitted without ratings, so those of --history count for nothing.")
     rows, _ = log.on_items(fitted._places, len(fitted.items_))
@@ -252,18 +243,10 @@ def _recommended(
 
 def _predicted(fitted: Any, whom: Whom, columns: dict[str, Any]) -> np.ndarray | None:
     """Return the ratings that are predicted, as ``Recommender.predict`` would without a frame."""
-    import numpy as np
-    from scipy import sparse
-
-    from narrows.recommend.asking import places_of
-    from narrows.recommend.serving import scores_at
-    from narrows.resolution import device_of
+    from narrows.recommend.asking import ratings_in
 
     if fitted._rater is None or len(whom.ids) > 1000:
         return None
-    rows = whom.rows if whom.rated else sparse.csr_array(whom.rows.shape, dtype=whom.rows.dtype)
-    places = places_of(columns["item"].tolist(), fitted._places)
-    known = places >= 0
-    found = np.full(len(places), fitted._mean())
-    found[known] = scores_at(fitted._rater, rows, (columns["row"][known], places[known]), device_of(fitted.device))
+    rows = ratings_in(whom.rows, rated=whom.rated)
+    found: np.ndarray = fitted._foretold(rows, columns["row"], columns["item"].tolist())[0]
     return found

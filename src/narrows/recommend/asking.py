@@ -17,16 +17,17 @@ __all__ = [
     "check_kind",
     "column_of_ids",
     "frame_of",
+    "frames_like",
     "history_log",
-    "library_of",
     "pairs_of",
     "places_of",
+    "ratings_in",
     "rows_or_none",
     "titles_of",
 ]
 
 
-def library_of(data: Any) -> str:
+def frames_like(data: Any) -> str:
     """Say which library a frame is of; pandas for everything else."""
     return "polars" if type(data).__module__.partition(".")[0] == "polars" else "pandas"
 
@@ -178,6 +179,11 @@ def _empty() -> Log:
 def places_of(ids: list[Any], places: dict[Any, int]) -> np.ndarray:
     """Return the columns of items, -1 for those that are not known."""
     return np.array([places.get(value, -1) for value in ids], dtype=np.int64)
+
+
+def ratings_in(rows: sparse.csr_array, *, rated: bool) -> sparse.csr_array:
+    """Return the ratings in users' rows: none where the rows tell only what was taken."""
+    return rows if rated else sparse.csr_array(rows.shape, dtype=rows.dtype)
 
 
 def rows_or_none(matrix: sparse.csr_array, rows: np.ndarray) -> sparse.csr_array:

@@ -49,7 +49,7 @@ def to_file(model: Recommender) -> tuple[dict[str, Any], dict[str, Tensor]]:
         "reason": model.reason_,
         "history": model.history_,
         "rated": model._rater is not None,
-        "library": model._library,
+        "library": model._frames,
         "columns": None if model._names is None else list(astuple(model._names)),
         "n_items": len(ids),
     }
@@ -105,7 +105,7 @@ def from_file(
     model.positive_from_, model.reason_ = fitted["positive_from"], fitted["reason"]
     model.candidates_, model.history_ = fitted["candidates"], fitted["history"]
     model.baselines_ = model._baselines() if isinstance(model.candidates_, list) else {}
-    model.method_, model._library = _method(fitted["method"]), fitted["library"]
+    model.method_, model._frames = _method(fitted["method"]), fitted["library"]
     if not isinstance(model.method_, Method):
         raise ModelFileError("the file does not say how the model ranks")
     place = device_of(device)
@@ -172,7 +172,7 @@ def _check(model: Recommender) -> None:
     n_items = len(model.items_)
     ranker: Any = model._ranker
     scorers = [] if ranker is None else list(ranker.parts) if isinstance(ranker, EnsembleScorer) else [ranker]
-    facts = isinstance(model.method_, Method) and model._library in ("pandas", "polars")
+    facts = isinstance(model.method_, Method) and model._frames in ("pandas", "polars")
     facts = facts and isinstance(model.candidates_, list) and isinstance(model.history_, list)
     if not facts:
         raise ModelFileError("the file says of the model what no recommender would")

@@ -142,7 +142,7 @@ class _Search:
         tried = self.tried(method)
         tried.scorers.clear()
         scorer, history = self.on_all(tried)
-        return Found(scorer, tried.method, self.candidates, history=tried.history or history)
+        return Found(scorer, tried.method, self.candidates, history=history)
 
     def ensemble(self, method: Ensemble) -> Found:
         """Fit several ways and weigh them."""
@@ -184,7 +184,7 @@ class _Search:
     def joined(self, parts: list[Tried], weights: list[float], why: str) -> Found:
         """Fit the parts to all users and put them together."""
         fitted = [self.on_all(part) for part in parts]
-        history = next((part.history or own for part, (_, own) in zip(parts, fitted, strict=True) if own), [])
+        history = next((own for _, own in fitted if own), [])
         if len(parts) == 1:
             return Found(fitted[0][0], parts[0].method, self.candidates, why, history)
         scorer = EnsembleScorer([scorer for scorer, _ in fitted], weights).to(self.device)

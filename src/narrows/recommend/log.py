@@ -14,7 +14,7 @@ from scipy import sparse
 from narrows.errors import DataError
 from narrows.recommend.ids import numbered, plain
 
-__all__ = ["Columns", "Log", "liked_of", "plain", "read_log"]
+__all__ = ["Columns", "Log", "is_usual", "kept", "liked_of", "plain", "read_log"]
 
 _USUAL = {
     "user": ("user", "userid", "user_id", "uid", "customer", "customer_id", "customerid", "visitor_id", "visitorid"),
@@ -126,13 +126,7 @@ class Log:
 
     def entries(self, keep: np.ndarray) -> Log:
         """Return the log with only some of its entries; all users and items stay."""
-        rows = np.repeat(np.arange(len(self.users)), np.diff(self.matrix.indptr))[keep]
-        indptr = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=len(self.users)))])
-        matrix = sparse.csr_array(
-            (self.matrix.data[keep], self.matrix.indices[keep], indptr.astype(self.matrix.indptr.dtype)),
-            shape=self.matrix.shape,
-        )
-        return replace(self, matrix=matrix, times=None if self.times is None else self.times[keep])
+        return replace(self, matrix=kept(self.matrix, keep), times=None if self.times is None else self.times[keep])
 
     def of_users(self, rows: np.ndarray) -> Log:
         """Return the log of some users, by their row numbers."""
@@ -196,12 +190,19 @@ class Log:
         return found
 
 
+def kept(matrix: sparse.csr_array, keep: np.ndarray) -> sparse.csr_array:
+    """Return a matrix with only some of its stored entries, in order; ``keep`` says which, shape (nnz,)."""
+    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))[keep]
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=matrix.shape[0]))])
+    kind = matrix.indptr.dtype
+    return sparse.csr_array((matrix.data[keep], matrix.indices[keep], indptr.astype(kind)), shape=matrix.shape)
+
+
 def liked_of(matrix: sparse.csr_array, threshold: float | None) -> sparse.csr_array:
     """Return ones where an item is liked: rated so high, or there at all."""
     keep = np.ones(matrix.nnz, bool) if threshold is None else matrix.data >= np.float32(threshold)
-    users = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))[keep]
-    found = sparse.csr_array((np.ones(int(keep.sum()), np.float32), (users, matrix.indices[keep])), matrix.shape)
-    found.sort_indices()
+    found = kept(matrix, keep)
+    found.data = np.ones(found.nnz, np.float32)
     return found
 
 

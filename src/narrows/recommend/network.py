@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from narrows.recommend.bags import BagRows
 from narrows.recommend.folds import Fold, ndcg_of
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from scipy.sparse import csr_array
-    from torch import Tensor, nn
 
     from narrows.recommend.methods import Multinomial
     from narrows.training.loop import Outcome
@@ -118,14 +118,5 @@ def fit_multinomial(
         hooks=Hooks(on_record=told),
     )
     if fold is not None:
-        _set(model, outcome.best_values)
+        nn.utils.vector_to_parameters(outcome.best_values, model.parameters())
     return model.eval().requires_grad_(requires_grad=False), outcome
-
-
-def _set(model: nn.Module, values: Tensor) -> None:
-    """Fill in the weights that were best."""
-    start = 0
-    for parameter in model.parameters():
-        stop = start + parameter.numel()
-        parameter.data.copy_(values[start:stop].view(parameter.shape))
-        start = stop

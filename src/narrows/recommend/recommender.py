@@ -6,7 +6,6 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import sparse
 from sklearn.utils.validation import check_is_fitted
 
 from narrows.errors import DataError, NotBetterThanBaselineWarning
@@ -17,7 +16,6 @@ from narrows.recommend.log import Log, liked_of, read_log
 from narrows.recommend.methods import Method, Rating
 from narrows.recommend.rating import fit_rating
 from narrows.recommend.served import Served
-from narrows.recommend.serving import scores_at
 from narrows.recommend.simple import fit_biases, item_means, shares_of
 from narrows.resolution import check_number, device_of, seed_of
 
@@ -187,7 +185,7 @@ class Recommender(Served):
         self._means, self._biases, self._rater, self._ranker = means, biases, rater, found.scorer
         self.method_, self.reason_ = found.method, found.reason
         self.candidates_, self.history_ = found.candidates, found.history
-        self._shares, self._library, self._names = shares_of(liked), asking.library_of(ratings), log.names
+        self._shares, self._frames, self._names = shares_of(liked), asking.frames_like(ratings), log.names
         self._log, self._ease, self._user_places = log, None, None
         self.baselines_ = self._baselines()
         self._warn()
@@ -277,7 +275,7 @@ class Recommender(Served):
         columns = self._recommended(rows, k, rated=rated, seen=exclude_seen, among=among, exclude=exclude, own=own)
         owners = columns.pop("row")
         array = np.array(ids) if len({type(user) for user in ids}) == 1 else np.array(ids, dtype=object)
-        return asking.frame_of({"user": array[owners], **columns}, self._library)
+        return asking.frame_of({"user": array[owners], **columns}, self._frames)
 
     def recommend_for(
         self, history: Any, k: int = 10, *, exclude_seen: bool = True, among: Any = None, exclude: Any = None
@@ -305,7 +303,7 @@ class Recommender(Served):
         own = [set(log.items.tolist())] if exclude_seen else None
         columns = self._recommended(rows, k, rated=log.rated, seen=exclude_seen, among=among, exclude=exclude, own=own)
         del columns["row"]
-        return asking.frame_of(columns, self._library)
+        return asking.frame_of(columns, self._frames)
 
     def predict(self, pairs: Any, *, histories: Any = None) -> Any:
         """Predict ratings, in the log's own scale.
@@ -334,18 +332,11 @@ class Recommender(Served):
         users, items = asking.pairs_of(pairs, self._columns(), self._names)
         ids = list(dict.fromkeys(users))
         _, rows, rated = self._rows(ids, histories)
-        if not rated:
-            rows = sparse.csr_array(rows.shape, dtype=rows.dtype)
-        where = {user: row for row, user in enumerate(ids)}
-        row, column = asking.places_of(users, where), asking.places_of(items, self._places)
-        known = column >= 0
-        found = np.full(len(users), self._mean())
-        found[known] = scores_at(self._rater, rows, (row[known], column[known]), device_of(self.device))
+        rows = asking.ratings_in(rows, rated=rated)
+        row = asking.places_of(users, {user: number for number, user in enumerate(ids)})
+        found, known = self._foretold(rows, row, items)
         source = np.where(known, np.where(np.diff(rows.indptr)[row] > 0, "model", "item"), "mean")
-        return asking.frame_of({"user": users, "item": items, "rating": found, "source": source}, self._library)
-
-    def _mean(self) -> float:
-        return float(self._rater.mean)
+        return asking.frame_of({"user": users, "item": items, "rating": found, "source": source}, self._frames)
 
     def similar_items(self, items: Any, k: int = 10) -> Any:
         """Find the items most like some items.
@@ -379,7 +370,7 @@ class Recommender(Served):
         columns = lists.similar(scorer, self.items_, places, min(k, len(self.items_) - 1))
         if self.titles_:
             columns["title"] = self._titles(columns["similar"])
-        return asking.frame_of(columns, self._library)
+        return asking.frame_of(columns, self._frames)
 
     def evaluate(
         self, held_out: Any, *, histories: Any = None, metrics: Any = ranking.METRICS, baselines: bool = True
@@ -416,7 +407,7 @@ class Recommender(Served):
         ids, rows, rated = self._rows(list(asked_log.users), histories)
         liked = self._told(rows, rated=rated)
         relevant = evaluating.unseen(self._liked(held, rated=asked_log.rated), rows)
-        ratings = rows if rated else sparse.csr_array(rows.shape, dtype=rows.dtype)
+        ratings = asking.ratings_in(rows, rated=rated)
         asked = evaluating.Asked(rows, ratings, held, relevant, np.maximum(self._shares, 1e-9))
         if self._ranker is None:
             rankers: dict[str, Any] = {"model": (lists.Answering(self._rater, self._shares), ratings)}

@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import sparse
 from sklearn.base import BaseEstimator
 
 from narrows.errors import DataError
 from narrows.recommend import asking, lists
-from narrows.recommend.log import Columns, Log, liked_of, plain, read_log
+from narrows.recommend.log import Columns, Log, kept, liked_of, plain, read_log
+from narrows.recommend.serving import scores_at
 from narrows.resolution import check_number, device_of
 
 if TYPE_CHECKING:
+    from scipy import sparse
+
     from narrows.recommend.methods import Method
 
 __all__ = ["Served"]
@@ -33,7 +35,7 @@ class Served(BaseEstimator):
     _means: np.ndarray | None
     _shares: np.ndarray
     _places: dict[Any, int]
-    _library: str
+    _frames: str
     items_: np.ndarray
     titles_: dict[Any, str]
     positive_from_: float | None
@@ -57,9 +59,18 @@ class Served(BaseEstimator):
     def _told(self, rows: sparse.csr_array, *, rated: bool) -> sparse.csr_array:
         """Return what the ranker is told: liked items that others liked too; of the rest it has learned nothing."""
         liked = self._liked(rows, rated=rated)
-        liked.data = np.where(self._shares[liked.indices] > 0, liked.data, 0.0).astype(np.float32)
-        liked.eliminate_zeros()
-        return liked
+        return kept(liked, self._shares[liked.indices] > 0)
+
+    def _foretold(self, rows: sparse.csr_array, row: np.ndarray, items: list[Any]) -> tuple[np.ndarray, np.ndarray]:
+        """Return the ratings predicted for pairs of rows and items, and whether the model knows the item.
+
+        An item never seen gets the mean of all ratings.
+        """
+        column = asking.places_of(items, self._places)
+        known = column >= 0
+        found = np.full(len(items), float(self._rater.mean))
+        found[known] = scores_at(self._rater, rows, (row[known], column[known]), device_of(self.device))
+        return found, known
 
     def _read(self, data: Any) -> Log:
         """Read a log as that of the fit was read."""
@@ -122,7 +133,7 @@ class Served(BaseEstimator):
         scorer, told = self._ranker, self._told(rows, rated=rated)
         if scorer is None:
             # Ratings foretell ratings: a history without any tells nothing.
-            scorer, told = self._rater, rows if rated else sparse.csr_array(rows.shape, dtype=rows.dtype)
+            scorer, told = self._rater, asking.ratings_in(rows, rated=rated)
         device = device_of(self.device)
         best = lists.recommended(scorer, self._shares, told, rows if seen else None, k, allowed, device)
         columns = lists.columns_of(self.items_, *best, strange)

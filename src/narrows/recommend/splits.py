@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import sparse
 
 from narrows.errors import DataError
-from narrows.recommend.log import Columns, Log, read_log
+from narrows.recommend.log import Columns, Log, kept, read_log
 from narrows.resolution import check_number, seed_of
 
 if TYPE_CHECKING:
     from numpy.random import RandomState
+    from scipy import sparse
 
 __all__ = ["split_last", "split_random", "split_users", "told_and_asked"]
 
@@ -28,7 +28,7 @@ def told_and_asked(
         Together the rows given.
     """
     hidden = _drawn(np.diff(rows.indptr), share, rng)
-    return _entries(rows, ~hidden), _entries(rows, hidden)
+    return kept(rows, ~hidden), kept(rows, hidden)
 
 
 def _drawn(counts: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
@@ -41,12 +41,6 @@ def _drawn(counts: np.ndarray, share: float, rng: np.random.Generator) -> np.nda
     size = np.clip(np.round(share * counts).astype(np.int64), 1, np.maximum(counts - 1, 0))
     found: np.ndarray = place < np.where(counts > 1, size, 0)[users]
     return found
-
-
-def _entries(rows: sparse.csr_array, keep: np.ndarray) -> sparse.csr_array:
-    users = np.repeat(np.arange(rows.shape[0]), np.diff(rows.indptr))[keep]
-    indptr = np.concatenate([[0], np.cumsum(np.bincount(users, minlength=rows.shape[0]))])
-    return sparse.csr_array((rows.data[keep], rows.indices[keep], indptr), shape=rows.shape)
 
 
 def split_users(

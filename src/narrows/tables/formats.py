@@ -11,7 +11,9 @@ from narrows.errors import DataError
 if TYPE_CHECKING:
     import os
 
-__all__ = ["READABLE", "STREAMABLE", "WRITABLE", "existing_file", "format_of"]
+__all__ = ["DELIMITERS", "READABLE", "STREAMABLE", "WRITABLE", "existing_file", "format_of"]
+
+DELIMITERS = {"csv": ",", "tsv": "\t"}
 
 # What each verb takes, as its messages name it.
 READABLE = ".csv, .csv.gz, .tsv, .tsv.gz, .parquet, .npy, .npz, .idx, .idx.gz, *-ubyte and *-ubyte.gz"

@@ -9,7 +9,7 @@ import numpy as np
 
 from narrows.errors import DataError
 from narrows.tables.columns import choose, named
-from narrows.tables.formats import existing_file, format_of
+from narrows.tables.formats import DELIMITERS, existing_file, format_of
 
 if TYPE_CHECKING:
     import os
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["read_named"]
-
-_DELIMITERS = {"csv": ",", "tsv": "\t"}
 
 
 def read_named(path: str | os.PathLike[str], columns: Sequence[str | int] | None = None) -> dict[str, np.ndarray]:
@@ -56,8 +54,8 @@ def read_named(path: str | os.PathLike[str], columns: Sequence[str | int] | None
     """
     file = existing_file(path)
     kind = format_of(file)
-    if kind in _DELIMITERS:
-        return _text_columns(file, _DELIMITERS[kind], columns)
+    if kind in DELIMITERS:
+        return _text_columns(file, DELIMITERS[kind], columns)
     if kind == "parquet":
         return _parquet_columns(file, columns)
     raise DataError(f"{file} has no named columns narrows can read: give a csv, tsv or Parquet file")

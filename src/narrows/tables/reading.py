@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from narrows.errors import DataError
 from narrows.tables.columns import choose, named
-from narrows.tables.formats import READABLE, STREAMABLE, existing_file, format_of
+from narrows.tables.formats import DELIMITERS, READABLE, STREAMABLE, existing_file, format_of
 from narrows.tables.table import SegmentedFile, Table
 
 if TYPE_CHECKING:
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = ["open_segments", "read"]
-
-_DELIMITERS = {"csv": ",", "tsv": "\t"}
 
 
 def read(
@@ -80,8 +78,8 @@ def read(
     kind = format_of(file)
     if array is not None and kind != "npz":
         raise DataError(f"array= names an array of an npz file, and {file} is none.")
-    if kind in _DELIMITERS:
-        return _read_text(file, _DELIMITERS[kind], columns)
+    if kind in DELIMITERS:
+        return _read_text(file, DELIMITERS[kind], columns)
     if kind == "parquet":
         from narrows.tables.parquet import read_parquet
 
@@ -171,11 +169,11 @@ def open_segments(
         return FolderSegments(Path(path))
     file = existing_file(path)
     kind = format_of(file)
-    if kind in _DELIMITERS and file.suffix.lower() != ".gz":
+    if kind in DELIMITERS and file.suffix.lower() != ".gz":
         from narrows.tables.text_stream import TextSegments
 
         _refuse_array(array, file)
-        return TextSegments(file, _DELIMITERS[kind], columns)
+        return TextSegments(file, DELIMITERS[kind], columns)
     if kind == "parquet":
         from narrows.tables.parquet import ParquetSegments
 
