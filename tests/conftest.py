@@ -71,6 +71,18 @@ def recommenders() -> list:
     ]
 
 
+def codecs() -> list:
+    """Return one codec of each kind, unfitted, quick to fit to ``curved`` (the pictures' one to 6 x 6 of anything)."""
+    quick = {"random_state": 0}
+    return [
+        narrows.Codec(**quick),
+        narrows.Codec(0.01, **quick),
+        narrows.Codec(0.001, relative=True, **quick),
+        narrows.Codec(code_only=True, n_components=2, **quick),
+        narrows.Codec(image_shape=(2, 5), **quick),
+    ]
+
+
 @pytest.fixture(scope="session")
 def films() -> narrows.datasets.Ratings:
     """A log of ratings with times, more users than films."""

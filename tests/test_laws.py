@@ -14,7 +14,7 @@ from scipy.sparse import csr_matrix
 from sklearn.base import BaseEstimator, clone
 
 import narrows
-from conftest import detectors, estimators, recommenders
+from conftest import codecs, detectors, estimators, recommenders
 from narrows import NotBetterThanBaselineWarning, PosteriorCollapseWarning
 
 pytestmark = [
@@ -28,8 +28,8 @@ each = pytest.mark.parametrize("estimator", ALL, ids=[f"{type(e).__name__}-{i}" 
 def test_the_list_is_complete() -> None:
     public = {name for name in narrows.__all__ if isinstance(getattr(narrows, name), type)}
     public = {name for name in public if issubclass(getattr(narrows, name), BaseEstimator)}
-    # The laws of recommenders stand in test_recommend.py: they take logs, not rows.
-    assert public == {type(e).__name__ for e in [*ALL, *detectors(), *recommenders()]}
+    # The laws of recommenders stand in test_recommend.py, those of codecs in test_codec_laws.py.
+    assert public == {type(e).__name__ for e in [*ALL, *detectors(), *recommenders(), *codecs()]}
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 from narrows._version import __version__
 
 if TYPE_CHECKING:
-    from narrows import corruption, datasets, likelihoods, metrics, networks, priors, recommend, report, tables
+    from narrows import codec, corruption, datasets, likelihoods, metrics, networks, priors, recommend, report, tables
     from narrows.anomaly import AnomalyDetector, Windows, windows
     from narrows.autoencoder import Autoencoder
+    from narrows.codec import Codec
     from narrows.comparison import Comparison, compare
     from narrows.errors import (
+        CodecFileError,
         DataError,
         DownloadError,
         ModelFileError,
@@ -38,6 +40,8 @@ if "OMP_WAIT_POLICY" not in os.environ:
 __all__ = [
     "AnomalyDetector",
     "Autoencoder",
+    "Codec",
+    "CodecFileError",
     "Comparison",
     "DataError",
     "DownloadError",
@@ -50,6 +54,7 @@ __all__ = [
     "VariationalAutoencoder",
     "Windows",
     "__version__",
+    "codec",
     "compare",
     "corruption",
     "datasets",
@@ -68,6 +73,8 @@ __all__ = [
 _HOMES = {
     "AnomalyDetector": "narrows.anomaly",
     "Autoencoder": "narrows.autoencoder",
+    "Codec": "narrows.codec",
+    "CodecFileError": "narrows.errors",
     "Comparison": "narrows.comparison",
     "DataError": "narrows.errors",
     "DownloadError": "narrows.errors",
@@ -84,7 +91,18 @@ _HOMES = {
     "load": "narrows.persistence",
     "windows": "narrows.anomaly",
 }
-_MODULES = {"corruption", "datasets", "likelihoods", "metrics", "networks", "priors", "recommend", "report", "tables"}
+_MODULES = {
+    "codec",
+    "corruption",
+    "datasets",
+    "likelihoods",
+    "metrics",
+    "networks",
+    "priors",
+    "recommend",
+    "report",
+    "tables",
+}
 
 
 def __getattr__(name: str) -> Any:

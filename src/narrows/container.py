@@ -117,6 +117,8 @@ def _read(path: Path) -> bytes:
         raise DataError(f"{path} is a folder, not a file") from None
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from None
+    if content.startswith(b"\x89NRW"):
+        raise ModelFileError(f"{path} is compressed data, not a model: narrows codec info says what it holds")
     for magic, what in _FOREIGN.items():
         if content.startswith(magic):
             raise ModelFileError(f"{path} is no narrows file: it is {what}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "CodecFileError",
     "DataError",
     "DownloadError",
     "ModelFileError",
@@ -31,6 +32,20 @@ class ModelFileError(NarrowsError, ValueError):
 
 class TrainingDivergedError(NarrowsError, RuntimeError):
     """A loss that became infinite or not a number, also at the lower rate it was retried with."""
+
+
+class CodecFileError(NarrowsError, ValueError):
+    """Compressed data that cannot be restored: foreign, damaged, newer, or made with another codec.
+
+    Attributes
+    ----------
+    lost : list of tuple of int
+        The rows that are lost, as pairs (first, last + 1), where the rest can still be had; otherwise empty.
+    """
+
+    def __init__(self, message: str, lost: list[tuple[int, int]] | None = None) -> None:
+        super().__init__(message)
+        self.lost = lost or []
 
 
 class NotBetterThanBaselineWarning(UserWarning):

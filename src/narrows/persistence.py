@@ -23,10 +23,11 @@ KIND = "narrows model"
 def _classes() -> dict[str, Any]:
     from narrows.anomaly import AnomalyDetector
     from narrows.autoencoder import Autoencoder
+    from narrows.codec import Codec
     from narrows.recommend import Recommender
     from narrows.variational import VariationalAutoencoder
 
-    return {kind.__name__: kind for kind in (AnomalyDetector, Autoencoder, Recommender, VariationalAutoencoder)}
+    return {kind.__name__: kind for kind in (AnomalyDetector, Autoencoder, Codec, Recommender, VariationalAutoencoder)}
 
 
 def save(estimator: Any, path: str | os.PathLike[str]) -> None:

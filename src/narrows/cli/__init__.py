@@ -24,8 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit code: 0 done, 2 a mistake in what was asked for (one line on the standard error), 130 cut off by
-        Ctrl-C with nothing kept.
+        The exit code: 0 done, 1 a compressed file that was to be verified is damaged, 2 a mistake in what was asked
+        for (one line on the standard error), 130 cut off by Ctrl-C with nothing kept.
     """
     from narrows.cli.app import run
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from narrows.cli import anomalies, apply, compare, data, denoise, evaluate, fit, generate, info, lab, recommend
+from narrows.cli import anomalies, apply, codec, compare, data, denoise, evaluate, fit, generate, info, lab, recommend
 from narrows.cli.show import note, one_line
 from narrows.errors import NarrowsError
 
@@ -63,6 +63,9 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("sample")(generate.sample)
 app.command("interpolate")(generate.interpolate)
 app.command("compare")(compare.compare)
+app.command("compress")(codec.compress)
+app.command("decompress")(codec.decompress)
+app.add_typer(codec.app, name="codec")
 app.command("info")(info.info)
 app.command("datasets")(data.datasets)
 app.command("lab")(lab.lab)
@@ -71,6 +74,8 @@ app.command("lab")(lab.lab)
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run a command line and return the exit code; see :func:`narrows.cli.main`."""
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    if given == ["codec"]:
+        given.append("--help")
     command = typer.main.get_command(app)
     try:
         result = command.main(given, prog_name="narrows", standalone_mode=False)
@@ -78,10 +83,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except NarrowsError as error:
         return _refuse(error)
     except _ClickException as error:
-        verb = next((word for word in given if not word.startswith("-")), "")
-        known = verb in {command.name for command in app.registered_commands}
         text = one_line(error.format_message()).rstrip(".")
-        return _refuse(f"{text}. See narrows {verb + ' ' if known else ''}--help.")
+        end = "" if text.endswith("?") else "."
+        return _refuse(f"{text}{end} See {' '.join(['narrows', *_verb(given)])} --help.")
     except (typer.Abort, KeyboardInterrupt):
         result = 130
     except BrokenPipeError:
@@ -92,6 +96,15 @@ def run(arguments: Sequence[str] | None = None) -> int:
     if result == 130:
         note("narrows: interrupted; nothing was written.")
     return result if isinstance(result, int) else 0
+
+
+def _verb(given: Sequence[str]) -> list[str]:
+    """Return the words of a command line that are a verb, of a group two; none if there is no such verb."""
+    words = [word for word in given if not word.startswith("-")][:2]
+    inner = {command.name for command in codec.app.registered_commands}
+    if words[:1] == ["codec"]:
+        return words if words[-1] in inner else words[:1]
+    return words[:1] if words and words[0] in {command.name for command in app.registered_commands} else []
 
 
 def _refuse(error: object) -> int:

@@ -168,6 +168,8 @@ def load_rebuilder(path: Path, device: str, instead: str = "narrows anomalies pu
     fitted = load_model(path, device)
     if hasattr(fitted, "recommend"):
         instead = "narrows recommend puts it to use"
+    if hasattr(fitted, "compress"):
+        instead = "narrows compress puts it to use"
     if not hasattr(fitted, "reconstruct"):
         raise CommandError(f"{path} holds the model class {type(fitted).__name__}, which has no codes: {instead}.")
     return fitted

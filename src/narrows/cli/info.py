@@ -8,6 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from narrows.cli.arguments import AsJson  # noqa: TC001 - typer reads it at runtime
+from narrows.cli.codec_fit import HOME
+from narrows.cli.codec_info import in_words, show_codec
 from narrows.cli.flags import MODELS
 from narrows.cli.labels import labels_in_words
 from narrows.cli.show import (
@@ -46,7 +48,7 @@ def info(
 
     Sizes, the options that differ from the defaults, how it compares with PCA, how it was trained; of a variational
     model also its likelihood, what new rows are drawn from, and its labels; of a detector its threshold, and what its
-    p-values compare with; of a recommender its items, what ranks them, and why.
+    p-values compare with; of a recommender its items, what ranks them, and why; of a codec what it is worth.
     """
     import narrows
 
@@ -60,6 +62,9 @@ def info(
         return
     if _is_recommender(record):
         _show_recommender(model, record)
+        return
+    if _is_codec(record):
+        show_codec(model, record)
         return
     fitted = record["fitted"]
     rows: list[tuple[str, object]] = [
@@ -111,6 +116,10 @@ def _show_detector(model: Path, record: dict[str, Any]) -> None:
 
 def _is_recommender(record: dict[str, Any]) -> bool:
     return record["class"] == "Recommender"
+
+
+def _is_codec(record: dict[str, Any]) -> bool:
+    return record["class"] == "Codec"
 
 
 def _show_recommender(model: Path, record: dict[str, Any]) -> None:
@@ -173,6 +182,8 @@ def _in_words(record: dict[str, Any]) -> str:
     fitted = record["fitted"]
     if _is_recommender(record):
         return str(fitted["reason"])
+    if _is_codec(record):
+        return in_words(fitted | {"kind": record["engine"]["kind"]})
     if _is_detector(record):
         options = record["options"]
         return threshold_in_words(-fitted["offset"], options["contamination"], options["false_positive_rate"])
@@ -197,7 +208,7 @@ def _data(fitted: dict[str, Any]) -> str:
 
 def _changed(record: dict[str, Any]) -> dict[str, str]:
     """Return the options that differ from the defaults, as the command line takes them."""
-    home = next((home for home in MODELS.values() if home[1] == record["class"]), None)
+    home = next((home for home in (*MODELS.values(), HOME) if home[1] == record["class"]), None)
     known = {parameter.name: parameter for parameter in parameters(*home)} if home else {}
     return {
         name: _text(value, known.get(name))

@@ -31,6 +31,9 @@ __all__ = ["Hooks", "Outcome", "Plan", "train"]
 
 RETRY_FACTOR = 0.1
 
+CLOCK_FROM = 0.02
+"""Share of the time limit from which on the schedule looks at the clock."""
+
 TOTAL = "loss"
 
 
@@ -293,7 +296,9 @@ class _Run:
     def _progress(self) -> float:
         done = self.state.step / self.plan.steps
         if self.plan.max_seconds is not None:
-            done = max(done, min(1.0, self._seconds() / self.plan.max_seconds))
+            spent = min(1.0, self._seconds() / self.plan.max_seconds)
+            # A slow first step must not make a fit that is far from its limit depend on the clock.
+            done = max(done, spent) if spent > CLOCK_FROM else done
         return done
 
     def _seconds(self) -> float:

@@ -1,0 +1,426 @@
+"""The codec: data made small with a learned model, and restored."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from narrows.codec import engines, filing, measuring, sources
+from narrows.codec.blocks import Decoder, Encoder
+from narrows.codec.checking import bounds_of, check_options
+from narrows.codec.describing import describe, description
+from narrows.codec.layout import ArrayLayout, Given, Layout
+from narrows.codec.learning import learn
+from narrows.errors import DataError, NotBetterThanBaselineWarning
+from narrows.files import atomic_write
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    import numpy as np
+    from torch import Tensor
+
+__all__ = ["Codec"]
+
+
+class Codec(BaseEstimator):
+    """Make data small with a model learned from it, and restore it exactly, or within a bound.
+
+    Pictures of eight bits and tables of whole numbers, categories, text and decimals come back bit for bit. Whatever
+    does not look like the rows of the fit costs more, at most one part in a hundred over its raw size, and comes back
+    all the same.
+
+    Parameters
+    ----------
+    max_error : float, dict or None, default None
+        None restores every bit. A number lets floats be off by as much at the most; a dictionary says so for some
+        columns, by name or by position, and the others, like whole numbers that are not named, are restored exactly.
+        Every value is checked when it is compressed, in the arithmetic of its own type; those that would be off by
+        more, NaN and infinities are kept as they are.
+    relative : bool, default False
+        Whether ``max_error`` is a share of each value. Every octave is then parted into the same cells. Columns of
+        whole numbers stay exact.
+    code_only : bool, default False
+        Keep only the code of an autoencoder, rounded: the smallest file, of which something like the rows comes back.
+    n_components : int or None, default None
+        Size of that code; None chooses as ``Autoencoder`` does. Only for ``code_only``.
+    image_shape : tuple of int or None, default None
+        Height and width, and channels unless there is one, of the pictures that rows of uint8 are. None takes it from
+        an array of pictures, (n, height, width) or (n, height, width, channels), or a file of them.
+    max_seconds : float, default 600
+        About how long the fit may learn; measuring comes on top.
+    n_jobs : int or None, default None
+        Blocks that are coded at once; None for one each processor. The bytes do not depend on it.
+    callbacks : sequence of callable, default ()
+        Called with what the model notes while it learns: a record with ``bits_per_value``, or a line of text.
+    random_state : int, RandomState or None, default None
+        Fixes everything random; where ``max_seconds`` ends the fit, how far that came depends on the machine too.
+
+    Attributes
+    ----------
+    kind_ : str
+        "pictures", "table" or "codes".
+    bits_per_value_ : float
+        What a value of the held-out rows takes, everything in the file counted.
+    raw_bits_per_value_ : float
+        What it takes as it is.
+    peers_ : dict of str to (float or None)
+        Bits per value that general compressors need for the same rows; None for those that are not installed.
+    model_bytes_ : int
+        Size of the file that ``save`` writes.
+    rows_to_pay_ : int or None
+        After how many rows the model's own bytes are won back against the best peer; None for never.
+    n_held_out_ : int
+        Rows that all this was measured on: stretches of neighbours, kept out of the fit (unless there are fewer than
+        20 rows).
+    rate_distortion_ : list of dict or None
+        With ``code_only``: for each step ``bits_per_row``, ``bits_per_value``, ``mse``, ``psnr`` and ``chosen``.
+    history_ : list
+        What the model noted while it learned.
+    fingerprint_ : str
+        What files say of the codec they need.
+    image_shape_ : tuple of int or None
+        The shape of the pictures that rows are.
+    n_features_in_ : int
+        Values in a row.
+
+    Warns
+    -----
+    NotBetterThanBaselineWarning
+        When a general compressor does as well on the held-out rows.
+
+    Notes
+    -----
+    A file needs the codec it was made with: ``save`` it. Blocks of about a megabyte are coded each by itself, so any
+    rows can be had without the others, and damage loses only the block it is in.
+
+    Examples
+    --------
+    >>> import numpy as np, narrows
+    >>> from narrows.codec import Codec
+    >>> days = np.arange(4000)
+    >>> X = np.stack([days, days % 7, (days % 7 > 4) * 20 + days % 3], axis=1)
+    >>> codec = Codec(max_seconds=5, random_state=0).fit(X)
+    >>> data = codec.compress(X)
+    >>> bool(np.array_equal(codec.decompress(data), X)), len(data) < X.nbytes / 20
+    (True, True)
+    >>> codec.decompress(data, rows=slice(10, 12)).tolist()
+    [[10, 3, 1], [11, 4, 2]]
+    """
+
+    def __init__(
+        self,
+        max_error: float | dict[Any, float] | None = None,
+        *,
+        relative: bool = False,
+        code_only: bool = False,
+        n_components: int | None = None,
+        image_shape: tuple[int, ...] | None = None,
+        max_seconds: float = 600.0,
+        n_jobs: int | None = None,
+        callbacks: Sequence[Callable[[Any], None]] = (),
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.max_error = max_error
+        self.relative = relative
+        self.code_only = code_only
+        self.n_components = n_components
+        self.image_shape = image_shape
+        self.max_seconds = max_seconds
+        self.n_jobs = n_jobs
+        self.callbacks = callbacks
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any = None) -> Codec:
+        """Learn from rows.
+
+        Parameters
+        ----------
+        X : array-like, Table, frame, dict of arrays or path
+            Rows like those to be compressed. A file of more than 256 MB is read in part.
+        y : object, optional
+            Ignored; there for scikit-learn's pipelines.
+
+        Returns
+        -------
+        Codec
+            This object.
+        """
+        check_options(self)
+        engines.model_class("table" if self.code_only else "any")
+        given = sources.for_fit(X, self.image_shape)
+        bounds_of(self, given.layout)
+        if self.image_shape is not None and given.layout.picture is None:
+            raise DataError("image_shape is for pictures of eight bits, and these are no uint8")
+        fit, held = measuring.held_out(given)
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        learned = learn(self, given, fit, held, seed, self._tell)
+        self._take_engine(learned.engine)
+        self.history_, self.rate_distortion_ = learned.history, learned.rate_distortion
+        self.image_shape_ = given.layout.picture
+        self.n_features_in_ = given.layout.row_values
+        self._measure(given.pick(held))
+        return self
+
+    def _tell(self, record: Any) -> None:
+        for callback in self.callbacks:
+            callback(record)
+
+    def _take_engine(self, engine: engines.Engine) -> None:
+        self._engine = engine
+        self._fingerprint = engines.fingerprint(engine)
+        self.kind_ = engine.kind
+        form = getattr(engine, "form", None)
+        self._n_columns = len(form.schema) if form is not None else int(getattr(engine, "n_columns", 0))
+        self.fingerprint_ = self._fingerprint.hex()
+
+    def _measure(self, held: Given) -> None:
+        values = held.layout.row_values
+        self.n_held_out_ = held.n_rows
+        count = max(1, held.n_rows * values)
+        self.raw_bits_per_value_ = 8.0 * measuring.raw_bytes(held) / count
+        self.bits_per_value_ = 8.0 * len(self.compress(held)) / count
+        self.peers_: dict[str, float | None] = {} if self.kind_ == "codes" else self._peers(held)
+        self.rows_to_pay_: int | None = None
+        self.model_bytes_ = 0
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "codec"
+            self.save(path)
+            self.model_bytes_ = path.stat().st_size
+        self.rows_to_pay_ = measuring.rows_to_pay(self.model_bytes_, self.bits_per_value_, self.peers_, values)
+        self._warn()
+
+    def _peers(self, given: Given) -> dict[str, float | None]:
+        return measuring.measure_peers(given, getattr(self._engine, "form", None))
+
+    def measure_peers(self, X: Any) -> dict[str, float | None]:
+        """Return the bits per value that general compressors need for rows, as in ``peers_``.
+
+        Parameters
+        ----------
+        X : array-like, Table, frame or dict of arrays
+            What :meth:`compress` takes. Values within a bound are given to the compressors as the whole numbers that
+            the codec makes of them.
+
+        Raises
+        ------
+        DataError
+            If these are other columns than those of the fit.
+        """
+        check_is_fitted(self, "kind_")
+        given = sources.for_fit(X, self.image_shape_)
+        self._accept(given.layout)
+        return {} if self.kind_ == "codes" else self._peers(given)
+
+    def _warn(self) -> None:
+        known = {name: bits for name, bits in self.peers_.items() if bits is not None}
+        if not known:
+            return
+        best = min(known, key=lambda name: known[name])
+        if self.bits_per_value_ >= known[best]:
+            warnings.warn(
+                f"the codec takes {self.bits_per_value_:.3f} bits per value on {self.n_held_out_:,} held-out rows, and "
+                f"{best} {known[best]:.3f}: a general compressor does as well here",
+                NotBetterThanBaselineWarning,
+                stacklevel=4,
+            )
+
+    def _accept(self, layout: Layout) -> None:
+        """Refuse data that is not of the kind of the fit."""
+        shape = getattr(self._engine, "shape", None)
+        if shape is not None or layout.picture is not None:
+            if layout.picture != shape:
+                raise DataError(f"the codec was fitted to {_called(shape)}, and these are {_called(layout.picture)}")
+            return
+        if isinstance(layout, ArrayLayout) and layout.row_values != self._n_columns:
+            raise DataError(f"the codec was fitted to {self._n_columns:,} columns, and these are {layout.row_values:,}")
+        engine: Any = self._engine
+        (engine.form if self.kind_ == "table" else engine).check(layout.schema())
+
+    def compress(self, X: Any) -> bytes:
+        """Return rows as the bytes of a compressed file.
+
+        Parameters
+        ----------
+        X : array-like, Table, frame or dict of arrays
+            With the columns of the fit; there may be none or one.
+
+        Raises
+        ------
+        DataError
+            If these are other columns than those of the fit, or hold other kinds of values.
+        """
+        file = io.BytesIO()
+        self.compress_to([X], file)
+        return file.getvalue()
+
+    def compress_to(self, chunks: Iterable[Any], file: BinaryIO) -> int:
+        """Write pieces of data, one after the other, into a compressed file.
+
+        Parameters
+        ----------
+        chunks : iterable
+            Each as for :meth:`compress`; taken when they are needed, so that memory is bounded by a few of them. Their
+            length does not matter to the bytes.
+        file : binary file
+            Opened for writing. Nothing is sought in it.
+
+        Returns
+        -------
+        int
+            How many bytes were written.
+        """
+        check_is_fitted(self, "kind_")
+        encoder = Encoder(self._engine, self._fingerprint, self.n_jobs, self._accept, self.image_shape_)
+        return encoder.write(chunks, file)
+
+    def compress_file(self, source: str | os.PathLike[str], target: str | os.PathLike[str]) -> int:
+        """Compress a file into another, which appears whole or not at all.
+
+        Parameters
+        ----------
+        source : path-like
+            Any file that narrows reads. ``.npy``, ``.csv``, ``.tsv`` and ``.parquet`` are read in pieces.
+        target : path-like
+            Usually called ``.nrw``.
+
+        Returns
+        -------
+        int
+            The size of the target.
+        """
+        with atomic_write(target) as temporary, temporary.open("wb") as file:
+            return self.compress_to(sources.pieces_of(source), file)
+
+    def decompress(self, data: bytes | str | os.PathLike[str], rows: Any = None, *, on_damage: str = "raise") -> Any:
+        """Restore rows.
+
+        Parameters
+        ----------
+        data : bytes or path-like
+            What :meth:`compress` gave, or a file of it.
+        rows : slice, int, range or array of int, optional
+            Only these rows, in this order; only the blocks that they are in are read. A lone number gives one row.
+        on_damage : {"raise", "skip"}, default "raise"
+            What becomes of damaged blocks. ``"skip"`` leaves their rows out and warns which those are.
+
+        Returns
+        -------
+        object
+            What was compressed: an array of the same type, shape and order, a frame of the same columns, types and
+            index, or a dictionary of arrays. Of a :class:`~narrows.tables.Table` its values.
+
+        Raises
+        ------
+        CodecFileError
+            If it is foreign, newer, damaged, or made with another codec. Where only some blocks are damaged, the
+            message names their rows, and the error has them as ``lost``.
+        """
+        if on_damage not in ("raise", "skip"):
+            raise DataError(f'on_damage must be "raise" or "skip", not {on_damage!r}')
+        check_is_fitted(self, "kind_")
+        with filing.opened(data) as (source, what):
+            return self._decoder(source, what).rows(rows, on_damage)
+
+    def _decoder(self, source: bytes | BinaryIO, what: str) -> Decoder:
+        return Decoder(self._engine, self._fingerprint, source, self.n_jobs, self._accept, what)
+
+    def decompress_pieces(self, data: bytes | str | os.PathLike[str]) -> Iterator[Any]:
+        """Yield restored rows block by block, in bounded memory; of a file without rows nothing."""
+        check_is_fitted(self, "kind_")
+        with filing.opened(data) as (source, what):
+            for _, _, rows in self._decoder(source, what).pieces():
+                yield rows
+
+    def decompress_file(self, source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
+        """Restore a compressed file into another, which appears whole or not at all.
+
+        Parameters
+        ----------
+        source : path-like
+            What :meth:`compress_file` wrote.
+        target : path-like
+            ``.npy`` for arrays, which is written block by block; ``.csv``, ``.tsv``, ``.parquet`` for frames and
+            columns; arrays of two dimensions may go into any of them.
+        """
+        check_is_fitted(self, "kind_")
+        with filing.opened(source) as (file, what):
+            sources.write_rows(self._decoder(file, what), target)
+
+    def verify(self, data: bytes | str | os.PathLike[str]) -> dict[str, Any]:
+        """Decode everything, compare all checksums, and return what :func:`describe` does.
+
+        Raises
+        ------
+        CodecFileError
+            If anything is not as it was; damaged blocks are named, all of them.
+        """
+        check_is_fitted(self, "kind_")
+        with filing.opened(data) as (source, what):
+            decoder = self._decoder(source, what)
+            decoder.verify()
+            return description(decoder.reader, decoder.layout)
+
+    @staticmethod
+    def describe(data: bytes | str | os.PathLike[str]) -> dict[str, Any]:
+        """Return what compressed data says of itself; see :func:`describe`."""
+        return describe(data)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the codec to a file, whole or not at all.
+
+        Raises
+        ------
+        DataError
+            If the file cannot be written there.
+        """
+        check_is_fitted(self, "kind_")
+        from narrows.persistence import save
+
+        save(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Codec:
+        """Load what :meth:`save` wrote.
+
+        Raises
+        ------
+        DataError, ModelFileError
+            If there is no such file, or it holds no whole codec.
+        """
+        from narrows.errors import ModelFileError
+        from narrows.persistence import load
+
+        found = load(path)
+        if not isinstance(found, cls):
+            raise ModelFileError(f"{path} holds a {type(found).__name__}, not a Codec")
+        return found
+
+    def _to_file(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        return filing.to_file(self)
+
+    @classmethod
+    def _from_file(
+        cls,
+        metadata: dict[str, Any],
+        tensors: dict[str, Tensor],
+        *,
+        network: Any,  # noqa: ARG003
+        device: str,  # noqa: ARG003
+    ) -> Codec:
+        return filing.from_file(cls, metadata, tensors)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_engine")
+
+
+def _called(shape: tuple[int, ...] | None) -> str:
+    return "a table" if shape is None else f"pictures of {' × '.join(map(str, shape))}"

@@ -1,0 +1,266 @@
+"""The container of compressed data: a head, blocks of rows, a table of the blocks, and checksums over every byte.
+
+::
+
+    magic · version · how the head is packed · its length · head · CRC        what the data is, and whose model made it
+    block 0 · block 1 · …                                                     each decoded by itself
+    number of rows · (length, CRC, CRC of its rows) of each block · CRC       the table, written last
+    length of the table · CRC of all before · end                             12 bytes
+
+The table stands at the end so that a file can be written without knowing how much will come. The head, each block
+and the table have checksums of their own, so that damage in one place leaves the rest readable, and is named.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from narrows.codec.packing import Cursor, varint
+from narrows.errors import CodecFileError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["END", "MAGIC", "VERSION", "Block", "FileReader", "FileWriter", "Head"]
+
+MAGIC = b"\x89NRW"
+END = b"WRN\n"
+VERSION = 1
+"""Version of the format. Raise it when an older narrows would read a new file wrongly; keep a file of each version
+in the tests, and read them all for ever."""
+
+MOST_BLOCK_ROWS = 1 << 24
+_MOST_HEAD = 64 << 20
+_FINGERPRINT = 8
+_SMALLEST = 40
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Head:
+    """What stands before the blocks.
+
+    Attributes
+    ----------
+    fingerprint : bytes
+        Eight bytes that tell the model.
+    rows_per_block : int
+        Rows in every block but the last.
+    description : object
+        What the data is, in plain JSON values.
+    """
+
+    fingerprint: bytes
+    rows_per_block: int
+    description: Any
+
+
+@dataclass(frozen=True)
+class Block:
+    """One line of the table.
+
+    Attributes
+    ----------
+    number : int
+        Which block it is.
+    first, last : int
+        Its rows, ``last`` not among them.
+    offset, size : int
+        Where it stands in the file.
+    crc, rows_crc : int
+        Checksums of its bytes and of the rows in it.
+    """
+
+    number: int
+    first: int
+    last: int
+    offset: int
+    size: int
+    crc: int
+    rows_crc: int
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages."""
+        return f"block {self.number} (rows {self.first:,} to {self.last - 1:,})"
+
+
+class FileWriter:
+    """Writes a file from the front to the end.
+
+    Parameters
+    ----------
+    file : binary file
+        Where to; it is not closed.
+    head : Head
+        What stands first.
+    """
+
+    def __init__(self, file: BinaryIO, head: Head) -> None:
+        self._file = file
+        self._crc = 0
+        self._entries: list[bytes] = []
+        self._rows = 0
+        self.n_bytes = 0
+        text = json.dumps(head.description, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
+        packed = zlib.compress(text, 9)
+        small = len(packed) < len(text)
+        content = head.fingerprint + varint(head.rows_per_block) + varint(len(text)) + (packed if small else text)
+        first = MAGIC + bytes([VERSION, small]) + varint(len(content)) + content
+        self._put(first + struct.pack("<I", zlib.crc32(first)))
+
+    def _put(self, data: bytes) -> None:
+        self._file.write(data)
+        self._crc = zlib.crc32(data, self._crc)
+        self.n_bytes += len(data)
+
+    def add(self, data: bytes, n_rows: int, rows_crc: int) -> None:
+        """Write a block of so many rows with such a checksum."""
+        self._put(data)
+        self._entries.append(varint(len(data)) + struct.pack("<II", zlib.crc32(data), rows_crc))
+        self._rows += n_rows
+
+    def finish(self) -> None:
+        """Write the table and the end."""
+        table = varint(self._rows) + b"".join(self._entries)
+        self._put(table + struct.pack("<I", zlib.crc32(table)))
+        self._put(struct.pack("<I", len(table) + 4))
+        self._put(struct.pack("<I", self._crc))
+        self._put(END)
+
+
+class FileReader:
+    """Reads what a `FileWriter` wrote; head and table at once, blocks when they are asked for.
+
+    Parameters
+    ----------
+    source : bytes or binary file
+        The whole file, or one that can be sought in.
+    what : str
+        Its name in messages.
+
+    Raises
+    ------
+    CodecFileError
+        If it is foreign, newer, truncated, or damaged in its head or its table.
+    """
+
+    def __init__(self, source: bytes | BinaryIO, what: str = "this data") -> None:
+        self.what = what
+        self._bytes: memoryview | None = None
+        if isinstance(source, (bytes, bytearray, memoryview)):
+            self._bytes = memoryview(source).cast("B")
+            self.size = len(self._bytes)
+        else:
+            self._file = source
+            self.size = source.seek(0, 2)
+        self._whole_crc = 0
+        self.head, start = self._read_head()
+        self.n_rows, self.blocks = self._read_table(start)
+
+    def _at(self, offset: int, size: int) -> bytes:
+        if self._bytes is not None:
+            return bytes(self._bytes[offset : offset + size])
+        self._file.seek(offset)
+        return self._file.read(size)
+
+    def _damaged(self, why: str) -> CodecFileError:
+        return CodecFileError(f"{self.what} is damaged: {why}")
+
+    def _read_head(self) -> tuple[Head, int]:
+        start = self._at(0, 6 + 10)
+        if not start:
+            raise CodecFileError(f"{self.what} is empty, not a compressed file of narrows")
+        if start[:4] != MAGIC[: len(start)]:
+            raise CodecFileError(f"{self.what} is no compressed file of narrows: it does not begin as one")
+        if len(start) > 4 and start[4] > VERSION:
+            raise CodecFileError(
+                f"{self.what} has format {start[4]}, newer than {VERSION}, which this narrows reads: upgrade it"
+            )
+        if self.size < _SMALLEST:
+            raise CodecFileError(f"{self.what} is truncated: {self.size} bytes are less than the smallest file has")
+        if start[4] == 0 or start[5] > 1:
+            raise self._damaged("its first bytes cannot be read")
+        try:
+            cursor = Cursor(start[6:])
+            length = cursor.number(min(_MOST_HEAD, self.size))
+        except CodecFileError as error:
+            raise self._damaged(f"its head cannot be read ({error})") from None
+        place = 6 + cursor.place
+        data = self._at(0, place + length + 4)
+        if len(data) < place + length + 4:
+            raise CodecFileError(f"{self.what} is truncated: it ends within its head")
+        if zlib.crc32(data[:-4]) != int.from_bytes(data[-4:], "little"):
+            raise self._damaged("the checksum of its head does not match")
+        return self._parse_head(data[place:-4], packed=bool(start[5])), len(data)
+
+    def _parse_head(self, content: bytes, *, packed: bool) -> Head:
+        try:
+            cursor = Cursor(content)
+            fingerprint = bytes(cursor.take(_FINGERPRINT))
+            rows_per_block = cursor.number(MOST_BLOCK_ROWS)
+            size = cursor.number(_MOST_HEAD)
+            text = bytes(cursor.take(cursor.left))
+            if packed:
+                text = zlib.decompressobj().decompress(text, size + 1)
+            if len(text) != size or not rows_per_block:
+                raise ValueError("its lengths contradict each other")  # noqa: TRY301
+            return Head(fingerprint, rows_per_block, json.loads(text.decode("utf-8", "surrogatepass")))
+        except (ValueError, RecursionError, zlib.error) as error:
+            raise self._damaged(f"its head cannot be read ({error})") from None
+
+    def _read_table(self, start: int) -> tuple[int, list[Block]]:
+        end = self._at(self.size - 12, 12)
+        if end[8:] != END:
+            raise CodecFileError(f"{self.what} is truncated, or damaged at its end: it does not end as such files do")
+        length, self._whole_crc = struct.unpack("<II", end[:8])
+        if not 5 <= length <= self.size - 12 - start:
+            raise self._damaged("its table of blocks cannot be found")
+        first = self.size - 12 - length
+        table = self._at(first, length)
+        if zlib.crc32(table[:-4]) != int.from_bytes(table[-4:], "little"):
+            raise self._damaged("the checksum of its table of blocks does not match")
+        try:
+            return self._parse_table(Cursor(table[:-4]), start, first)
+        except CodecFileError as error:
+            raise self._damaged(f"its table of blocks cannot be read ({error})") from None
+
+    def _parse_table(self, cursor: Cursor, offset: int, end: int) -> tuple[int, list[Block]]:
+        step = self.head.rows_per_block
+        # A line of the table has nine bytes at least, so the number of rows is bounded by the length of the file.
+        n_rows = cursor.number((cursor.left // 9 + 1) * step)
+        blocks: list[Block] = []
+        for number, row in enumerate(range(0, n_rows, step)):
+            size = cursor.number(end - offset)
+            crc, rows_crc = struct.unpack("<II", cursor.take(8))
+            blocks.append(Block(number, row, min(row + step, n_rows), offset, size, crc, rows_crc))
+            offset += size
+        if cursor.left or offset != end:
+            raise CodecFileError("its lengths do not add up")
+        return n_rows, blocks
+
+    def read(self, block: Block) -> bytes:
+        """Return a block's bytes, after a look at their checksum."""
+        data = self._at(block.offset, block.size)
+        if len(data) != block.size or zlib.crc32(data) != block.crc:
+            raise CodecFileError(
+                f"{block.name} of {self.what} is damaged: its checksum does not match",
+                [(block.first, block.last)],
+            )
+        return data
+
+    def check(self) -> None:
+        """Compare the checksum over the whole file."""
+        crc = 0
+        for chunk in self._chunks(self.size - 8):
+            crc = zlib.crc32(chunk, crc)
+        if crc != self._whole_crc:
+            raise self._damaged("the checksum over the whole does not match")
+
+    def _chunks(self, size: int) -> Iterator[bytes]:
+        for offset in range(0, size, _CHUNK):
+            yield self._at(offset, min(_CHUNK, size - offset))

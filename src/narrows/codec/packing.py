@@ -1,0 +1,219 @@
+"""Small parts of compressed files: whole numbers of any size, bytes packed by general compressors, cells of text.
+
+Whatever is read here may be hostile: every length is held against what is there, and against a limit of the caller's,
+before memory is taken for it.
+"""
+
+from __future__ import annotations
+
+import lzma
+import struct
+import zlib
+from typing import Any
+
+import numpy as np
+
+from narrows.errors import CodecFileError, DataError
+
+__all__ = ["Cursor", "cell_bytes", "cells_from_bytes", "cells_to_bytes", "checksum", "pack", "varint"]
+
+_STORED, _ZLIB, _LZMA = 0, 1, 2
+_FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": 1 << 21}]
+# Part of the format: what was packed with one size of dictionary is not unpacked with a smaller one.
+# Of a buffer this long, three samples tell whether it can be compressed at all.
+_PROBED, _PROBE = 1 << 16, 1 << 13
+
+
+def checksum(values: np.ndarray, crc: int = 0) -> int:
+    """Return the CRC-32 over an array's bytes, going on from another."""
+    plain: Any = np.ascontiguousarray(values).reshape(-1).view(np.uint8)
+    return zlib.crc32(plain, crc)
+
+
+def varint(number: int) -> bytes:
+    """Write a whole number from 0 on, seven bits a byte, the lowest first."""
+    out = bytearray()
+    while number >= 0x80:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def pack(data: bytes, *, effort: bool = True) -> bytes:
+    """Put bytes into as few as a general compressor can, with their length; never more than a few more.
+
+    Parameters
+    ----------
+    data : bytes
+        Anything.
+    effort : bool, default True
+        Whether to take the time for LZMA.
+    """
+    best, tag = data, _STORED
+    if len(data) > 16 and _hopeful(data):
+        quick = zlib.compress(data, 6)
+        if len(quick) < len(best):
+            best, tag = quick, _ZLIB
+        if effort and len(quick) < 0.98 * len(data):
+            slow = lzma.compress(data, lzma.FORMAT_RAW, filters=_FILTERS)
+            if len(slow) < len(best):
+                best, tag = slow, _LZMA
+    return bytes([tag]) + varint(len(data)) + varint(len(best)) + best
+
+
+def _hopeful(data: bytes) -> bool:
+    if len(data) < _PROBED:
+        return True
+    spots = (0, len(data) // 2, len(data) - _PROBE)
+    sample = b"".join(data[spot : spot + _PROBE] for spot in spots)
+    return len(zlib.compress(sample, 1)) < 0.99 * len(sample)
+
+
+class Cursor:
+    """Reads what `varint` and `pack` wrote, from a place in some bytes onwards.
+
+    Parameters
+    ----------
+    data : bytes
+        What to read.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self._data = memoryview(data)
+        self.place = 0
+
+    @property
+    def left(self) -> int:
+        """Bytes not read yet."""
+        return len(self._data) - self.place
+
+    def take(self, count: int) -> memoryview:
+        """Read so many bytes."""
+        if count > self.left:
+            raise CodecFileError(f"a part of {count:,} bytes is claimed where {self.left:,} are left")
+        self.place += count
+        return self._data[self.place - count : self.place]
+
+    def number(self, limit: int) -> int:
+        """Read a whole number of at most ``limit``."""
+        found = shift = 0
+        while True:
+            byte = self.take(1)[0]
+            found |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                break
+            if shift > 63:
+                raise CodecFileError("a number is longer than any number is")
+        if found > limit:
+            raise CodecFileError(f"{found:,} is claimed where {limit:,} is the most there can be")
+        return found
+
+    def unpack(self, limit: int) -> bytes:
+        """Read what `pack` wrote of at most ``limit`` bytes."""
+        tag = self.take(1)[0]
+        size = self.number(limit)
+        packed = bytes(self.take(self.number(self.left)))
+        try:
+            if tag == _STORED:
+                found = packed
+            elif tag == _ZLIB:
+                found = zlib.decompressobj().decompress(packed, size + 1)
+            elif tag == _LZMA:
+                opened = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=_FILTERS)
+                found = opened.decompress(packed, size + 1) if size else b""
+            else:
+                raise CodecFileError(f"a part is packed in a way ({tag}) that is not known")
+        except (zlib.error, lzma.LZMAError, EOFError) as error:
+            raise CodecFileError(f"a packed part cannot be unpacked: {error}") from None
+        if len(found) != size:
+            raise CodecFileError("a packed part has not the length it claims")
+        return found
+
+
+# Cells of columns of text and of objects: what they are, and their bytes.
+_TEXT, _NONE, _FLOAT, _INT, _BOOL, _BYTES, _NA, _NAT, _SCALAR = range(9)
+_KINDS = {str: _TEXT, type(None): _NONE, float: _FLOAT, int: _INT, bool: _BOOL, bytes: _BYTES}
+_NAMED = {"NAType": _NA, "NaTType": _NAT}
+
+
+def cell_bytes(value: Any) -> bytes:
+    """Return a cell as one byte for what it is and then its content; equal for identical cells only.
+
+    Raises
+    ------
+    DataError
+        If it is nothing that can be written to a file.
+    """
+    kind = _KINDS.get(type(value))
+    if kind is None:
+        kind = _NAMED.get(type(value).__name__, _SCALAR if isinstance(value, np.generic) else -1)
+    if kind == _TEXT:
+        content = value.encode("utf-8", "surrogatepass")
+    elif kind == _FLOAT:
+        content = struct.pack("<d", value)
+    elif kind == _INT:
+        # Not as decimals, of which Python reads some thousands only.
+        content = value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)
+    elif kind == _BOOL:
+        content = bytes([value])
+    elif kind == _BYTES:
+        content = value
+    elif kind == _SCALAR and value.dtype.kind in "biufcUSmM":
+        content = value.dtype.str.encode() + b"|" + value.tobytes()
+    elif kind in (_NONE, _NA, _NAT):
+        content = b""
+    else:
+        raise DataError(f"holds a cell of type {type(value).__name__}, which cannot be kept: make it text or a number")
+    return bytes([kind]) + content
+
+
+def _cell(content: bytes) -> Any:
+    kind, content = content[0], content[1:]
+    if kind == _TEXT:
+        return content.decode("utf-8", "surrogatepass")
+    if kind == _NONE:
+        return None
+    if kind == _FLOAT:
+        return struct.unpack("<d", content)[0]
+    if kind == _INT:
+        return int.from_bytes(content, "little", signed=True)
+    if kind == _BOOL:
+        return bool(content[0])
+    if kind == _BYTES:
+        return content
+    if kind in (_NA, _NAT):
+        import pandas as pd
+
+        return pd.NA if kind == _NA else pd.NaT
+    if kind == _SCALAR:
+        # The name of a type may have a stroke in it, as its first sign.
+        name, _, raw = content[1:].partition(b"|")
+        return np.frombuffer(raw, np.dtype((content[:1] + name).decode()))[0]
+    raise CodecFileError(f"a cell is of a kind ({kind}) that is not known")
+
+
+def cells_to_bytes(values: Any) -> bytes:
+    """Write cells one after the other: their lengths, then their bytes."""
+    cells = [cell_bytes(value) for value in values]
+    lengths = np.array([len(cell) for cell in cells], dtype=np.uint64)
+    size = 1 if not cells or lengths.max() < 256 else 4
+    return bytes([size]) + lengths.astype(f"<u{size}").tobytes() + b"".join(cells)
+
+
+def cells_from_bytes(data: bytes, count: int) -> list[Any]:
+    """Read ``count`` cells that `cells_to_bytes` wrote, to the last byte."""
+    cursor = Cursor(data)
+    size = cursor.take(1)[0]
+    if size not in (1, 4):
+        raise CodecFileError("the lengths of some cells cannot be read")
+    lengths = np.frombuffer(cursor.take(count * size), f"<u{size}").astype(np.int64)
+    ends = np.cumsum(lengths)
+    if (ends[-1] if count else 0) != cursor.left or (lengths < 1).any():
+        raise CodecFileError("the cells of a column have not the length they claim")
+    rest = bytes(cursor.take(cursor.left))
+    try:
+        return [_cell(rest[end - length : end]) for end, length in zip(ends.tolist(), lengths.tolist(), strict=True)]
+    except (ValueError, TypeError, IndexError, struct.error, ImportError) as error:
+        raise CodecFileError(f"a cell cannot be read: {error}") from None

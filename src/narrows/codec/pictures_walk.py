@@ -1,0 +1,222 @@
+"""The model of pictures: what the network foretells, walked value by value over a whole block of pictures in step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from narrows.codec.exact import STEP, Layer, activate, exponentials, two_ways, weights_of, with_one
+from narrows.codec.pictures_shape import BINS, COUNTS, FINE, LEVELS, Shape, windows
+
+if TYPE_CHECKING:
+    from narrows.codec.coder import Coder
+
+__all__ = ["PictureWalk"]
+
+_FLAGS = exponentials(22)
+_MANY = exponentials(18)
+_LEVELS = np.array(LEVELS, dtype=np.float32)
+_WITHIN = np.arange(FINE, dtype=np.uint8)
+_LARGEST_FEATURE = 127
+_LARGEST_ACTIVATION = 255
+
+
+class PictureWalk:
+    """One way through a block of pictures, for writing and for reading.
+
+    Pictures lie last in every array: a step handles the same value of all pictures, in columns.
+
+    Parameters
+    ----------
+    shape : Shape
+        Of one picture.
+    tensors : dict of str to ndarray
+        Whole-number weights, of the names of ``PictureNet``.
+    differences : bool
+        Whether values are told as differences from what the neighbours let expect.
+    """
+
+    def __init__(self, shape: Shape, tensors: dict[str, np.ndarray], *, differences: bool) -> None:
+        self.shape, self.differences = shape, differences
+        t = {name: np.asarray(value, dtype=np.int64) for name, value in tensors.items()}
+        far, act = _LARGEST_FEATURE, _LARGEST_ACTIVATION
+        self.palette = Layer(t["palette_w"], t["palette_b"], act)
+        above = np.concatenate([t["above_w"], t["palette_row_w"]], 1)
+        self.row = [Layer(above, bias, act) for bias in t["row_b"]]
+        self.spread = Layer(t["spread_w"], t["spread_b"], act)
+        self.quiet = Layer(t["quiet_w"], t["quiet_b"], act)
+        # One for each place in a row: its own bias.
+        self.window = [
+            Layer(np.concatenate([t[f"window_w.{q % shape.channels}"], t["place_w"]], 1), bias, max(far, act))
+            for q, bias in enumerate(t["place_b"])
+        ]
+        self.second = Layer(t["second_w"], t["second_b"], act)
+        self.other = Layer(t["other_w"], t["other_b"], act)
+        self.bin_count = (t["bin_count"] / STEP).astype(np.float32)
+        # What is asked of values that are not the expected one: bins, and what the place in the bin is drawn from.
+        bins = np.concatenate([t["bin_w"], t["bin_palette_w"]], 1)
+        many = np.concatenate([bins, t["mixed_w"]])
+        bias = np.concatenate([t["bin_b"], t["mixed_b"]])
+        self.many = Layer(many, bias, act, int(np.abs(t["bin_count"]).max(initial=0)))
+        fine = Layer(t["fine_w"], None, act, sum(int(np.abs(t[n]).max(initial=0)) for n in ("fine_b", "fine_count")))
+        self.fine_w = fine.weight.reshape(BINS, FINE, -1)
+        self.fine_b = (t["fine_b"] / STEP).astype(fine.dtype).reshape(BINS, FINE)
+        self.fine_count = (t["fine_count"] / STEP).astype(fine.dtype).reshape(-1)
+        self.width = t["place_w"].shape[1]
+        self.looks = [
+            np.array([-up * shape.stride + right for up, right in windows(shape, c)]) for c in range(shape.channels)
+        ]
+
+    def code(self, coder: Coder, pictures: np.ndarray | None, n: int) -> np.ndarray:
+        """Write pictures, or read n of them; uint8 (n, height, width, channels) in and out."""
+        shape = self.shape
+        canvas = np.zeros((shape.height + 2, shape.stride, n), dtype=np.uint8)
+        known = None
+        if pictures is not None:
+            known = np.ascontiguousarray(pictures.reshape(n, shape.height, shape.values).transpose(1, 2, 0))
+        counts = np.zeros((BINS * FINE, n), dtype=np.int16)
+        shown = np.zeros_like(counts) if self.differences else counts
+        inner = slice(shape.margin, shape.margin + shape.values)
+        for y in range(shape.height):
+            row = _Row(self, canvas, counts, shown, y)
+            symbols = np.empty((shape.values, n), dtype=np.uint8)
+            for q in range(shape.values):
+                value = None if known is None else known[y, q]
+                symbols[q], canvas[y + 2, shape.margin + q] = row.step(coder, q, value)
+            _count(counts, symbols)
+            if self.differences:
+                _count(shown, canvas[y + 2, inner])
+        found = canvas[2:, inner].transpose(2, 0, 1)
+        return np.ascontiguousarray(found).reshape(n, shape.height, shape.width, shape.channels)
+
+
+def _count(counts: np.ndarray, symbols: np.ndarray) -> None:
+    n = counts.shape[1]
+    counts[0] += (symbols == 0).sum(0, dtype=np.int16)
+    places, pictures = np.nonzero(symbols)
+    at = symbols[places, pictures].astype(np.int64) * n + pictures
+    flat = counts.reshape(-1)
+    np.add.at(flat, at, np.int16(1))
+    np.minimum(counts, len(LEVELS) - 1, out=counts)
+
+
+class _Row:
+    """What is the same for all values of a row, and the step from value to value."""
+
+    def __init__(self, walk: PictureWalk, canvas: np.ndarray, counts: np.ndarray, shown: np.ndarray, y: int) -> None:
+        self.walk, self.y = walk, y
+        self.canvas = canvas.reshape(-1, canvas.shape[2])
+        shape = walk.shape
+        self.base = (y + 2) * shape.stride + shape.margin
+        inner = slice(shape.margin, shape.margin + shape.values)
+        one, two = canvas[y + 1, inner], canvas[y, inner]
+        above = np.concatenate([one >> 1, (one > 0) * np.uint8(64), two >> 1, (two > 0) * np.uint8(64)])
+        self.palette = activate(walk.palette(with_one(_LEVELS.take(counts))))
+        row = with_one(activate(walk.row[y](with_one(above, self.palette))))
+        self.places = activate(walk.spread(row)).reshape(shape.values, walk.width, -1)
+        self.quiet = walk.quiet(row)
+        # From here on one picture's counts lie together: a value asks for the eight of its bin.
+        mine = np.ascontiguousarray(np.minimum(counts, COUNTS - 1).T.astype(np.uint8)).reshape(-1, BINS, FINE)
+        total = np.minimum(mine.sum(2, dtype=np.uint8), COUNTS - 1)
+        self.in_bin = walk.bin_count.take(total)
+        if walk.differences:
+            mine = np.ascontiguousarray(np.minimum(shown, COUNTS - 1).T.astype(np.uint8))
+        self.counts = mine.reshape(-1)
+        self.total = total.reshape(-1) * np.uint8(COUNTS)
+
+    def step(self, coder: Coder, q: int, value: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        """One value of every picture: its symbol and itself."""
+        walk, shape = self.walk, self.walk.shape
+        channel = q % shape.channels
+        near = self.canvas.take(walk.looks[channel] + (self.base + q), 0)
+        guess = _guess(near, channel) if walk.differences else None
+        symbol = None if value is None else (value if guess is None else value - guess)
+        if guess is None:
+            busy = np.flatnonzero(np.bitwise_or.reduce(near, 0))
+            logits = self.quiet[q].copy()
+        else:
+            busy, logits = np.arange(near.shape[1]), np.empty(near.shape[1], dtype=np.float32)
+        hidden = self._hidden(q, near, guess, busy)
+        logits[busy] = walk.other(hidden)[0]
+        lit = coder.weighted(two_ways(logits, _FLAGS), None if symbol is None else symbol > 0)
+        found = np.zeros(near.shape[1], dtype=np.uint8)
+        lit = np.flatnonzero(lit)
+        if len(lit):
+            hidden = self._hidden_of(lit, q, near, guess, busy, hidden)
+            known = None if symbol is None else symbol[lit]
+            found[lit] = self._lit(coder, lit, hidden, None if guess is None else guess[lit], known)
+        return found, (found if guess is None else found + guess)
+
+    def _hidden(self, q: int, near: np.ndarray, guess: np.ndarray | None, which: np.ndarray) -> np.ndarray:
+        walk = self.walk
+        planes = _features(near.take(which, 1), None if guess is None else guess[which])
+        first = activate(walk.window[q](with_one(*planes, self.places[q].take(which, 1))))
+        return with_one(activate(walk.second(with_one(first))))
+
+    def _hidden_of(
+        self,
+        lit: np.ndarray,
+        q: int,
+        near: np.ndarray,
+        guess: np.ndarray | None,
+        busy: np.ndarray,
+        hidden: np.ndarray,
+    ) -> np.ndarray:
+        """Hidden values of the lit ones; a few of them were calm, and have none yet."""
+        at = np.full(near.shape[1], -1, dtype=np.int64)
+        at[busy] = np.arange(len(busy))
+        at = at[lit]
+        fresh = np.flatnonzero(at < 0)
+        if not len(fresh):
+            return hidden.take(at, 1)
+        more = self._hidden(q, near, guess, lit[fresh])
+        at[fresh] = hidden.shape[1] + np.arange(len(fresh))
+        return np.concatenate([hidden, more], 1).take(at, 1)
+
+    def _lit(
+        self,
+        coder: Coder,
+        lit: np.ndarray,
+        hidden: np.ndarray,
+        guess: np.ndarray | None,
+        symbol: np.ndarray | None,
+    ) -> np.ndarray:
+        walk = self.walk
+        many = walk.many(with_one(hidden[:-1], self.palette.take(lit, 1)))
+        bins, mixed = many[:BINS], many[BINS:]
+        bins += self.in_bin.take(lit, 0).T
+        chosen = coder.weighted(weights_of(bins, _MANY), None if symbol is None else symbol // FINE)
+        mixed = np.ascontiguousarray(activate(mixed).T, dtype=walk.fine_w.dtype)
+        fine = np.einsum("nfp,np->nf", walk.fine_w.take(chosen, 0), mixed)
+        fine += walk.fine_b.take(chosen, 0)
+        at = lit * BINS + chosen
+        candidates = _WITHIN + (chosen * FINE).astype(np.uint8)[:, None]
+        if guess is not None:
+            candidates += guess[:, None]
+        here = self.counts.take(lit[:, None] * 256 + candidates)
+        fine += walk.fine_count.take(self.total.take(at)[:, None] + here)
+        weights = weights_of(fine.T, _MANY)
+        weights[chosen == 0, 0] = 0
+        within = coder.weighted(weights, None if symbol is None else symbol % FINE)
+        return (chosen * FINE + within).astype(np.uint8)
+
+
+def _features(near: np.ndarray, guess: np.ndarray | None) -> list[np.ndarray]:
+    if guess is None:
+        return [near >> 1, (near > 0) * np.uint8(64), (near >= 250) * np.uint8(64)]
+    d = near.astype(np.int16) - guess.astype(np.int16)
+    return [np.clip(d * 4, -127, 127), d >> 1]
+
+
+def _guess(near: np.ndarray, channel: int) -> np.ndarray:
+    near = near.astype(np.int16)
+    guess = _median_edge(near[0], near[1], near[2])
+    if channel:
+        guess = np.clip(guess + near[4] - _median_edge(near[5], near[6], near[7]), 0, 255)
+    return guess.astype(np.uint8)
+
+
+def _median_edge(left: np.ndarray, up: np.ndarray, corner: np.ndarray) -> np.ndarray:
+    low, high = np.minimum(left, up), np.maximum(left, up)
+    return np.where(corner >= high, low, np.where(corner <= low, high, left + up - corner))

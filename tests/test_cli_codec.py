@@ -1,0 +1,542 @@
+"""The verbs of the codec, end to end: fitted, looked at, put to use, verified, and every mistake told in one line."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import narrows
+from narrows import tables
+from narrows.cli import main
+from narrows.cli.codec_fit import HOME, error_bounds
+from narrows.cli.signature import parameters
+from narrows.cli.values import CommandError
+from narrows.codec import Codec
+
+HEAVY = ("torch", "sklearn", "numpy", "scipy", "pandas", "polars", "pyarrow", "safetensors", "constriction")
+VERBS = ["compress", "decompress", "codec", "codec fit", "codec info", "codec verify"]
+NAMES = ["day", "weekday", "price"]
+QUICK = ["--max-seconds", "2", "--seed", "0"]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A folder with data of several kinds and a codec for each."""
+    folder = tmp_path_factory.mktemp("cli_codec")
+    days = np.arange(3000)
+    table = np.stack([days, days % 7, (days % 7) * 0.25 + days % 3], axis=1)
+    tables.write(folder / "sales.csv", table, columns=NAMES)
+    tables.write(folder / "sales.npy", table)
+    rows = "\n".join(f"{day},{'even' if day % 2 == 0 else 'odd'},{day % 5}" for day in range(400))
+    (folder / "words.csv").write_text(f"day,word,grade\n{rows}\n")
+    rng = np.random.default_rng(0)
+    walk = rng.normal(size=(2000, 3)).cumsum(axis=0).astype(np.float32)
+    np.save(folder / "series.npy", walk)
+    np.save(folder / "wide.npy", np.zeros((5, 4), np.float32))
+    np.save(folder / "pictures.npy", (rng.random((300, 6, 5)) < 0.2).astype(np.uint8) * 200)
+    np.save(folder / "others.npy", np.zeros((9, 7, 7), np.uint8))
+    (folder / "folder").mkdir()
+    (folder / "notes.txt").write_text("hello")
+    (folder / "empty.nrw").write_bytes(b"")
+    fits = {"sales": ["sales.csv"], "words": ["words.csv"], "series": ["series.npy", "--max-error", "0.01"]}
+    fits |= {"pictures": ["pictures.npy"], "codes": ["digits", "--code-only", "-n", "3"]}
+    for name, (data, *more) in fits.items():
+        place = data if data == "digits" else str(folder / data)
+        assert main(["codec", "fit", place, "-o", str(folder / f"{name}.narrows"), "-q", *more, *QUICK]) == 0
+    for name in ("sales", "words", "series", "pictures"):
+        data = folder / fits[name][0]
+        assert (
+            main(["compress", str(data), "-m", str(folder / f"{name}.narrows"), "-o", str(folder / f"{name}.nrw")]) == 0
+        )
+    return folder
+
+
+@pytest.fixture
+def run(capsys, home, monkeypatch):
+    """Run a command line in that folder, that must succeed; gives what it printed."""
+
+    def call(*arguments, code=0):
+        capsys.readouterr()
+        monkeypatch.chdir(home)
+        found = main([str(argument) for argument in arguments])
+        printed = capsys.readouterr()
+        assert found == code, printed.err
+        return printed
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def damaged(home):
+    """A compressed file of several blocks, one of which has a flipped bit, and its description."""
+    codec = Codec.load(home / "pictures.narrows")
+    rows = np.random.default_rng(1).integers(0, 256, (2 * codec._engine.rows_per_block + 7, 6, 5), dtype=np.uint8)
+    data = bytearray(codec.compress(rows))
+    record = codec.describe(bytes(data))
+    assert record["n_blocks"] == 3
+    data[len(data) // 2] ^= 1
+    (home / "damaged.nrw").write_bytes(data)
+    return rows, record
+
+
+# Start
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_imports_nothing_heavy(verb):
+    script = (
+        "import sys; from narrows.cli import main\n"
+        f"code = main([*{verb.split()!r}, '--help'])\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules], code, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[] 0"
+    assert done.stdout.startswith(f"Usage: narrows {verb}")
+
+
+def test_the_group_alone_shows_its_help(run):
+    assert run("codec").out == run("codec", "--help").out
+
+
+def test_the_flags_are_the_signature(run):
+    real = inspect.signature(Codec).parameters
+    parsed = parameters(*HOME)
+    assert [p.name for p in parsed] == list(real)
+    assert [p.default for p in parsed] == [p.default for p in real.values()]
+    assert all(p.help for p in parsed)
+    shown = run("codec", "fit", "--help").out
+    for parameter in parsed:
+        assert (parameter.flag in shown) == (parameter.name != "callbacks")
+
+
+@pytest.mark.parametrize(
+    ("texts", "bounds"),
+    [
+        (["0.01"], 0.01),
+        (["1e-3"], 0.001),
+        (["none"], None),
+        (["a=1"], {"a": 1.0}),
+        (["a=1", "b=2.5"], {"a": 1.0, "b": 2.5}),
+        (["x=y=2"], {"x=y": 2.0}),
+    ],
+)
+def test_bounds_are_read(texts, bounds):
+    assert error_bounds(texts) == bounds
+
+
+@pytest.mark.parametrize(
+    "texts", [["x"], ["0"], ["-1"], ["inf"], ["a="], ["=1"], ["1", "a=1"], ["a=1", "a=2"], ["1", "2"]]
+)
+def test_bounds_that_cannot_be_are_refused(texts):
+    with pytest.raises(CommandError, match="--max-error"):
+        error_bounds(texts)
+
+
+# Fit
+
+
+def test_a_terminal_sees_how_the_fit_goes(run, monkeypatch):
+    from narrows.cli import codec_fit
+
+    seen = []
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setattr(codec_fit, "_record_in_words", lambda record: seen.append(record) or "said")
+    run("codec", "fit", "words.csv", "-o", "shown.narrows", *QUICK)
+    assert len(seen) == 3
+    seen.clear()
+    run("codec", "fit", "words.csv", "-o", "shown.narrows", "-q", *QUICK)
+    assert not seen
+
+
+@pytest.mark.parametrize(
+    ("record", "words"),
+    [
+        ({"step": 1200, "bits_per_value": 1.25, "val_loss": 3.0}, "step 1,200, 1.2500 bits per value"),
+        ({"step": 5}, "step 5"),
+        ("column 1 of 3", "column 1 of 3"),
+    ],
+)
+def test_what_a_model_notes_in_words(record, words):
+    from narrows.cli.codec_fit import _record_in_words
+
+    assert _record_in_words(record) == words
+
+
+def test_fit_says_what_the_codec_is_worth(run, home):
+    printed = run("codec", "fit", "sales.csv", "-o", "again.narrows", *QUICK)
+    for word in ("bits per value", "held-out rows", "xz -9e", "pays for itself after", "again.narrows"):
+        assert word in " ".join(printed.out.split())
+    assert Codec.load(home / "again.narrows").fingerprint_ == Codec.load(home / "sales.narrows").fingerprint_
+
+
+def test_fit_gives_the_same_as_json(run, home):
+    told = json.loads(run("codec", "fit", "sales.csv", "-o", "told.narrows", "--json", *QUICK).out)
+    codec = Codec.load(home / "told.narrows")
+    assert told["bits_per_value"] == codec.bits_per_value_
+    assert told["peers"] == codec.peers_
+    assert told["rows_to_pay"] == codec.rows_to_pay_
+    assert told["model_bytes"] == (home / "told.narrows").stat().st_size
+    best = min(bits for bits in codec.peers_.values() if bits is not None)
+    assert f"{1 - told['bits_per_value'] / best:.1%} smaller" in told["in_words"]
+
+
+def test_a_codec_that_is_not_smaller_says_so(run, home):
+    np.save(home / "noise.npy", np.random.default_rng(0).integers(0, 256, (500, 3), dtype=np.uint8))
+    printed = run("codec", "fit", "noise.npy", "-o", "noise.narrows", *QUICK)
+    [line] = printed.err.splitlines()
+    assert line.startswith("Note: ")
+    assert "a general compressor does as well here" in line
+    words = " ".join(printed.out.split())
+    assert "larger than that of" in words
+    assert "it never pays for itself" in words
+
+
+def test_those_that_are_not_installed_are_named(run, monkeypatch):
+    monkeypatch.setattr("narrows.codec.peers._GENERAL", {"xz -9e": len, "zstd -19": lambda _data: None})
+    monkeypatch.setattr("narrows.cli.codec_info.find_spec", lambda _name: None)
+    printed = run("codec", "fit", "sales.csv", "-o", "few.narrows", *QUICK)
+    assert "left out: zstd -19 (zstandard is not installed)" in printed.out
+
+
+def test_columns_and_bounds_by_name_and_position(run, home):
+    run(
+        "codec", "fit", "sales.csv", "-o", "two.narrows", "-q", "--columns", "day,price", "--max-error", "1=0.5", *QUICK
+    )
+    run("compress", "sales.csv", "--columns", "day,price", "-m", "two.narrows", "-o", "two.nrw")
+    run("decompress", "two.nrw", "-m", "two.narrows", "-o", "two.csv")
+    found, given = tables.read(home / "two.csv"), tables.read(home / "sales.csv", columns=["day", "price"])
+    assert found.columns == ["day", "price"]
+    error = np.abs(found.values - given.values).max(axis=0)
+    assert error[0] == 0
+    assert 0 < error[1] <= 0.5
+    run("codec", "fit", "sales.csv", "-o", "named.narrows", "-q", "--max-error", "price=0.5", *QUICK)
+    assert narrows.describe(home / "named.narrows")["options"]["max_error"] == {"columns": [["price", 0.5]]}
+
+
+# Compress and decompress
+
+
+def test_tables_come_back(run, home):
+    run("decompress", "sales.nrw", "-m", "sales.narrows", "-o", "sales2.csv")
+    found, given = tables.read(home / "sales2.csv"), tables.read(home / "sales.csv")
+    assert found.columns == NAMES
+    assert np.array_equal(found.values, given.values)
+
+
+def test_text_comes_back(run, home):
+    for ending in ("csv", "tsv", "parquet"):
+        run("decompress", "words.nrw", "-m", "words.narrows", "-o", f"words2.{ending}")
+        found, given = tables.read_named(home / f"words2.{ending}"), tables.read_named(home / "words.csv")
+        assert list(found) == list(given)
+        assert all(found[name].tolist() == given[name].tolist() for name in given)
+
+
+def test_pictures_come_back_with_their_shape_and_type(run, home):
+    run("decompress", "pictures.nrw", "-m", "pictures.narrows", "-o", "pictures2.npy")
+    assert (home / "pictures2.npy").read_bytes()[-9000:] == (home / "pictures.npy").read_bytes()[-9000:]
+    found, given = np.load(home / "pictures2.npy"), np.load(home / "pictures.npy")
+    assert found.dtype == given.dtype
+    assert np.array_equal(found, given)
+
+
+def test_bounded_values_are_within_the_bound(run, home):
+    run("decompress", "series.nrw", "-m", "series.narrows", "-o", "series2.npy")
+    found, given = np.load(home / "series2.npy"), np.load(home / "series.npy")
+    assert found.dtype == given.dtype
+    assert 0 < np.abs(found - given).max() <= 0.01
+
+
+@pytest.mark.parametrize(
+    ("rows", "chosen"),
+    [
+        ("100:200", slice(100, 200)),
+        (":3", slice(3)),
+        ("-2:", slice(-2, None)),
+        ("5", [5]),
+        ("-1", [-1]),
+        ("-4:-1", slice(-4, -1)),
+    ],
+)
+@pytest.mark.parametrize("ending", ["npy", "csv", "parquet", "npz"])
+def test_some_rows_alone(run, home, rows, chosen, ending):
+    told = json.loads(
+        run("decompress", "sales.nrw", "-m", "sales.narrows", "-o", f"some.{ending}", "--rows", rows, "--json").out
+    )
+    found, given = tables.read(home / f"some.{ending}"), tables.read(home / "sales.csv").values[chosen]
+    assert np.array_equal(found.values, given)
+    assert found.columns == (None if ending == "npy" else NAMES)
+    assert told["rows"] == len(given)
+    assert told["of_rows"] == 3000
+
+
+def test_some_rows_of_text(run, home):
+    run("decompress", "words.nrw", "-m", "words.narrows", "-o", "some_words.csv", "--rows", "10:12")
+    assert (home / "some_words.csv").read_text() == "day,word,grade\n10,even,0\n11,odd,1\n"
+
+
+@pytest.mark.filterwarnings("ignore::narrows.errors.NotBetterThanBaselineWarning")
+def test_a_frame_of_python_comes_back(run, home):
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame({"a": np.arange(50), "b": ["x", "yy"] * 25}, index=pd.Index([*range(149, 99, -1)], name="id"))
+    codec = Codec(max_seconds=1, random_state=0).fit(frame)
+    codec.save(home / "frame.narrows")
+    (home / "frame.nrw").write_bytes(codec.compress(frame))
+    run("decompress", "frame.nrw", "-m", "frame.narrows", "-o", "frame.parquet", "--rows", "3:9")
+    pd.testing.assert_frame_equal(pd.read_parquet(home / "frame.parquet"), frame[3:9])
+    run("decompress", "frame.nrw", "-m", "frame.narrows", "-o", "frame.csv", "--rows", "3:5")
+    assert (home / "frame.csv").read_text() == "id,a,b\n146,3,yy\n145,4,x\n"
+    assert "50 rows of 2 columns" in run("codec", "info", "frame.nrw").out
+
+
+def test_named_sets_and_their_parts(run, home):
+    told = json.loads(run("compress", "digits:test", "-m", "codes.narrows", "-o", "digits.nrw", "--json").out)
+    given = narrows.datasets.load("digits").test
+    assert told["n_rows"] == len(given)
+    assert told["bits_per_value"] == 8 * (home / "digits.nrw").stat().st_size / given.size
+    run("decompress", "digits.nrw", "-m", "codes.narrows", "-o", "digits.npy")
+    found = np.load(home / "digits.npy").reshape(given.shape)
+    assert np.square(found - given.astype(float)).mean() < 0.9 * given.astype(float).var(axis=0).mean()
+
+
+def test_a_folder_of_images(run, home):
+    from narrows.tables import write_images
+
+    pictures = np.load(home / "pictures.npy")[:20]
+    write_images(home / "images", pictures)
+    run("compress", "images", "-m", "pictures.narrows", "-o", "images.nrw")
+    run("decompress", "images.nrw", "-m", "pictures.narrows", "-o", "images.npy")
+    assert np.array_equal(np.load(home / "images.npy").reshape(pictures.shape), pictures)
+
+
+def test_compress_says_how_small_and_how_quick(run, home):
+    printed = run("compress", "sales.npy", "-m", "sales.narrows", "-o", "said.nrw")
+    words = " ".join(printed.out.split())
+    for word in (
+        "3,000 rows of 3 columns, float64",
+        "bits per value",
+        "times smaller than the bare values, which take 72 kB",
+        "MB/s",
+    ):
+        assert word in words
+    told = json.loads(run("compress", "sales.npy", "-m", "sales.narrows", "-o", "said.nrw", "--json").out)
+    assert told["ratio"] == 72_000 / (home / "said.nrw").stat().st_size
+    assert told["n_bytes"] == (home / "said.nrw").stat().st_size
+    assert told["raw_bytes"] == 72_000
+
+
+# Info
+
+
+def test_info_of_a_codec_and_of_a_compressed_file(run):
+    words = " ".join(run("codec", "info", "sales.narrows").out.split())
+    for word in ("Codec", "rows of 3 columns", "max_seconds=2", "pays for itself after", "zstd -19", "fingerprint"):
+        assert word in words
+    told = json.loads(run("codec", "info", "sales.narrows", "--json").out)
+    printed = json.loads(run("codec", "info", "sales.nrw", "--json").out)
+    assert printed["fingerprint"] == told["fingerprint"]
+    assert printed["n_rows"] == 3000
+    words = " ".join(run("codec", "info", "sales.nrw").out.split())
+    for word in (
+        "compressed file of format 1",
+        "3,000 rows of 3 columns",
+        "day, weekday, price",
+        "bits per value",
+        told["fingerprint"],
+    ):
+        assert word in words
+
+
+def test_info_says_what_a_codec_is(run):
+    assert run("info", "sales.narrows").out == run("codec", "info", "sales.narrows").out
+    told = json.loads(run("info", "sales.narrows", "--json").out)
+    assert told["class"] == "Codec"
+    assert "the file is" in told["in_words"]
+    assert told["changed_options"] == {"max_seconds": "2.0", "random_state": "0"}
+
+
+def test_size_against_error_of_the_code_alone(run, home):
+    printed = run("codec", "info", "codes.narrows", "--plot", "curve.png")
+    assert "size against error" in printed.out
+    assert printed.out.count("chosen") == 1
+    assert (home / "curve.png").read_bytes().startswith(b"\x89PNG")
+    assert "mean squared error" in " ".join(printed.out.split())
+
+
+# Damage
+
+
+def test_verify_whole(run):
+    assert "all whole" in run("codec", "verify", "sales.nrw", "-m", "sales.narrows").out
+    assert json.loads(run("codec", "verify", "sales.nrw", "-m", "sales.narrows", "--json").out)["whole"] is True
+
+
+def test_verify_names_what_is_damaged(run, damaged):
+    _, record = damaged
+    step = record["rows_per_block"]
+    printed = run("codec", "verify", "damaged.nrw", "-m", "pictures.narrows", code=1)
+    assert printed.err == "narrows: damaged.nrw is damaged.\n"
+    assert f"1 of 3 damaged, with {step:,} rows" in " ".join(printed.out.split())
+    told = json.loads(run("codec", "verify", "damaged.nrw", "-m", "pictures.narrows", "--json", code=1).out)
+    assert told["whole"] is False
+    assert told["damaged"] == [{"block": 1, "first_row": step, "last_row": 2 * step - 1}]
+
+
+def test_what_is_whole_can_be_had(run, home, damaged):
+    rows, record = damaged
+    step = record["rows_per_block"]
+    refused = run("decompress", "damaged.nrw", "-m", "pictures.narrows", "-o", "saved.npy", code=2)
+    lost = f"the rows {step:,} to {2 * step - 1:,} are lost; --skip-damaged restores the others"
+    assert refused.err == f"narrows: damaged.nrw is damaged, and {lost}.\n"
+    assert not (home / "saved.npy").exists()
+    printed = run("decompress", "damaged.nrw", "-m", "pictures.narrows", "-o", "saved.npy", "--skip-damaged")
+    assert printed.err.startswith("Note: ")
+    assert f"{step:,} to {2 * step - 1:,}" in printed.err
+    assert np.array_equal(np.load(home / "saved.npy"), np.concatenate([rows[:step], rows[2 * step :]]))
+    run("decompress", "damaged.nrw", "-m", "pictures.narrows", "-o", "first.npy", "--rows", ":9")
+    assert np.array_equal(np.load(home / "first.npy"), rows[:9])
+
+
+# Mistakes
+
+
+FIT = "codec fit sales.csv -o m.narrows "
+OPEN = "decompress sales.nrw -m sales.narrows -o x.npy "
+MISTAKES = [
+    ("codec fit", "Missing argument 'DATA'. See narrows codec fit --help."),
+    ("codec fit sales.csv", "Missing option"),
+    ("codec fitt sales.csv", "No such command 'fitt'"),
+    ("codec bogus", "See narrows codec --help."),
+    ("codec fit digts -o m.narrows", "Did you mean 'digits'?"),
+    ("codec fit digits:tset -o m.narrows", "train and test"),
+    ("codec fit nowhere.csv -o m.narrows", "nowhere.csv does not exist"),
+    ("codec fit folder -o m.narrows", "has no images in it"),
+    ("codec fit notes.txt -o m.narrows", "of a kind narrows does not read"),
+    ("codec fit sales.csv -o m.csv", "is a name for data"),
+    ("codec fit sales.csv -o nowhere/m", "does not exist"),
+    ("codec fit digits -o m.narrows --columns 1,2", "--columns is for files"),
+    (FIT + "--bogus 3", "No such option"),
+    (FIT + "--columns day,size", "no column named 'size'"),
+    (FIT + "--max-error loud", "--max-error must be a number above 0"),
+    (FIT + "--max-error size=1", "names a column 'size' that is not there"),
+    (FIT + "--max-error 17=1", "names a column 17 that is not there"),
+    (FIT + "--relative", "there is no --max-error"),
+    (FIT + "--code-only --max-error 1", "--code-only gives no bound"),
+    (FIT + "--n-components 3", "say --code-only too"),
+    (FIT + "--code-only -n two", "--n-components must be a whole number"),
+    (FIT + "--code-only -n 0", "n_components must be a whole number"),
+    (FIT + "--max-seconds soon", "--max-seconds must be a number"),
+    (FIT + "--max-seconds 0", "max_seconds must be a number above 0"),
+    (FIT + "--n-jobs 0", "n_jobs must be a whole number above 0"),
+    (FIT + "--image-shape a,b", "--image-shape must be whole numbers"),
+    ("codec fit pictures.npy -o m.narrows --image-shape 3,3", "no pictures of image_shape"),
+    ("codec fit words.csv -o m.narrows --code-only", "arrays of numbers"),
+    ("codec fit sales.nrw -o m.narrows", "of a kind narrows does not read"),
+    ("compress sales.csv -m sales.narrows", "Missing option"),
+    ("compress nowhere.csv -m sales.narrows -o x.nrw", "does not exist"),
+    ("compress sales.csv -m nowhere.narrows -o x.nrw", "there is no file nowhere.narrows"),
+    ("compress sales.csv -m sales.csv -o x.nrw", "sales.csv is no narrows file"),
+    ("compress sales.csv -m sales.nrw -o x.nrw", "sales.nrw is compressed data, not a model"),
+    ("compress sales.csv -m sales.narrows -o x.csv", "give the compressed file another one, such as x.nrw"),
+    ("compress sales.csv -m sales.narrows -o sales.narrows", "would be replaced"),
+    ("compress sales.csv -m sales.narrows -o folder", "is a folder"),
+    ("compress sales.csv -m sales.narrows -o x.nrw --columns day", "fitted to 3 columns, and these are 1"),
+    ("compress wide.npy -m series.narrows -o x.nrw", "fitted to 3 columns, and these are 4"),
+    ("compress sales.npy -m series.narrows -o x.nrw", "float64, and the codec was fitted to float32"),
+    ("compress others.npy -m series.narrows -o x.nrw", "these are pictures"),
+    ("compress others.npy -m pictures.narrows -o x.nrw", "(6, 5)"),
+    ("compress words.csv -m sales.narrows -o x.nrw", "the codec was fitted to"),
+    ("decompress sales.nrw -m sales.narrows", "Missing option"),
+    ("decompress nowhere.nrw -m sales.narrows -o x.npy", "there is no file nowhere.nrw"),
+    ("decompress folder -m sales.narrows -o x.npy", "folder cannot be read"),
+    ("decompress empty.nrw -m sales.narrows -o x.npy", "empty.nrw is empty"),
+    ("decompress notes.txt -m sales.narrows -o x.npy", "no compressed file of narrows"),
+    ("decompress cut.nrw -m sales.narrows -o x.npy", "truncated"),
+    ("decompress sales.nrw -m series.narrows -o x.npy", "load the one it was made with"),
+    ("decompress sales.nrw -m sales.narrows -o x.txt", "does not write"),
+    ("decompress sales.nrw -m sales.narrows -o nowhere/x.npy", "does not exist"),
+    ("decompress words.nrw -m words.narrows -o x.npy", "several types"),
+    ("decompress words.nrw -m words.narrows -o x.npy --rows 3", "values of one type"),
+    (OPEN + "--rows a:b", "--rows must be a row or FROM:TO"),
+    (OPEN + "--rows 1:2:3", "--rows must be a row or FROM:TO"),
+    (OPEN + "--rows 5000:", "which are 0 to 2,999"),
+    (OPEN + "--rows 9:3", "takes none of the rows"),
+    ("codec verify sales.nrw", "Missing option"),
+    ("codec verify cut.nrw -m sales.narrows", "truncated"),
+    ("codec verify sales.nrw -m series.narrows", "load the one it was made with"),
+    ("codec verify sales.npy -m sales.narrows", "no compressed file of narrows"),
+    ("codec info nowhere", "there is no file nowhere"),
+    ("codec info folder", "is a folder"),
+    ("codec info cut.nrw", "truncated"),
+    ("codec info plain.narrows", "holds the model class Autoencoder, which is no codec: see narrows info"),
+    ("codec info sales.nrw --plot x.png", "--plot is for codecs"),
+    ("codec info sales.narrows --plot x.png", "fit it with --code-only"),
+    ("codec info codes.narrows --plot x.txt", "must be a .png"),
+    ("compress sales.csv -m plain.narrows -o x.nrw", "compresses nothing"),
+    ("info sales.nrw", "sales.nrw is compressed data, not a model: narrows codec info says what it holds"),
+    ("encode sales.csv -m sales.nrw -o x.csv", "is compressed data, not a model"),
+    ("encode sales.csv -m sales.narrows -o x.csv", "which has no codes: narrows compress puts it to use"),
+]
+
+
+@pytest.fixture(scope="module")
+def hostile(home):
+    """The same folder with a truncated file and a model that is no codec."""
+    (home / "cut.nrw").write_bytes((home / "sales.nrw").read_bytes()[:-30])
+    narrows.Autoencoder(1, max_epochs=1, random_state=0).fit(np.eye(8)).save(home / "plain.narrows")
+    return home
+
+
+@pytest.mark.parametrize(("line", "expected"), MISTAKES, ids=[line for line, _ in MISTAKES])
+def test_a_mistake_is_one_line_and_leaves_nothing(hostile, monkeypatch, capsys, line, expected):
+    monkeypatch.chdir(hostile)
+    before = {file.name: file.stat().st_mtime_ns for file in hostile.iterdir()}
+    code = main(line.split())
+    printed = capsys.readouterr()
+    assert code == 2, printed
+    assert printed.out == ""
+    [message] = printed.err.splitlines()
+    assert message.startswith("narrows: ")
+    assert expected in message
+    assert {file.name: file.stat().st_mtime_ns for file in hostile.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "codec fit sales.csv -o m.narrows",
+        "compress sales.csv -m sales.narrows -o x.nrw",
+        "decompress sales.nrw -m sales.narrows -o x.npy",
+        "codec verify sales.nrw -m sales.narrows",
+    ],
+)
+def test_without_the_library_that_codes_one_sentence_names_the_extra(home, monkeypatch, capsys, line):
+    monkeypatch.chdir(home)
+    monkeypatch.setitem(sys.modules, "constriction", None)
+    assert main(line.split()) == 2
+    [message] = capsys.readouterr().err.splitlines()
+    assert "constriction, which is not installed" in message
+    assert 'pip install "narrows[codec]"' in message
+
+
+def test_info_needs_no_library_that_codes(run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "constriction", None)
+    assert "held-out rows" in run("codec", "info", "sales.narrows").out
+    assert "3,000 rows" in run("codec", "info", "sales.nrw").out
+
+
+def test_ctrl_c_leaves_nothing(home, monkeypatch, capsys):
+    monkeypatch.chdir(home)
+
+    def interrupted(*_args, **_kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("narrows.codec.blocks.Encoder.write", interrupted)
+    before = {file.name for file in home.iterdir()}
+    assert main(["compress", "sales.csv", "-m", "sales.narrows", "-o", "cancelled.nrw"]) == 130
+    assert "nothing was written" in capsys.readouterr().err
+    assert {file.name for file in home.iterdir()} == before

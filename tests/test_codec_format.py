@@ -1,0 +1,355 @@
+"""The container of compressed data: what it refuses, what it names, what it never does."""
+
+from __future__ import annotations
+
+import io
+import time
+import tracemalloc
+import zlib
+
+import numpy as np
+import pytest
+
+from narrows.codec import Codec, describe, engines
+from narrows.codec.fileformat import END, MAGIC, FileReader, FileWriter, Head
+from narrows.codec.packing import Cursor, cells_from_bytes, cells_to_bytes, pack, varint
+from narrows.errors import CodecFileError, DataError
+from plain_models import PlainPictures, PlainTable
+
+pytestmark = pytest.mark.filterwarnings("ignore::narrows.errors.NotBetterThanBaselineWarning")
+
+
+@pytest.fixture(autouse=True)
+def plain(monkeypatch):
+    monkeypatch.setattr(engines, "model_class", lambda kind: PlainPictures if kind == "pictures" else PlainTable)
+
+
+def table(n=600, seed=0):
+    rng = np.random.default_rng(seed)
+    return np.stack([rng.integers(0, 6, n), np.arange(n) // 99, rng.integers(-3, 90, n)], axis=1)
+
+
+@pytest.fixture
+def codec(plain):
+    return Codec(max_seconds=1, random_state=0, n_jobs=1).fit(table())
+
+
+def container(blocks, rows=4, description=("x", [1])):
+    file = io.BytesIO()
+    writer = FileWriter(file, Head(b"12345678", rows, list(description)))
+    for data in blocks:
+        writer.add(data, rows, zlib.crc32(data))
+    writer.finish()
+    assert writer.n_bytes == len(file.getvalue())
+    return file.getvalue()
+
+
+def outcome(codec, data, X, rows=None):
+    """Decompress; what comes is the exact data or one clear error."""
+    try:
+        found = codec.decompress(data, rows)
+    except CodecFileError as error:
+        assert 20 < len(str(error)) < 400  # noqa: PT017
+        return False
+    wanted = X if rows is None else X[rows]
+    assert found.dtype == wanted.dtype
+    assert np.array_equal(found, wanted)
+    return True
+
+
+def test_head_and_blocks_come_back():
+    data = container([b"first", b"second", b"x" * 1000])
+    reader = FileReader(data)
+    assert reader.head == Head(b"12345678", 4, ["x", [1]])
+    assert [reader.read(block) for block in reader.blocks] == [b"first", b"second", b"x" * 1000]
+    assert [(block.first, block.last) for block in reader.blocks] == [(0, 4), (4, 8), (8, 12)]
+    reader.check()
+    assert FileReader(io.BytesIO(data)).n_rows == 12
+
+
+def test_what_stands_around_a_small_block_is_small(codec):
+    images = np.random.default_rng(0).integers(0, 256, (30, 28, 28)).astype(np.uint8)
+    fitted = Codec(max_seconds=1, random_state=0).fit(images)
+    assert len(fitted.compress(images[:1])) - 784 <= 90
+    assert len(fitted.compress(images[:0])) <= 75
+
+
+def test_every_flipped_bit_is_found(codec):
+    X = table(20)
+    data = codec.compress(X)
+    assert outcome(codec, data, X)
+    for place in range(len(data) * 8):
+        spoilt = bytearray(data)
+        spoilt[place // 8] ^= 1 << place % 8
+        assert not outcome(codec, bytes(spoilt), X), place
+
+
+def test_every_truncation_and_more_bytes_are_found(codec):
+    X = table(600)
+    data = codec.compress(X)
+    for size in range(len(data)):
+        assert not outcome(codec, data[:size], X), size
+    for more in (b"\0", b"x" * 12, data, END):
+        assert not outcome(codec, data + more, X)
+        assert not outcome(codec, more + data, X) or more + data == data
+
+
+def mutations(data, count, seed):
+    rng = np.random.default_rng(seed)
+    for _ in range(count):
+        spoilt = bytearray(data)
+        for _ in range(rng.integers(1, 6)):
+            if not spoilt:
+                break
+            place, size = int(rng.integers(len(spoilt))), int(rng.integers(1, 40))
+            how = rng.integers(5)
+            if how == 0:
+                spoilt[place] = int(rng.integers(256))
+            elif how == 1:
+                del spoilt[place : place + size]
+            elif how == 2:
+                spoilt[place:place] = rng.bytes(size)
+            elif how == 3:
+                spoilt[place : place + size] = bytes([rng.choice([0, 255])]) * size
+            else:
+                other = int(rng.integers(len(spoilt)))
+                spoilt[place : place + size] = spoilt[other : other + size]
+        yield bytes(spoilt)
+
+
+def test_mutations_give_an_error_or_the_data_quickly_and_in_bounded_memory(codec):
+    X = table(600)
+    data = codec.compress(X)
+    tracemalloc.start()
+    assert outcome(codec, data, X)
+    honest = tracemalloc.get_traced_memory()[1]
+    tracemalloc.reset_peak()
+    slowest = 0.0
+    for spoilt in mutations(data, 5_000, seed=1):
+        start = time.perf_counter()
+        outcome(codec, spoilt, X)
+        slowest = max(slowest, time.perf_counter() - start)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert slowest < 2.0
+    assert peak < 2 * honest + 200_000
+
+
+def sealed(data):
+    """Give spoilt data its checksums anew, as one would who means harm: of head, table and the whole."""
+    data = bytearray(data)
+    try:
+        cursor = Cursor(bytes(data[6:]))
+        end = 6 + cursor.number(1 << 40)
+        end = 6 + cursor.place + end - 6
+        data[end : end + 4] = zlib.crc32(data[:end]).to_bytes(4, "little")
+        length = int.from_bytes(data[-12:-8], "little")
+        first = len(data) - 12 - length
+        data[-16:-12] = zlib.crc32(data[first:-16]).to_bytes(4, "little")
+    except (CodecFileError, IndexError):
+        pass
+    data[-8:-4] = zlib.crc32(data[:-8]).to_bytes(4, "little")
+    return bytes(data)
+
+
+def test_mutations_with_checksums_put_right_are_no_danger(codec):
+    X = table(600)
+    data = codec.compress(X)
+    assert sealed(data) == data
+    rng = np.random.default_rng(2)
+    tracemalloc.start()
+    for _ in range(1500):
+        spoilt = bytearray(data)
+        for place in rng.integers(0, len(data), rng.integers(1, 4)):
+            spoilt[place if rng.random() < 0.3 else place % 60 if rng.random() < 0.5 else -1 - place % 70] = (
+                rng.integers(256)
+            )
+        start = time.perf_counter()
+        try:
+            found = codec.decompress(sealed(spoilt))
+        except CodecFileError:
+            pass
+        else:
+            # The head may now tell of another byte order or shape; the values are still those that went in.
+            assert found.size <= X.size * 8
+        assert time.perf_counter() - start < 2.0
+    assert tracemalloc.get_traced_memory()[1] < 50e6
+    tracemalloc.stop()
+
+
+def test_a_damaged_block_loses_only_itself(codec):
+    X = table(1000)
+    data = bytearray(codec.compress(X))
+    block = FileReader(bytes(data)).blocks[1]
+    data[block.offset + block.size // 2] ^= 0x10
+    data = bytes(data)
+    with pytest.raises(
+        CodecFileError, match=r"block 1 \(rows 256 to 511\) of this data is damaged.*256 to 511"
+    ) as caught:
+        codec.decompress(data)
+    assert caught.value.lost == [(256, 512)]
+    assert np.array_equal(codec.decompress(data, rows=slice(512, None)), X[512:])
+    assert np.array_equal(codec.decompress(data, rows=[0, 999, 255]), X[[0, 999, 255]])
+    with pytest.warns(UserWarning, match="256 to 511"):
+        found = codec.decompress(data, on_damage="skip")
+    assert np.array_equal(found, np.delete(X, np.s_[256:512], axis=0))
+    with pytest.raises(CodecFileError, match="256 to 511"):
+        codec.verify(data)
+
+
+def test_a_model_that_decodes_otherwise_is_found(codec, monkeypatch):
+    X = table(300)
+    data = codec.compress(X)
+    honest = PlainTable.decode
+    monkeypatch.setattr(
+        PlainTable, "decode", lambda self, data, n: honest(self, data, n) + (np.arange(n) == 7)[:, None]
+    )
+    with pytest.raises(CodecFileError, match=r"block 0 .* does not decode to the rows it was made of"):
+        codec.decompress(data)
+
+
+@pytest.mark.parametrize("error", [AssertionError("no more words"), IndexError("out"), MemoryError(), ValueError("x")])
+def test_whatever_a_decoder_raises_is_one_error(codec, monkeypatch, error):
+    def fail(*_):
+        raise error
+
+    data = codec.compress(table(300))
+    monkeypatch.setattr(PlainTable, "decode", fail)
+    with pytest.raises(CodecFileError, match="cannot be decoded"):
+        codec.decompress(data)
+
+
+def test_another_codec_is_refused_by_both_names(codec):
+    other = Codec(max_seconds=1, random_state=0).fit(table(seed=1))
+    data = codec.compress(table(5))
+    with pytest.raises(CodecFileError, match=f"{codec.fingerprint_}.*{other.fingerprint_}"):
+        other.decompress(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "is empty"),
+        (b"PK\x03\x04" + b"x" * 100, "no compressed file of narrows"),
+        (b"\x89", "truncated|no compressed"),
+        (MAGIC, "truncated"),
+        (MAGIC + b"\x02" + b"x" * 100, "newer than 1"),
+        (MAGIC + b"\x01\x00" + b"\xff" * 100, "damaged"),
+        (MAGIC + b"\x01\x07" + b"x" * 100, "damaged"),
+        (b"\x89PNG" + b"x" * 200, "no compressed file of narrows"),
+    ],
+)
+def test_foreign_newer_and_cut_files(codec, data, message):
+    with pytest.raises(CodecFileError, match=message):
+        codec.decompress(data)
+    with pytest.raises(CodecFileError, match=message):
+        describe(data)
+
+
+@pytest.mark.parametrize(
+    "description",
+    [
+        None,
+        5,
+        [],
+        ["|u1"],
+        ["|u1", [2**62]],
+        ["|u1", [-4]],
+        ["nonsense", [3]],
+        ["<V8", [3]],
+        ["<U99999999", [3]],
+        ["<i8", [2**30]],
+        ["<i8", [3], {"names": ["a"]}],
+        ["<i8", [3], {"picture": [3, 1]}],
+        ["|u1", [784], {"picture": [29, 28]}],
+        {},
+        {"d": [["a", "<i8"]] * 100_000},
+        {"f": [], "x": [], "i": []},
+        {"f": [["a", "evil", "x"]], "x": ["object", None], "i": ["range", 0, 1, None]},
+        {"f": [["a", "numpy", "<i8"]] * 3, "x": ["object", None], "i": ["range", "0", [], None]},
+        {"f": [["a", "numpy", "<i8"]] * 3, "x": ["nonsense", None], "i": ["range", 0, 1, None]},
+    ],
+)
+def test_hostile_heads(codec, description):
+    file = io.BytesIO()
+    X = table(300)
+    honest = codec.compress(X)
+    reader = FileReader(honest)
+    writer = FileWriter(file, Head(reader.head.fingerprint, reader.head.rows_per_block, description))
+    for block in reader.blocks:
+        writer.add(reader.read(block), block.last - block.first, block.rows_crc)
+    writer.finish()
+    with pytest.raises(CodecFileError):
+        codec.decompress(file.getvalue())
+
+
+def test_deep_json_and_claims_without_blocks():
+    deep = b"[" * 100_000
+    head = b"12345678" + varint(4) + varint(len(deep)) + deep
+    first = MAGIC + b"\x01\x00" + varint(len(head)) + head
+    with pytest.raises(CodecFileError, match="head cannot be read"):
+        FileReader(first + zlib.crc32(first).to_bytes(4, "little") + b"x" * 50)
+    data = container([])
+    start = len(data) - 12 - 5
+    claims = varint(1 << 50)
+    claims += zlib.crc32(claims).to_bytes(4, "little")
+    body = data[:start] + claims + len(claims).to_bytes(4, "little")
+    with pytest.raises(CodecFileError, match="table of blocks cannot be read"):
+        FileReader(body + zlib.crc32(body).to_bytes(4, "little") + END)
+
+
+def test_packed_parts_do_not_burst():
+    bomb = pack(bytes(50_000_000))
+    assert len(bomb) < 100_000
+    with pytest.raises(CodecFileError, match="is the most there can be"):
+        Cursor(bomb).unpack(1_000_000)
+    lying = bytes([1]) + varint(10) + varint(len(packed := zlib.compress(bytes(10_000_000)))) + packed
+    with pytest.raises(CodecFileError, match="not the length"):
+        Cursor(lying).unpack(1_000_000)
+
+
+@pytest.mark.parametrize("size", [0, 1, 15, 17, 1000, 200_000])
+@pytest.mark.parametrize("kind", ["zeros", "noise", "text"])
+def test_pack_brings_back_and_costs_little(size, kind):
+    rng = np.random.default_rng(size)
+    data = {
+        "zeros": bytes(size),
+        "noise": rng.bytes(size),
+        "text": b"to be or not "[: size % 13] + b"to be " * (size // 6),
+    }
+    packed = pack(data[kind])
+    assert Cursor(packed).unpack(1 << 20) == data[kind]
+    assert len(packed) <= len(data[kind]) + 10
+
+
+def test_cells_of_all_kinds_come_back():
+    cells = [
+        "",
+        "a\0b",
+        "ü🙂",
+        "\ud800",
+        None,
+        1.5,
+        float("inf"),
+        7,
+        -(10**60),
+        0,
+        -1,
+        255,
+        256,
+        True,
+        False,
+        b"\0x",
+        np.int16(-5),
+    ]
+    found = cells_from_bytes(cells_to_bytes(cells), len(cells))
+    assert found == cells
+    assert [type(cell) for cell in found] == [type(cell) for cell in cells]
+    assert cells_from_bytes(cells_to_bytes([]), 0) == []
+    long = ["x" * 1000, "y"]
+    assert cells_from_bytes(cells_to_bytes(long), 2) == long
+    with pytest.raises(DataError, match="type set"):
+        cells_to_bytes([set()])
+    for data in (b"", b"\x09", b"\x01\x05ab", cells_to_bytes(cells)[:-1]):
+        with pytest.raises(CodecFileError):
+            cells_from_bytes(data, 2)
