@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import io
-import tempfile
-import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from sklearn.base import BaseEstimator
@@ -16,9 +13,9 @@ from narrows.codec import engines, filing, measuring, sources
 from narrows.codec.blocks import Decoder, Encoder
 from narrows.codec.checking import bounds_of, check_options
 from narrows.codec.describing import describe, description
-from narrows.codec.layout import ArrayLayout, Given, Layout
+from narrows.codec.layout import ArrayLayout, Layout
 from narrows.codec.learning import learn
-from narrows.errors import DataError, NotBetterThanBaselineWarning
+from narrows.errors import DataError
 from narrows.files import atomic_write
 
 if TYPE_CHECKING:
@@ -167,7 +164,8 @@ class Codec(BaseEstimator):
         self.history_, self.rate_distortion_ = learned.history, learned.rate_distortion
         self.image_shape_ = given.layout.picture
         self.n_features_in_ = given.layout.row_values
-        self._measure(given.pick(held))
+        measuring.measure(self, given.pick(held))
+        measuring.warn_where_no_better(self)
         return self
 
     def _tell(self, record: Any) -> None:
@@ -181,25 +179,6 @@ class Codec(BaseEstimator):
         form = getattr(engine, "form", None)
         self._n_columns = len(form.schema) if form is not None else int(getattr(engine, "n_columns", 0))
         self.fingerprint_ = self._fingerprint.hex()
-
-    def _measure(self, held: Given) -> None:
-        values = held.layout.row_values
-        self.n_held_out_ = held.n_rows
-        count = max(1, held.n_rows * values)
-        self.raw_bits_per_value_ = 8.0 * measuring.raw_bytes(held) / count
-        self.bits_per_value_ = 8.0 * len(self.compress(held)) / count
-        self.peers_: dict[str, float | None] = {} if self.kind_ == "codes" else self._peers(held)
-        self.rows_to_pay_: int | None = None
-        self.model_bytes_ = 0
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "codec"
-            self.save(path)
-            self.model_bytes_ = path.stat().st_size
-        self.rows_to_pay_ = measuring.rows_to_pay(self.model_bytes_, self.bits_per_value_, self.peers_, values)
-        self._warn()
-
-    def _peers(self, given: Given) -> dict[str, float | None]:
-        return measuring.measure_peers(given, getattr(self._engine, "form", None))
 
     def measure_peers(self, X: Any) -> dict[str, float | None]:
         """Return the bits per value that general compressors need for rows, as in ``peers_``.
@@ -218,20 +197,7 @@ class Codec(BaseEstimator):
         check_is_fitted(self, "kind_")
         given = sources.for_fit(X, self.image_shape_)
         self._accept(given.layout)
-        return {} if self.kind_ == "codes" else self._peers(given)
-
-    def _warn(self) -> None:
-        known = {name: bits for name, bits in self.peers_.items() if bits is not None}
-        if not known:
-            return
-        best = min(known, key=lambda name: known[name])
-        if self.bits_per_value_ >= known[best]:
-            warnings.warn(
-                f"the codec takes {self.bits_per_value_:.3f} bits per value on {self.n_held_out_:,} held-out rows, and "
-                f"{best} {known[best]:.3f}: a general compressor does as well here",
-                NotBetterThanBaselineWarning,
-                stacklevel=4,
-            )
+        return measuring.measure_peers(given, self._engine)
 
     def _accept(self, layout: Layout) -> None:
         """Refuse data that is not of the kind of the fit."""

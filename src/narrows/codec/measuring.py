@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import tempfile
+import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from narrows.codec import peers
 from narrows.codec.layout import Given
+from narrows.errors import NotBetterThanBaselineWarning
 
 if TYPE_CHECKING:
+    from narrows.codec.codec import Codec
     from narrows.codec.columns import TableForm
+    from narrows.codec.engines import Engine
 
-__all__ = ["held_out", "measure_peers", "raw_bytes", "rows_to_pay"]
+__all__ = ["held_out", "measure", "measure_peers", "raw_bytes", "rows_to_pay", "warn_where_no_better"]
 
 _MOST_HELD = 4096
 _MOST_BYTES = 4 << 20
@@ -50,12 +56,15 @@ def held_out(given: Given) -> tuple[np.ndarray, np.ndarray]:
     return np.flatnonzero(~mask), np.flatnonzero(mask)
 
 
-def measure_peers(given: Given, form: TableForm | None) -> dict[str, float | None]:
+def measure_peers(given: Given, engine: Engine) -> dict[str, float | None]:
     """Return the bits per value that general compressors need for rows, None for those that are not installed.
 
     Numbers that the codec takes for whole numbers (decimals, values within a bound) are given to them as such, each
-    column in the smallest type that holds it.
+    column in the smallest type that holds it. To a code alone nothing compares.
     """
+    if engine.kind == "codes":
+        return {}
+    form = getattr(engine, "form", None)
     sizes = peers.on_pictures(given.parts[0]) if form is None else peers.on_columns(_as_whole(given, form))
     values = max(1, given.n_rows * given.layout.row_values)
     return {name: None if size is None else 8.0 * size / values for name, size in sizes.items()}
@@ -78,3 +87,32 @@ def rows_to_pay(model_bytes: int, own: float, others: dict[str, Any], values: in
     if best is None or own >= best:
         return None
     return int(np.ceil(8 * model_bytes / ((best - own) * values)))
+
+
+def measure(codec: Codec, held: Given) -> None:
+    """Measure a fitted codec on held-out rows; what it is worth becomes its attributes."""
+    values = held.layout.row_values
+    codec.n_held_out_ = held.n_rows
+    count = max(1, held.n_rows * values)
+    codec.raw_bits_per_value_ = 8.0 * raw_bytes(held) / count
+    codec.bits_per_value_ = 8.0 * len(codec.compress(held)) / count
+    codec.peers_ = measure_peers(held, codec._engine)
+    codec.rows_to_pay_, codec.model_bytes_ = None, 0
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "codec"
+        codec.save(path)
+        codec.model_bytes_ = path.stat().st_size
+    codec.rows_to_pay_ = rows_to_pay(codec.model_bytes_, codec.bits_per_value_, codec.peers_, values)
+
+
+def warn_where_no_better(codec: Codec) -> None:
+    """Warn when a general compressor does as well as the codec."""
+    known = {name: bits for name, bits in codec.peers_.items() if bits is not None}
+    best = min(known, key=lambda name: known[name], default=None)
+    if best is not None and codec.bits_per_value_ >= known[best]:
+        warnings.warn(
+            f"the codec takes {codec.bits_per_value_:.3f} bits per value on {codec.n_held_out_:,} held-out rows, and "
+            f"{best} {known[best]:.3f}: a general compressor does as well here",
+            NotBetterThanBaselineWarning,
+            stacklevel=3,
+        )
