@@ -7,7 +7,7 @@ test rows; isolet, of few and wide rows, is fitted and measured on the same rows
 Seed 0. The peers get the columns as whole numbers of the smallest type that holds them, by rows or by columns,
 whichever is smaller; for bounded columns the same quantised numbers.
 
-    python bench/codec_tables.py [--max-seconds 120] [NAME ...]
+    python bench/codec_tables.py [--max-seconds 300] [NAME ...]
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def main() -> None:
     """Run all, or those named."""
     parser = argparse.ArgumentParser()
     parser.add_argument("names", nargs="*", default=list(CASES), metavar="NAME")
-    parser.add_argument("--max-seconds", type=float, default=120.0)
+    parser.add_argument("--max-seconds", type=float, default=300.0)
     options = parser.parse_args()
     for name in options.names or list(CASES):
         measure(name, options.max_seconds)

@@ -10,7 +10,8 @@ import zlib
 import numpy as np
 import pytest
 
-from narrows.codec import Codec, describe, engines
+from narrows.codec import Codec, columns, describe, engines, fileformat
+from narrows.codec.blocks import as_rows
 from narrows.codec.fileformat import END, MAGIC, FileReader, FileWriter, Head
 from narrows.codec.packing import Cursor, cells_from_bytes, cells_to_bytes, pack, varint
 from narrows.errors import CodecFileError, DataError
@@ -170,8 +171,9 @@ def test_mutations_with_checksums_put_right_are_no_danger(codec):
         except CodecFileError:
             pass
         else:
-            # The head may now tell of another byte order or shape; the values are still those that went in.
-            assert found.size <= X.size * 8
+            # Rows are tied to the head: another type or shape in it is found.
+            assert found.size == 0 or found.dtype == X.dtype
+            assert found.size <= X.size
         assert time.perf_counter() - start < 2.0
     assert tracemalloc.get_traced_memory()[1] < 50e6
     tracemalloc.stop()
@@ -341,10 +343,15 @@ def test_cells_of_all_kinds_come_back():
         False,
         b"\0x",
         np.int16(-5),
+        np.str_(""),
+        np.str_("a\0"),
+        np.bytes_(b""),
+        np.bytes_(b"b\0"),
     ]
     found = cells_from_bytes(cells_to_bytes(cells), len(cells))
     assert found == cells
     assert [type(cell) for cell in found] == [type(cell) for cell in cells]
+    assert [cell.encode() for cell in found if type(cell) is np.str_] == [b"", b"a\0"]
     assert cells_from_bytes(cells_to_bytes([]), 0) == []
     long = ["x" * 1000, "y"]
     assert cells_from_bytes(cells_to_bytes(long), 2) == long
@@ -353,3 +360,129 @@ def test_cells_of_all_kinds_come_back():
     for data in (b"", b"\x09", b"\x01\x05ab", cells_to_bytes(cells)[:-1]):
         with pytest.raises(CodecFileError):
             cells_from_bytes(data, 2)
+
+
+def rebuilt(reader, description=None, blocks=None):
+    """Write a file anew with other things in it, and all checksums right but those of rows."""
+    file = io.BytesIO()
+    head = reader.head
+    description = head.description if description is None else description
+    writer = FileWriter(file, Head(head.fingerprint, head.rows_per_block, description))
+    for block in reader.blocks if blocks is None else []:
+        writer.add(reader.read(block), block.last - block.first, block.rows_crc)
+    for data in blocks or []:
+        writer.add(data, head.rows_per_block, 0)
+    writer.finish()
+    return file.getvalue()
+
+
+def test_blocks_of_nothing_are_refused_and_damaged_ones_are_not_all_tried(codec, monkeypatch):
+    reader = FileReader(codec.compress(table(600)))
+    with pytest.raises(CodecFileError, match="block 0 has no bytes"):
+        codec.decompress(rebuilt(reader, blocks=[b""] * 400))
+    tried = []
+    honest = PlainTable.decode
+    monkeypatch.setattr(PlainTable, "decode", lambda self, data, n: tried.append(n) or honest(self, data, n))
+    hostile = rebuilt(reader, blocks=[b"\2\4\0\0\0\0"] * 400)
+    with pytest.raises(CodecFileError, match=r"512 to 767, and perhaps more: verify\(\) names them all"):
+        codec.decompress(hostile)
+    assert len(tried) == 3
+    with pytest.raises(CodecFileError, match="and 392 more blocks") as caught:
+        codec.verify(hostile)
+    assert len(caught.value.lost) == 400
+
+
+def test_a_code_without_bytes_is_kept(codec, monkeypatch):
+    monkeypatch.setattr(codec._engine, "encode", lambda parts, schema: (b"", 7))
+    monkeypatch.setattr(codec._engine, "decode", lambda data, n, schema: ([np.zeros(n, int)] * 3, 7 + len(data)))
+    assert codec.decompress(codec.compress(table(600))).shape == (600, 3)
+
+
+def test_evenly_spaced_rows_are_those_of_numpy(codec):
+    X = table(1000)
+    data = codec.compress(X)
+    for start in (None, 0, 1, 255, 256, 700, -1, 2000):
+        for stop in (None, 0, 256, 257, 999, -300):
+            for step in (None, 1, -1, 3, -3, 300, -257):
+                found = codec.decompress(data, rows=slice(start, stop, step))
+                assert np.array_equal(found, X[start:stop:step]), (start, stop, step)
+    assert isinstance(as_rows(slice(None, None, -1), 1 << 50), range)
+
+
+def test_skipping_keeps_the_order_of_rows(codec):
+    X = table(1000)
+    data = bytearray(codec.compress(X))
+    data[FileReader(bytes(data)).blocks[1].offset + 9] ^= 1
+    kept = np.delete(np.arange(1000), np.s_[256:512])
+    with pytest.warns(UserWarning, match="256 to 511"):
+        assert np.array_equal(codec.decompress(bytes(data), slice(None, None, -1), on_damage="skip"), X[kept[::-1]])
+    with pytest.warns(UserWarning, match="256 to 511"):
+        assert np.array_equal(codec.decompress(bytes(data), [900, 300, 2], on_damage="skip"), X[[900, 2]])
+
+
+def headed(text, fingerprint=b"12345678"):
+    packed = zlib.compress(text, 9)
+    content = fingerprint + varint(256) + varint(len(text)) + packed
+    first = MAGIC + b"\x01\x01" + varint(len(content)) + content
+    return sealed(first + bytes(4) + varint(0) + bytes(4) + (5).to_bytes(4, "little") + bytes(4) + END)
+
+
+def test_heads_do_not_burst(codec, monkeypatch):
+    monkeypatch.setattr(fileformat.json, "loads", lambda text: pytest.fail("parsed"))
+    bomb = headed(b"[" + b"[]," * 2_000_000 + b"0]", bytes.fromhex(codec.fingerprint_))
+    with pytest.raises(CodecFileError, match="far longer than it is"):
+        codec.decompress(bomb)
+    with pytest.raises(CodecFileError, match="is the most there can be"):
+        codec.decompress(headed(b"[" + b"[]," * 20_000_000 + b"0]", bytes.fromhex(codec.fingerprint_)))
+    with pytest.raises(CodecFileError, match="was made with the codec 3132333435363738"):
+        codec.decompress(headed(b"[]"))
+
+
+def test_many_long_names_are_kept_and_too_many_are_refused():
+    names = [f"a column with a rather long name, number {number}" for number in range(40_000)]
+    for kept in (names, ["x" * 40] * 60_000):
+        assert FileReader(container([], description=["<i8", kept])).head.description[1] == kept
+    with pytest.raises(DataError, match="names of the columns"):
+        container([], description=["<i8", ["x" * 1000] * 9000])
+
+
+def test_exceptions_of_numbers_do_not_burst(codec):
+    X = table(200)
+    reader = FileReader(codec.compress(X))
+    made = codec._engine.model.encode(np.zeros((200, 3), dtype=np.int64))
+    block = b"\2" + varint(len(made)) + made + varint(0) + varint(1) + pack(bytes(1 << 20))
+    with pytest.raises(CodecFileError, match="is the most there can be"):
+        codec.decompress(rebuilt(reader, blocks=[block]))
+
+
+@pytest.mark.parametrize("n_columns", [1, 3])
+def test_more_text_than_a_block_unpacks_is_kept_as_it_is(monkeypatch, n_columns):
+    monkeypatch.setattr(columns, "_MOST_CELLS", 3_000)
+    few = np.array(["a", "b"], dtype=object)[np.random.default_rng(0).integers(0, 2, (300, n_columns))]
+    codec = Codec(max_seconds=1, random_state=0).fit(few)
+    X = np.array([f"{number} " * 10 for number in range(250 * n_columns)], dtype=object).reshape(-1, n_columns)
+    found = codec.decompress(codec.compress(X))
+    assert np.array_equal(found, X)
+    X[10:] = "a"
+    assert np.array_equal(codec.decompress(codec.compress(X)), X)
+    fitted = Codec(max_seconds=1, random_state=0).fit(X)
+    assert np.array_equal(fitted.decompress(fitted.compress(X)), X)
+
+
+@pytest.mark.parametrize("description", [["<u8", [3]], [">i8", [3]], ["<i8", [3, 1]], ["<M8[s]", [3]]])
+def test_rows_are_tied_to_what_the_head_says(codec, description):
+    X = table(200)
+    block, crc = codec._engine.encode(list(X.T), [(number, X.dtype) for number in range(3)])
+    files = []
+    for said in (["<i8", [3]], description):
+        writer = FileWriter(file := io.BytesIO(), Head(bytes.fromhex(codec.fingerprint_), 256, said))
+        writer.add(block, 200, crc)
+        writer.finish()
+        files.append(file.getvalue())
+    assert np.array_equal(codec.decompress(files[0]), X)
+    # The table of the first under the head of the second, as one who changes the head alone would leave it.
+    place = FileReader(files[1]).blocks[0].offset
+    spoilt = sealed(files[1][:place] + files[0][FileReader(files[0]).blocks[0].offset :])
+    assert describe(spoilt)["n_rows"] == 200
+    with pytest.raises(CodecFileError, match=r"does not decode to the rows|fitted to"):
+        codec.decompress(spoilt)

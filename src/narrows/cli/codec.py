@@ -162,6 +162,7 @@ def _slice(text: str) -> slice:
 def _restore(codec: Any, data: Path, out: Path, wanted: slice | None, record: dict[str, Any], *, skip: bool) -> int:
     """Restore a file, or some rows of it; return how many rows were written."""
     from narrows.cli.codec_files import write_restored
+    from narrows.codec.blocks import MOST_DAMAGED
     from narrows.errors import CodecFileError
 
     n_rows: int = record["n_rows"]
@@ -175,8 +176,10 @@ def _restore(codec: Any, data: Path, out: Path, wanted: slice | None, record: di
     except CodecFileError as error:
         if not error.lost:
             raise
+        # After a few damaged blocks no more are tried.
+        perhaps = " (perhaps more: narrows codec verify names all)" if len(error.lost) >= MOST_DAMAGED else ""
         more = "" if _all_lost(error, record) else "; --skip-damaged restores the others"
-        raise CommandError(f"{data} is damaged, and {_spans(error.lost)} are lost{more}.") from error
+        raise CommandError(f"{data} is damaged, and {_spans(error.lost)} are lost{perhaps}{more}.") from error
     except ModuleNotFoundError as error:
         raise CommandError(
             f'{out} needs {error.name} for such columns, which is not installed: pip install "narrows[frames,files]".'

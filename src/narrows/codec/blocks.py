@@ -17,18 +17,22 @@ from narrows.codec.layout import Given, Layout, layout_from_json, take
 from narrows.errors import CodecFileError, DataError, NarrowsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
 
     from narrows.codec.engines import Engine
     from narrows.codec.sinks import Sink
 
-__all__ = ["Decoder", "Encoder", "as_rows", "in_order"]
+__all__ = ["MOST_DAMAGED", "Decoder", "Encoder", "as_rows", "in_order"]
 
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 
+MOST_DAMAGED = 3
+_NOTHING = b"\0"
+"""Stands for a block without any bytes, of rows that were all certain; no block of an engine is this."""
 
-def in_order(function: Callable[[_In], _Out], items: Iterable[_In], n_jobs: int | None) -> Iterator[_Out]:
+
+def in_order(function: Callable[[_In], _Out], items: Iterable[_In], n_jobs: int | None) -> Generator[_Out, None, None]:
     """Apply a function to items in several threads, a few ahead; results come in the items' order.
 
     Parameters
@@ -141,7 +145,8 @@ class Encoder:
         writer = FileWriter(file, head)
 
         def code(parts: list[np.ndarray]) -> tuple[int, bytes, int]:
-            return (len(parts[0]), *self.engine.encode(parts, schema))
+            data, crc = self.engine.encode(parts, schema)
+            return len(parts[0]), data or _NOTHING, crc
 
         blocks = _blocks(first, given, self.engine.rows_per_block)
         for n_rows, data, crc in in_order(code, blocks, self.n_jobs):
@@ -183,6 +188,47 @@ class _Lost:
     error: CodecFileError
 
 
+@dataclass(frozen=True)
+class _Take:
+    """Which rows of a block are wanted, and where they go."""
+
+    block: int
+    places: slice | np.ndarray
+    inner: slice | np.ndarray
+
+
+def _takes(wanted: range | np.ndarray, size: int) -> Iterator[_Take]:
+    """Part rows by the blocks they are in, of evenly spaced ones without a list of them."""
+    if not len(wanted):
+        return
+    if isinstance(wanted, range):
+        yield from _takes_of_range(wanted, size)
+        return
+    order = np.argsort(wanted // size, kind="stable")
+    owners, starts = np.unique((wanted // size)[order], return_index=True)
+    for block, places in zip(owners.tolist(), np.split(order, starts[1:]), strict=True):
+        yield _Take(block, places, wanted[places] - block * size)
+
+
+def _takes_of_range(wanted: range, size: int) -> Iterator[_Take]:
+    rows = wanted if wanted.step > 0 else wanted[::-1]
+    start, step, n = rows.start, rows.step, len(rows)
+    for block in range(start // size, rows[-1] // size + 1):
+        first = block * size
+        low, high = (min(n, max(0, -((start - edge) // step))) for edge in (first, first + size))
+        if low == high:
+            continue
+        begin, end = rows[low] - first, rows[high - 1] - first
+        if wanted.step > 0:
+            yield _Take(block, slice(low, high), slice(begin, end + 1, step))
+        else:
+            yield _Take(block, slice(n - high, n - low), slice(end, begin - 1 if begin else None, -step))
+
+
+def _places(places: slice | np.ndarray) -> np.ndarray:
+    return np.arange(places.start, places.stop) if isinstance(places, slice) else places
+
+
 class Decoder:
     """Reads rows out of a container.
 
@@ -216,14 +262,9 @@ class Decoder:
         accept: Callable[[Layout], None],
         what: str = "this data",
     ) -> None:
-        self.reader = FileReader(source, what)
+        self.reader = FileReader(source, what, fingerprint)
         self.engine, self.n_jobs = engine, n_jobs
         head = self.reader.head
-        if head.fingerprint != fingerprint:
-            raise CodecFileError(
-                f"{what} was made with the codec {head.fingerprint.hex()}, and this one is {fingerprint.hex()}: "
-                "load the one it was made with"
-            )
         if head.rows_per_block != engine.rows_per_block:
             raise CodecFileError(f"{what} is damaged: its blocks have not the size that its codec makes")
         try:
@@ -237,6 +278,7 @@ class Decoder:
     def _decode(self, block: Block, data: bytes) -> list[np.ndarray]:
         lost = [(block.first, block.last)]
         try:
+            data = b"" if data == _NOTHING else data
             parts, crc = self.engine.decode(data, block.last - block.first, self.schema)
         # What a decoder may raise over bytes that are not its own is anything, the panics of constriction included.
         except BaseException as error:
@@ -245,7 +287,7 @@ class Decoder:
             raise CodecFileError(
                 f"{block.name} of {self.reader.what} cannot be decoded: {error or type(error).__name__}", lost
             ) from None
-        if crc != block.rows_crc:
+        if not self.reader.holds(block, crc):
             raise CodecFileError(
                 f"{block.name} of {self.reader.what} does not decode to the rows it was made of: their checksum does "
                 "not match",
@@ -269,41 +311,43 @@ class Decoder:
             except CodecFileError as error:
                 yield block, error
 
-    def decoded(self, blocks: Iterable[Block]) -> Iterator[tuple[Block, list[np.ndarray] | _Lost]]:
+    def decoded(self, blocks: Iterable[Block]) -> Generator[tuple[Block, list[np.ndarray] | _Lost], None, None]:
         """Decode some blocks in order; a damaged one comes as its error."""
         return in_order(self._try, self._read(blocks), self.n_jobs)
 
     def rows(self, rows: Any, on_damage: str) -> Any:
         """Return some rows as what they were; see ``Codec.decompress``."""
         wanted = as_rows(rows, self.reader.n_rows)
-        step = self.reader.head.rows_per_block
-        numbers = np.asarray(wanted, dtype=np.int64)
-        order = np.argsort(numbers // step, kind="stable")
-        owners, starts = np.unique((numbers // step)[order], return_index=True)
-        places = dict(zip(owners.tolist(), np.split(order, starts[1:]), strict=True)) if len(owners) else {}
-        sink = self._sink(wanted)
+        takes = list(_takes(wanted, self.reader.head.rows_per_block))
+        sink: Sink | None = None
         errors: list[CodecFileError] = []
-        gone: list[np.ndarray] = []
-        for block, parts in self.decoded(self.reader.blocks[number] for number in owners):
-            where = places[block.number]
+        good: list[np.ndarray] = []
+        blocks = self.decoded(self.reader.blocks[taken.block] for taken in takes)
+        for taken, (_, parts) in zip(takes, blocks, strict=True):
             if isinstance(parts, _Lost):
                 errors.append(parts.error)
-                gone.append(where)
+                # A hostile file has very many of them, and each may taken its time.
+                if on_damage == "raise" and len(errors) >= MOST_DAMAGED:
+                    blocks.close()
+                    raise self._told(errors, whole=taken is takes[-1])
                 continue
-            inner = numbers[where] - block.first
-            if len(where) == block.last - block.first and (np.diff(inner) == 1).all() and (np.diff(where) == 1).all():
-                sink.put(slice(int(where[0]), int(where[-1]) + 1), parts)
-            else:
-                sink.put(where, [part[inner] for part in parts])
+            if on_damage != "raise":
+                good.append(_places(taken.places))
+            if errors:
+                continue
+            # Not before a block is known to hold rows: a table may claim any number of them.
+            sink = sink or self._sink(wanted)
+            sink.put(taken.places, [part[taken.inner] for part in parts])
         if not errors:
             if rows is None:
                 self.reader.check()
-            return self._finished(sink)
+            return self._finished(sink or self._sink(wanted))
         if on_damage == "raise":
             raise self._told(errors)
         warnings.warn(str(self._told(errors)), UserWarning, stacklevel=3)
-        left = np.setdiff1d(np.arange(len(numbers)), np.concatenate(gone))
-        return self.rows(numbers[left], "raise")
+        left = np.sort(np.concatenate([np.empty(0, np.int64), *good]))
+        numbers = wanted.start + wanted.step * left if isinstance(wanted, range) else wanted[left]
+        return self.rows(numbers, "raise")
 
     def _sink(self, rows: range | np.ndarray) -> Sink:
         try:
@@ -317,10 +361,12 @@ class Decoder:
         except (ValueError, TypeError, LookupError, OverflowError, MemoryError) as error:
             raise CodecFileError(f"{self.reader.what} cannot be restored: {error}") from error
 
-    def _told(self, errors: list[CodecFileError]) -> CodecFileError:
+    def _told(self, errors: list[CodecFileError], *, whole: bool = True) -> CodecFileError:
         lost = [span for error in errors for span in error.lost]
         named = ", ".join(f"{first:,} to {last - 1:,}" for first, last in lost[:8])
         more = f" and {len(lost) - 8} more blocks" if len(lost) > 8 else ""
+        if not whole:
+            more = ", and perhaps more: verify() names them all"
         kept = sum(last - first for first, last in lost) < self.reader.n_rows
         hint = '; the other rows can be had: ask for them as rows=, or say on_damage="skip"' if kept else ""
         return CodecFileError(f"{errors[0]}; lost are the rows {named}{more}{hint}", lost)

@@ -54,21 +54,21 @@ def bounds_of(codec: Codec, layout: Layout) -> dict[int, Bound]:
     """
     if codec.max_error is None or layout.picture is not None:
         return {}
-    schema = layout.schema()
+    schema, own = layout.schema(), layout.numbers()
     if not isinstance(codec.max_error, dict):
         bound = Bound(float(codec.max_error), relative=codec.relative)
-        return {number: bound for number, (_, dtype) in enumerate(schema) if dtype.kind == "f" and dtype.itemsize <= 8}
+        return {place: bound for _, place in own if place is not None and schema[place][1].kind == "f"}
     found = {}
     for name, error in codec.max_error.items():
         if name is None or error is None:
             continue
-        places = [number for number, (known, _) in enumerate(schema) if known == name]
-        if not places and isinstance(name, numbers.Integral) and 0 <= int(name) < len(schema):
-            places = [int(name)]
+        places = [place for known, place in own if known == name]
+        if not places and isinstance(name, numbers.Integral) and 0 <= int(name) < len(own):
+            places = [own[int(name)][1]]
         if not places:
             raise DataError(f"max_error names a column {name!r} that is not there")
-        kind = schema[places[0]][1]
-        if kind.kind not in "iuf" or kind.itemsize > 8:
-            raise DataError(f"max_error names column {name!r}, which holds no numbers that may be off")
-        found[places[0]] = Bound(float(error), relative=codec.relative)
+        for place in places:
+            if place is None:
+                raise DataError(f"max_error names column {name!r}, which holds no numbers that may be off")
+            found[place] = Bound(float(error), relative=codec.relative)
     return found

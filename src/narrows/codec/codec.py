@@ -41,7 +41,7 @@ class Codec(BaseEstimator):
         None restores every bit. A number lets floats be off by as much at the most; a dictionary says so for some
         columns, by name or by position, and the others, like whole numbers that are not named, are restored exactly.
         Every value is checked when it is compressed, in the arithmetic of its own type; those that would be off by
-        more, NaN and infinities are kept as they are.
+        more, NaN and infinities are kept as they are; a negative zero may come back as zero.
     relative : bool, default False
         Whether ``max_error`` is a share of each value. Every octave is then parted into the same cells. Columns of
         whole numbers stay exact.
@@ -96,7 +96,7 @@ class Codec(BaseEstimator):
 
     Notes
     -----
-    A file needs the codec it was made with: ``save`` it. Blocks of about a megabyte are coded each by itself, so any
+    A file needs the codec it was made with: ``save`` it. Blocks of some megabytes are coded each by itself, so any
     rows can be had without the others, and damage loses only the block it is in.
 
     Examples
@@ -288,7 +288,8 @@ class Codec(BaseEstimator):
         ------
         CodecFileError
             If it is foreign, newer, damaged, or made with another codec. Where only some blocks are damaged, the
-            message names their rows, and the error has them as ``lost``.
+            message names their rows, and the error has them as ``lost``; after three it gives up, and ``verify``
+            names all.
         """
         if on_damage not in ("raise", "skip"):
             raise DataError(f'on_damage must be "raise" or "skip", not {on_damage!r}')

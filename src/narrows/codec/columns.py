@@ -22,7 +22,7 @@ from narrows.codec.packing import Cursor, cell_bytes, cells_from_bytes, cells_to
 from narrows.codec.quantising import Coder, Raw
 from narrows.errors import CodecFileError, DataError
 
-__all__ = ["INDEX", "Coded", "Schema", "TableForm", "bare", "from_bare"]
+__all__ = ["INDEX", "Coded", "Schema", "TableForm", "bare", "from_bare", "most_bytes"]
 
 Schema = list[tuple[Any, np.dtype]]
 """Of each column its name and what its values are held in: numbers, or objects for cells of text and the like."""
@@ -31,7 +31,9 @@ INDEX = "(index)"
 """What the last column is called where it is the index of a frame."""
 
 _MOST_WORDS = 1 << 16
+_MOST_LEARNED = 1 << 26
 _MOST_PACKED = 1 << 28
+_MOST_CELLS = 1 << 28
 _MODELLED = "iuf"
 
 
@@ -63,6 +65,9 @@ class Words(Coder):
         common = sorted((word for word in counts if counts[word] > 1), key=lambda word: -counts[word])[:_MOST_WORDS]
         if len(counts) <= 2 or len(counts) * 8 < len(cells):
             common = sorted(counts, key=lambda word: -counts[word])[:_MOST_WORDS]
+        # They are part of the codec, whose file must be one that can be read.
+        sizes = np.cumsum([len(word) * 4 if type(word) is str else len(word) for word in common])
+        common = common[: int(np.searchsorted(sizes, _MOST_LEARNED, side="right"))]
         if sum(counts[word] for word in common) < 0.7 * len(cells):
             return Raw()
         return cls([firsts[word] for word in common])
@@ -104,11 +109,14 @@ class Coded:
         What stands beside it.
     crc : int
         Checksum over the rows as they will be restored.
+    fits : bool
+        Whether what stands beside them is as little as a reader takes; if not, it is left out.
     """
 
     codes: np.ndarray
     side: bytes
     crc: int
+    fits: bool = True
 
 
 class TableForm:
@@ -183,15 +191,19 @@ class TableForm:
         place, crc = 0, 0
         raws: list[bytes] = []
         exceptions: list[bytes] = []
+        left = _most_beside(n, [dtype for _, dtype in schema])
         for number, (coder, part, (name, dtype)) in enumerate(zip(self.coders, parts, schema, strict=True)):
             part = np.ascontiguousarray(part)
             try:
                 found, bad, restored = coder.encode(part)
                 if isinstance(coder, Raw) or bad.sum() * 2 > n:
-                    raws.append(varint(number) + _raw_column(part))
+                    data, taken = _raw_column(part, left)
+                    left -= taken
+                    raws.append(varint(number) + data)
                     found, restored = np.zeros_like(found), part
                 elif bad.any():
                     exceptions.append(varint(number) + _exceptions(part, bad))
+                    left -= len(exceptions[-1])
                     restored = np.where(bad, part, restored)
             except DataError as error:
                 raise DataError(f"column {name!r} {error}") from None
@@ -200,8 +212,8 @@ class TableForm:
             if dtype.kind != "O":
                 crc = checksum(restored, crc)
         crc = checksum(codes, crc)
-        if not raws and not exceptions:
-            return Coded(codes, b"", crc)
+        if left < 0 or (not raws and not exceptions):
+            return Coded(codes, b"", crc, fits=left >= 0)
         side = varint(len(raws)) + b"".join(raws)
         if exceptions:
             side += varint(len(exceptions)) + pack(b"".join(exceptions))
@@ -281,12 +293,25 @@ def _modelled(dtype: np.dtype) -> bool:
     return dtype.kind in _MODELLED and dtype.itemsize <= 8
 
 
-def _raw_column(part: np.ndarray) -> bytes:
+def most_bytes(n: int, dtypes: list[np.dtype]) -> int:
+    """Return the most bytes that so many rows may be unpacked to."""
+    cells = _MOST_CELLS if any(dtype.kind == "O" for dtype in dtypes) else 0
+    return cells + n * sum(dtype.itemsize for dtype in dtypes)
+
+
+def _most_beside(n: int, dtypes: list[np.dtype]) -> int:
+    # Exceptions are a place of up to four bytes and a value, and before them stand a few numbers for each column.
+    return most_bytes(n, dtypes) + len(dtypes) * (4 * n + 32)
+
+
+def _raw_column(part: np.ndarray, left: int) -> tuple[bytes, int]:
+    """Return a column as it is, packed, and how much of what a block may hold beside its codes that takes."""
     if part.dtype.kind == "O":
-        return pack(cells_to_bytes(part.tolist()))
+        cells = cells_to_bytes(part.tolist())
+        return pack(cells) if len(cells) <= left else b"", len(cells)
     # Of floats the bytes of the sign and the size can be packed, the last ones hardly: each kind by itself.
     planes = part.view(np.uint8).reshape(len(part), -1).T
-    return b"".join(pack(plane.tobytes()) for plane in planes)
+    return b"".join(pack(plane.tobytes()) for plane in planes), 0
 
 
 def _exceptions(part: np.ndarray, bad: np.ndarray) -> bytes:
@@ -308,12 +333,15 @@ def _read_side(
     if not side:
         return raws, exceptions
     cursor = Cursor(side)
+    # One budget for all: many columns of little each must not become much.
+    left = _most_beside(n, dtypes)
     for _ in range(cursor.number(len(dtypes))):
         number = cursor.number(len(dtypes) - 1)
-        raws[number] = _read_raw(cursor, n, dtypes[number])
+        raws[number], taken = _read_raw(cursor, n, dtypes[number], left)
+        left -= taken
     if cursor.left:
         count = cursor.number(len(dtypes))
-        inner = Cursor(cursor.unpack(_MOST_PACKED))
+        inner = Cursor(cursor.unpack(left))
         for _ in range(count):
             number = inner.number(len(dtypes) - 1)
             exceptions[number] = _read_exceptions(inner, n, dtypes[number])
@@ -322,13 +350,14 @@ def _read_side(
     return raws, exceptions
 
 
-def _read_raw(cursor: Cursor, n: int, dtype: np.dtype) -> np.ndarray:
+def _read_raw(cursor: Cursor, n: int, dtype: np.dtype, left: int) -> tuple[np.ndarray, int]:
     if dtype.kind == "O":
-        return _objects(cells_from_bytes(cursor.unpack(_MOST_PACKED), n))
+        cells = cursor.unpack(left)
+        return _objects(cells_from_bytes(cells, n)), len(cells)
     planes = [np.frombuffer(cursor.unpack(n), np.uint8) for _ in range(dtype.itemsize)]
     if any(len(plane) != n for plane in planes):
         raise CodecFileError("a column has not the number of rows it should")
-    return np.ascontiguousarray(np.stack(planes, 1)).view(dtype)[:, 0]
+    return np.ascontiguousarray(np.stack(planes, 1)).view(dtype)[:, 0], 0
 
 
 def _read_exceptions(cursor: Cursor, n: int, dtype: np.dtype) -> tuple[np.ndarray, Any]:

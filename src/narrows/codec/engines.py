@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from narrows.codec.columns import Schema, TableForm, bare, from_bare
+from narrows.codec.columns import Schema, TableForm, bare, from_bare, most_bytes
 from narrows.codec.packing import Cursor, pack, varint
 from narrows.errors import CodecFileError, DataError
 
@@ -74,13 +74,13 @@ def fingerprint(engine: Engine) -> bytes:
     return digest.digest()[:8]
 
 
-def _cheapest(coded: bytes | None, coded_crc: int, plain: bytes) -> tuple[bytes, int]:
-    """Choose among the model's code, the rows as they are, and those packed."""
+def _cheapest(coded: bytes | None, coded_crc: int, plain: bytes, limit: int) -> tuple[bytes, int]:
+    """Choose among the model's code, the rows as they are, and those packed, if they may be unpacked again."""
     best, crc = bytes([_BARE]) + plain, zlib.crc32(plain)
     if coded is not None and len(coded) < len(best):
         best, crc = coded, coded_crc
     # A general compressor is only asked where it has a chance: its first look is quick, its last is slow.
-    if len(best) > 64 and (coded is None or len(best) > len(plain) // 32):
+    if len(best) > 64 and len(plain) <= limit and (coded is None or len(best) > len(plain) // 32):
         quick = len(zlib.compress(plain, 1))
         if quick < 1.5 * len(best):
             packed = bytes([_PACKED]) + pack(plain)
@@ -111,7 +111,7 @@ class PictureEngine:
         """Turn pictures into bytes."""
         rows = np.ascontiguousarray(parts[0])
         plain = rows.tobytes()
-        return _cheapest(bytes([_MODEL]) + self.model.encode(rows), zlib.crc32(plain), plain)
+        return _cheapest(bytes([_MODEL]) + self.model.encode(rows), zlib.crc32(plain), plain, len(plain))
 
     def decode(self, data: bytes, n_rows: int, schema: Schema) -> tuple[list[np.ndarray], int]:
         """Turn bytes into pictures."""
@@ -150,17 +150,16 @@ class TableEngine:
     def encode(self, parts: list[np.ndarray], schema: Schema) -> tuple[bytes, int]:
         """Turn rows into bytes."""
         coded = self.form.encode(parts, schema)
+        limit = most_bytes(len(coded.codes), [dtype for _, dtype in schema])
+        if not coded.fits:
+            return _cheapest(None, 0, bare(parts), limit)
         made = self.model.encode(coded.codes) if self.model is not None else b""
         whole = bytes([_MODEL]) + varint(len(made)) + made + coded.side
-        return _cheapest(whole, coded.crc, bare(parts))
+        return _cheapest(whole, coded.crc, bare(parts), limit)
 
     def decode(self, data: bytes, n_rows: int, schema: Schema) -> tuple[list[np.ndarray], int]:
         """Turn bytes into rows."""
-        if any(dtype.kind == "O" for _, dtype in schema):
-            limit = 1 << 28
-        else:
-            limit = n_rows * sum(dtype.itemsize for _, dtype in schema)
-        how, rest = _opened(data, limit)
+        how, rest = _opened(data, most_bytes(n_rows, [dtype for _, dtype in schema]))
         if how != _MODEL:
             return from_bare(rest, n_rows, schema), zlib.crc32(rest)
         cursor = Cursor(rest)

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from narrows.codec.packing import Cursor, varint
-from narrows.errors import CodecFileError
+from narrows.errors import CodecFileError, DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +34,10 @@ VERSION = 1
 in the tests, and read them all for ever."""
 
 MOST_BLOCK_ROWS = 1 << 24
-_MOST_HEAD = 64 << 20
+# Names of columns and of categories fill some megabytes at the most; JSON takes up to twenty times its size in memory.
+_MOST_HEAD = 8 << 20
+_FREE_HEAD, _MOST_RATIO = 1 << 20, 100
+_BEFORE_HEAD = 32
 _FINGERPRINT = 8
 _SMALLEST = 40
 _CHUNK = 1 << 20
@@ -72,7 +75,7 @@ class Block:
     offset, size : int
         Where it stands in the file.
     crc, rows_crc : int
-        Checksums of its bytes and of the rows in it.
+        Checksums of its bytes, and of the rows in it together with what the head says of them.
     """
 
     number: int
@@ -98,6 +101,11 @@ class FileWriter:
         Where to; it is not closed.
     head : Head
         What stands first.
+
+    Raises
+    ------
+    DataError
+        If the head would be longer than a reader takes.
     """
 
     def __init__(self, file: BinaryIO, head: Head) -> None:
@@ -107,8 +115,14 @@ class FileWriter:
         self._rows = 0
         self.n_bytes = 0
         text = json.dumps(head.description, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
+        if len(text) > _MOST_HEAD:
+            raise DataError(
+                f"the names of the columns and of their categories take {len(text):,} bytes, and a file holds "
+                f"{_MOST_HEAD:,} of them at the most: make categories text, or shorten the names"
+            )
+        self._seal = _seal(text)
         packed = zlib.compress(text, 9)
-        small = len(packed) < len(text)
+        small = len(packed) < len(text) <= _most_text(len(packed))
         content = head.fingerprint + varint(head.rows_per_block) + varint(len(text)) + (packed if small else text)
         first = MAGIC + bytes([VERSION, small]) + varint(len(content)) + content
         self._put(first + struct.pack("<I", zlib.crc32(first)))
@@ -120,6 +134,7 @@ class FileWriter:
 
     def add(self, data: bytes, n_rows: int, rows_crc: int) -> None:
         """Write a block of so many rows with such a checksum."""
+        rows_crc = zlib.crc32(self._seal, rows_crc)
         self._put(data)
         self._entries.append(varint(len(data)) + struct.pack("<II", zlib.crc32(data), rows_crc))
         self._rows += n_rows
@@ -133,6 +148,16 @@ class FileWriter:
         self._put(END)
 
 
+def _seal(text: bytes) -> bytes:
+    """Return what the checksums of rows are continued with: the same bytes are other rows in another type or shape."""
+    return struct.pack("<I", zlib.crc32(text))
+
+
+def _most_text(packed: int) -> int:
+    """Return the most bytes that a head may be unpacked to from so many."""
+    return min(_MOST_HEAD, max(_FREE_HEAD, _MOST_RATIO * packed))
+
+
 class FileReader:
     """Reads what a `FileWriter` wrote; head and table at once, blocks when they are asked for.
 
@@ -142,15 +167,18 @@ class FileReader:
         The whole file, or one that can be sought in.
     what : str
         Its name in messages.
+    fingerprint : bytes or None
+        Of the model at hand: a file of another one is refused before more of it is read.
 
     Raises
     ------
     CodecFileError
-        If it is foreign, newer, truncated, or damaged in its head or its table.
+        If it is foreign, newer, truncated, made with another model, or damaged in its head or its table.
     """
 
-    def __init__(self, source: bytes | BinaryIO, what: str = "this data") -> None:
+    def __init__(self, source: bytes | BinaryIO, what: str = "this data", fingerprint: bytes | None = None) -> None:
         self.what = what
+        self._expected = fingerprint
         self._bytes: memoryview | None = None
         if isinstance(source, (bytes, bytearray, memoryview)):
             self._bytes = memoryview(source).cast("B")
@@ -187,7 +215,7 @@ class FileReader:
             raise self._damaged("its first bytes cannot be read")
         try:
             cursor = Cursor(start[6:])
-            length = cursor.number(min(_MOST_HEAD, self.size))
+            length = cursor.number(min(_BEFORE_HEAD + _MOST_HEAD, self.size))
         except CodecFileError as error:
             raise self._damaged(f"its head cannot be read ({error})") from None
         place = 6 + cursor.place
@@ -199,16 +227,25 @@ class FileReader:
         return self._parse_head(data[place:-4], packed=bool(start[5])), len(data)
 
     def _parse_head(self, content: bytes, *, packed: bool) -> Head:
+        made_with, expected = content[:_FINGERPRINT], self._expected
+        if expected is not None and len(made_with) == _FINGERPRINT and made_with != expected:
+            raise CodecFileError(
+                f"{self.what} was made with the codec {made_with.hex()}, and this one is {expected.hex()}: load the "
+                "one it was made with"
+            )
         try:
             cursor = Cursor(content)
             fingerprint = bytes(cursor.take(_FINGERPRINT))
             rows_per_block = cursor.number(MOST_BLOCK_ROWS)
             size = cursor.number(_MOST_HEAD)
+            if packed and size > _most_text(cursor.left):
+                raise ValueError("it claims to be far longer than it is")  # noqa: TRY301
             text = bytes(cursor.take(cursor.left))
             if packed:
                 text = zlib.decompressobj().decompress(text, size + 1)
             if len(text) != size or not rows_per_block:
                 raise ValueError("its lengths contradict each other")  # noqa: TRY301
+            self._seal = _seal(text)
             return Head(fingerprint, rows_per_block, json.loads(text.decode("utf-8", "surrogatepass")))
         except (ValueError, RecursionError, zlib.error) as error:
             raise self._damaged(f"its head cannot be read ({error})") from None
@@ -236,6 +273,8 @@ class FileReader:
         blocks: list[Block] = []
         for number, row in enumerate(range(0, n_rows, step)):
             size = cursor.number(end - offset)
+            if not size:
+                raise CodecFileError(f"block {number} has no bytes")
             crc, rows_crc = struct.unpack("<II", cursor.take(8))
             blocks.append(Block(number, row, min(row + step, n_rows), offset, size, crc, rows_crc))
             offset += size
@@ -252,6 +291,10 @@ class FileReader:
                 [(block.first, block.last)],
             )
         return data
+
+    def holds(self, block: Block, rows_crc: int) -> bool:
+        """Say whether rows of such a checksum are those of a block, and of what the head says."""
+        return zlib.crc32(self._seal, rows_crc) == block.rows_crc
 
     def check(self) -> None:
         """Compare the checksum over the whole file."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from narrows.codec.columns import INDEX, Schema
-from narrows.codec.layout import ArrayLayout, Given, Layout, _check_type, _held, _type, native
+from narrows.codec.layout import ArrayLayout, Given, Layout, _check_type, _held, _type, holds_numbers, native
 from narrows.codec.packing import cells_from_bytes, cells_to_bytes
 from narrows.codec.sinks import Sink
 from narrows.errors import CodecFileError, DataError
@@ -80,6 +80,17 @@ class FrameLayout(Layout):
     def schema(self) -> Schema:
         """Return the columns; of a nullable one also what is missing."""
         return [(column.name, dtype) for column in self.columns for dtype in column.held()]
+
+    def numbers(self) -> list[tuple[Any, int | None]]:
+        """Return names, and places of numbers; neither the index nor what is missing may be off."""
+        found: list[tuple[Any, int | None]] = []
+        place = 0
+        for column in self.columns:
+            good = column.kind == "nullable" and column.dtype != "boolean"
+            good = good or (column.kind == "numpy" and holds_numbers(np.dtype(column.dtype)))
+            found.append((column.name, place if good else None))
+            place += len(column.held())
+        return found if self.index[0] == "range" else found[:-1]
 
     def to_json(self) -> Any:
         """Return plain values, for a file."""
@@ -169,11 +180,10 @@ def _column(column: Column, arrays: Any) -> Any:
     if column.kind == "numpy":
         return values if column.dtype != "|O" else pd.Series(values, dtype=object)
     if column.kind == "nullable":
-        missing = next(arrays).astype(bool)
-        made = pd.array(values.astype(_numpy_type(column.dtype)), dtype=column.dtype)
-        if missing.any():
-            made[missing] = pd.NA
-        return made
+        # Made of their two parts: `pd.array` takes a NaN for what is missing.
+        kinds = {"f": pd.arrays.FloatingArray, "b": pd.arrays.BooleanArray}
+        plain = values.astype(_numpy_type(column.dtype))
+        return kinds.get(plain.dtype.kind, pd.arrays.IntegerArray)(plain, next(arrays).astype(bool))
     if column.kind == "zoned":
         unit = column.dtype.partition("[")[2].partition(",")[0]
         return pd.Series(values.view(f"M8[{unit}]")).dt.tz_localize("UTC").dt.tz_convert(_zone(column.dtype))
@@ -260,6 +270,12 @@ def _take_series(series: Any, name: Any) -> tuple[Column, list[np.ndarray]]:
         return Column(name, "category", "category", made, bool(dtype.ordered)), [_objects_of(series)]
     if isinstance(dtype, pd.DatetimeTZDtype):
         zoned = Column(name, "zoned", str(dtype))
+        try:
+            kept = pd.DatetimeTZDtype(dtype.unit, _zone(str(dtype))) == dtype
+        except (ValueError, TypeError, LookupError, OSError):
+            kept = False
+        if not kept:
+            raise DataError(f"column {name!r} has a time zone without a name ({dtype}), which is not kept")
         return zoned, [series.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy().view(np.int64)]
     if isinstance(dtype, pd.StringDtype):
         called = "str" if dtype.na_value is not pd.NA else "string"

@@ -59,6 +59,10 @@ class Layout:
         """Return the columns."""
         raise NotImplementedError
 
+    def numbers(self) -> list[tuple[Any, int | None]]:
+        """Return the columns as their owner counts them: a name, and the place in the schema of one of numbers."""
+        raise NotImplementedError
+
     def to_json(self) -> Any:
         """Return plain values, for a file."""
         raise NotImplementedError
@@ -74,6 +78,11 @@ class Layout:
     def joins(self, other: Layout, n_before: int) -> bool:
         """Say whether rows of another layout may follow so many of this one."""
         return self == other
+
+
+def holds_numbers(dtype: np.dtype) -> bool:
+    """Return whether values of a type are numbers that a bound can be asked for."""
+    return dtype.kind in "iuf" and dtype.itemsize <= 8
 
 
 @dataclass(frozen=True)
@@ -110,6 +119,11 @@ class ArrayLayout(Layout):
         names = self.names if self.names is not None else range(self.row_values)
         held = _held(self.dtype)
         return [(name, held) for name in names]
+
+    def numbers(self) -> list[tuple[Any, int | None]]:
+        """Return names, and places of numbers."""
+        good = holds_numbers(self.dtype)
+        return [(name, place if good else None) for place, (name, _) in enumerate(self.schema())]
 
     def to_json(self) -> Any:
         """Return plain values, for a file."""
@@ -165,6 +179,10 @@ class ColumnsLayout(Layout):
         """Return the columns."""
         return [(name, _held(dtype)) for name, dtype in self.columns]
 
+    def numbers(self) -> list[tuple[Any, int | None]]:
+        """Return names, and places of numbers."""
+        return [(name, place if holds_numbers(kind) else None) for place, (name, kind) in enumerate(self.columns)]
+
     def to_json(self) -> Any:
         """Return plain values, for a file."""
         return {"d": [[name, dtype.str] for name, dtype in self.columns]}
@@ -180,9 +198,11 @@ class ColumnsLayout(Layout):
 
     def joins(self, other: Layout, n_before: int) -> bool:
         """Say whether rows of another layout may follow; text may be shorter than the first."""
-        return isinstance(other, ColumnsLayout) and all(
+        if not isinstance(other, ColumnsLayout) or len(other.columns) != len(self.columns):
+            return False
+        return all(
             name == also and (dtype == alike or (dtype.kind == alike.kind == "U" and alike.itemsize <= dtype.itemsize))
-            for (name, dtype), (also, alike) in zip(self.columns, other.columns, strict=False)
+            for (name, dtype), (also, alike) in zip(self.columns, other.columns, strict=True)
         )
 
     def sink(self, n_rows: int, rows: range | np.ndarray | None = None) -> Sink:

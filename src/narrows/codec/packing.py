@@ -133,8 +133,10 @@ class Cursor:
 
 
 # Cells of columns of text and of objects: what they are, and their bytes.
-_TEXT, _NONE, _FLOAT, _INT, _BOOL, _BYTES, _NA, _NAT, _SCALAR = range(9)
+_TEXT, _NONE, _FLOAT, _INT, _BOOL, _BYTES, _NA, _NAT, _SCALAR, _NUMPY_TEXT, _NUMPY_BYTES = range(11)
 _KINDS = {str: _TEXT, type(None): _NONE, float: _FLOAT, int: _INT, bool: _BOOL, bytes: _BYTES}
+# Not as numpy's scalars: of those the empty one has no bytes, and NULs at the end are lost.
+_KINDS |= {np.str_: _NUMPY_TEXT, np.bytes_: _NUMPY_BYTES}
 _NAMED = {"NAType": _NA, "NaTType": _NAT}
 
 
@@ -149,7 +151,7 @@ def cell_bytes(value: Any) -> bytes:
     kind = _KINDS.get(type(value))
     if kind is None:
         kind = _NAMED.get(type(value).__name__, _SCALAR if isinstance(value, np.generic) else -1)
-    if kind == _TEXT:
+    if kind in (_TEXT, _NUMPY_TEXT):
         content = value.encode("utf-8", "surrogatepass")
     elif kind == _FLOAT:
         content = struct.pack("<d", value)
@@ -158,9 +160,9 @@ def cell_bytes(value: Any) -> bytes:
         content = value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)
     elif kind == _BOOL:
         content = bytes([value])
-    elif kind == _BYTES:
-        content = value
-    elif kind == _SCALAR and value.dtype.kind in "biufcUSmM":
+    elif kind in (_BYTES, _NUMPY_BYTES):
+        content = bytes(value)
+    elif kind == _SCALAR and value.dtype.kind in "biufcmM":
         content = value.dtype.str.encode() + b"|" + value.tobytes()
     elif kind in (_NONE, _NA, _NAT):
         content = b""
@@ -171,8 +173,9 @@ def cell_bytes(value: Any) -> bytes:
 
 def _cell(content: bytes) -> Any:
     kind, content = content[0], content[1:]
-    if kind == _TEXT:
-        return content.decode("utf-8", "surrogatepass")
+    if kind in (_TEXT, _NUMPY_TEXT):
+        text = content.decode("utf-8", "surrogatepass")
+        return text if kind == _TEXT else np.str_(text)
     if kind == _NONE:
         return None
     if kind == _FLOAT:
@@ -181,8 +184,8 @@ def _cell(content: bytes) -> Any:
         return int.from_bytes(content, "little", signed=True)
     if kind == _BOOL:
         return bool(content[0])
-    if kind == _BYTES:
-        return content
+    if kind in (_BYTES, _NUMPY_BYTES):
+        return content if kind == _BYTES else np.bytes_(content)
     if kind in (_NA, _NAT):
         import pandas as pd
 
@@ -198,6 +201,8 @@ def cells_to_bytes(values: Any) -> bytes:
     """Write cells one after the other: their lengths, then their bytes."""
     cells = [cell_bytes(value) for value in values]
     lengths = np.array([len(cell) for cell in cells], dtype=np.uint64)
+    if cells and lengths.max() >= 1 << 32:
+        raise DataError("holds a cell of 4 GB or more, which cannot be kept: cut it into parts")
     size = 1 if not cells or lengths.max() < 256 else 4
     return bytes([size]) + lengths.astype(f"<u{size}").tobytes() + b"".join(cells)
 

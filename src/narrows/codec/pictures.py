@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PictureModel"]
 
-BLOCK_VALUES = 2_000_000
+BLOCK_VALUES = 4_000_000
 """Values in a block: enough pictures in step for numpy to be busy, few enough for memory and random access."""
 
 

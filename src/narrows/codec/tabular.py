@@ -33,6 +33,8 @@ __all__ = ["TableModel"]
 _BLOCK_VALUES = 1 << 20
 _FIT_ROWS = 1 << 15
 _NEAR = 1 << 41
+_WAYS = 12
+"""Ways that a column may have: with time for so many, all are tried."""
 
 
 class TableModel:
@@ -90,7 +92,8 @@ class TableModel:
         ----------
         rows : ndarray of int64 (n_rows, n_columns)
         max_seconds : float
-            When this is over the columns left are coded in the simplest way.
+            So that it lasts for all columns, each may try fewer ways; when it is over, those left are coded in the
+            simplest way.
         random_state : int
         progress : callable, optional
             Told a line of text after every column.
@@ -111,7 +114,10 @@ class TableModel:
         learn = _Lesson(kinds, stop, random_state, progress)
         if not shift:
             return learn.model(sheet, window, 0, 0)
-        both = [learn.model(_copy(sheet), window, shift, group) for group in (shift, 0)]
+        learn.stop -= max_seconds / 2
+        both = [learn.model(_copy(sheet), window, shift, shift)]
+        learn.stop = stop
+        both.append(learn.model(_copy(sheet), window, shift, 0))
         sizes = [len(model.encode(sheet.values.T)) + len(model.to_state()[1]["columns"]) for model in both]
         return both[int(np.argmin(sizes))]
 
@@ -187,16 +193,19 @@ class _Lesson:
 
     def model(self, sheet: Sheet, window: int, shift: int, group: int) -> TableModel:
         """Return the model; with a group, records of so many columns are looked for, else matching rows."""
-        known, columns = Known(shift), []
+        known, columns, seconds = Known(shift), [], 0.0
         if group:
             sheet.groups, window = Groups(group, sheet.values.shape[1]), 0
         for column, kind in enumerate(self.kinds):
             if sheet.groups is not None:
                 sheet.groups.code(Meter(), sheet, column)
-            quick = time.monotonic() > self.stop
-            model, bits = learn_column(
-                sheet, column, known, category=kind == "category", seed=self.random_state, quick=quick
+            began = time.monotonic()
+            most = self._most(began, len(self.kinds) - column, seconds)
+            model, bits, tried = learn_column(
+                sheet, column, known, category=kind == "category", seed=self.random_state, most=most
             )
+            if tried:
+                seconds = (time.monotonic() - began) / tried
             columns.append(model)
             known.add(model)
             sheet.advance(model, window=window, shift=shift, recent=True)
@@ -205,6 +214,13 @@ class _Lesson:
                 self.progress(f"{done}: {bits / sheet.values.shape[1]:.2f} bits per value")
         matches = any(len(model.repeats) for model in columns)
         return TableModel(columns, window if matches else 0, shift if matches else 0, group)
+
+    def _most(self, now: float, columns: int, seconds: float) -> int | None:
+        """Return how many ways a column may try for the time to last, when the last took so many seconds for each."""
+        share = (self.stop - now) / columns
+        if share <= 0:
+            return 0
+        return None if seconds * _WAYS <= share else max(1, int(share / seconds))
 
 
 def _copy(sheet: Sheet) -> Sheet:

@@ -142,15 +142,16 @@ def _usual_value(values: np.ndarray) -> int | None:
 
 
 def learn_column(
-    sheet: Sheet, column: int, known: Known, *, category: bool, seed: int, quick: bool = False
-) -> tuple[ColumnModel, float]:
-    """Return the shortest way found to code the column, and its bits on the sheet.
+    sheet: Sheet, column: int, known: Known, *, category: bool, seed: int, most: int | None = None
+) -> tuple[ColumnModel, float, int]:
+    """Return the shortest way found to code the column, its bits on the sheet, and how many ways were tried.
 
-    Leaves the sheet's symbols of the column as that way sets them.
+    At ``most`` so many are tried to the end, those that look best at first; with 0 the column is coded by its own
+    counts alone. Leaves the sheet's symbols of the column as that way sets them.
     """
     rng = np.random.default_rng([seed, column])
-    if quick or sheet.values.shape[1] < 8:
-        return _plainest(sheet, column, category=category)
+    if most == 0 or sheet.values.shape[1] < 8:
+        return *_plainest(sheet, column, category=category), 0
     usual = None if category else _usual_value(sheet.values[column])
     alike = [c for c in (column - known.shift, column + known.shift) if known.shift and 0 <= c < len(sheet.values)]
     reach = (int(sheet.values[alike].min()), int(sheet.values[alike].max())) if alike else None
@@ -166,6 +167,8 @@ def learn_column(
             continue
         trial.model = replace(model, bins=chosen, usual=usual)
         ready.append((cost, trial))
+    if most is not None:
+        ready = sorted(ready, key=lambda item: item[0])[:most]
     tried = []
     for _, trial in ready:
         for model in [trial.model, *_copying(sheet, trial.model, usual)]:
@@ -179,7 +182,7 @@ def learn_column(
         if cost < best[0]:
             best = cost, model
     code_column(Meter(), best[1], sheet)
-    return best[1], best[0]
+    return best[1], best[0], len(ready)
 
 
 def _inherited(column: int, known: Known, model: ColumnModel) -> list[ColumnModel]:
