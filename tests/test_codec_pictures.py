@@ -157,3 +157,16 @@ def test_coder_gives_back_what_it_took():
     reader = Reader(writer.finish())
     np.testing.assert_array_equal(reader.weighted(weights), symbols)
     np.testing.assert_array_equal(reader.evenly(sizes), even)
+
+
+def test_an_interrupted_fit_leaves_a_usable_model_and_says_so():
+    told = []
+
+    def stop(record):
+        told.append(record)
+        if len(told) == 4:
+            raise KeyboardInterrupt
+
+    with pytest.warns(UserWarning, match="interrupted"):
+        fitted = PictureModel.fit(DIGITS[:300], max_seconds=600, random_state=0, progress=stop)
+    np.testing.assert_array_equal(fitted.decode(fitted.encode(DIGITS[:9]), 9), DIGITS[:9])

@@ -191,11 +191,12 @@ def choose_step(autoencoder: Autoencoder, rows: np.ndarray) -> tuple[float, list
         The chosen one.
     curve : list of dict
         Of each step ``bits_per_row`` and ``bits_per_value`` (the entropy of each number of the code by itself, which
-        a model of the code may undercut), ``mse`` and ``psnr``, and whether it is ``chosen``.
+        a model of the code may undercut), ``mse``, ``psnr`` (its peak the range of these rows), and whether it is
+        ``chosen``.
     """
     codes = np.asarray(autoencoder.transform(rows), dtype=np.float64)
     wide = rows.astype(np.float64)
-    peak = 255.0 if rows.dtype == np.uint8 else float(wide.max() - wide.min()) or 1.0
+    peak = float(wide.max() - wide.min()) or 1.0
     scale = float(codes.std()) or 1.0
     plain = _error(autoencoder, codes, wide)
     curve = []

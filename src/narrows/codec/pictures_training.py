@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -66,6 +67,8 @@ def fit_network(
         costs[differences] = _cost(outcome)
     differences = costs[True] < costs[False]
     net, outcome = _trained(rest, check, shape, differences, max_seconds - 2 * trial, seed, tell)
+    if outcome.stopped == "interrupted":
+        warnings.warn("the fit was interrupted; the codec has the best weights so far", stacklevel=2)
     if outcome.best_values.numel():
         _take(net, outcome.best_values)
     values = shape.height * shape.values * math.log(2)
