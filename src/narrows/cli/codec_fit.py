@@ -8,12 +8,12 @@ import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path  # noqa: TC003 - typer reads it at runtime
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from narrows.cli.arguments import AsJson, Columns, DataArgument  # noqa: TC001 - typer reads them at runtime
-from narrows.cli.flags import value_of
+from narrows.cli.flags import value_of, with_flags
 from narrows.cli.show import print_json
 from narrows.cli.signature import Parameter, parameters
 from narrows.cli.values import CommandError
@@ -171,21 +171,7 @@ def _record_in_words(record: Any) -> str:
 
 def command() -> Callable[..., None]:
     """Return ``codec fit`` with a flag for each parameter of the codec, for typer to read."""
-    hints = get_type_hints(fit, include_extras=True)
-    plain = [
-        parameter.replace(annotation=hints[parameter.name])
-        for parameter in inspect.signature(fit).parameters.values()
-        if parameter.kind is not inspect.Parameter.VAR_KEYWORD
-    ]
-    derived = [_flag(parameter) for parameter in parameters(*HOME) if parameter.name not in _NOT_FLAGS]
-
-    def run_fit(**given: Any) -> None:
-        fit(**given)
-
-    run_fit.__doc__ = fit.__doc__
-    run_fit.__signature__ = inspect.Signature([*plain, *derived])  # type: ignore[attr-defined]
-    run_fit.__annotations__ = {parameter.name: parameter.annotation for parameter in [*plain, *derived]}
-    return run_fit
+    return with_flags(fit, [_flag(parameter) for parameter in parameters(*HOME) if parameter.name not in _NOT_FLAGS])
 
 
 def _flag(parameter: Parameter) -> inspect.Parameter:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
 import time
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from narrows.cli.arguments import AsJson, Columns, DataArgument, Titles  # noqa: TC001 - typer reads them at runtime
-from narrows.cli.flags import MODELS, derived_flags, flag_parameters, value_of
+from narrows.cli.flags import MODELS, derived_flags, flag_parameters, value_of, with_flags
 from narrows.cli.show import note, print_json
 from narrows.cli.signature import parameters
 from narrows.cli.values import CommandError, build
@@ -301,18 +300,4 @@ def _n_rows(rows: Any) -> int:
 
 def command() -> Callable[..., None]:
     """Return ``fit`` with the flags of all classes in its signature, for typer to read."""
-    hints = get_type_hints(fit, include_extras=True)
-    plain = [
-        parameter.replace(annotation=hints[parameter.name])
-        for parameter in inspect.signature(fit).parameters.values()
-        if parameter.kind is not inspect.Parameter.VAR_KEYWORD
-    ]
-    derived = derived_flags()
-
-    def run_fit(**given: Any) -> None:
-        fit(**given)
-
-    run_fit.__doc__ = fit.__doc__
-    run_fit.__signature__ = inspect.Signature([*plain, *derived])  # type: ignore[attr-defined]
-    run_fit.__annotations__ = {parameter.name: parameter.annotation for parameter in [*plain, *derived]}
-    return run_fit
+    return with_flags(fit, derived_flags())

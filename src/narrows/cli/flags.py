@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
@@ -13,9 +13,9 @@ from narrows.cli.signature import Parameter, parameters
 from narrows.cli.values import CommandError, from_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
-__all__ = ["MODELS", "derived_flags", "flag_parameters", "value_of"]
+__all__ = ["MODELS", "derived_flags", "flag_parameters", "value_of", "with_flags"]
 
 MODELS = {
     "autoencoder": ("narrows.autoencoder", "Autoencoder"),
@@ -128,3 +128,29 @@ def _unique(values: Iterable[Any]) -> list[Any]:
         if value not in found:
             found.append(value)
     return found
+
+
+def with_flags(verb: Callable[..., None], flags: list[inspect.Parameter]) -> Callable[..., None]:
+    """Return a verb that takes ``**given`` with flags of its own in that place, for typer to read.
+
+    Parameters
+    ----------
+    verb : callable
+        Its other parameters are annotated for typer.
+    flags : list of inspect.Parameter
+        Keyword-only, annotated for typer.
+    """
+    hints = get_type_hints(verb, include_extras=True)
+    plain = [
+        parameter.replace(annotation=hints[parameter.name])
+        for parameter in inspect.signature(verb).parameters.values()
+        if parameter.kind is not inspect.Parameter.VAR_KEYWORD
+    ]
+
+    def run(**given: Any) -> None:
+        verb(**given)
+
+    run.__doc__ = verb.__doc__
+    run.__signature__ = inspect.Signature([*plain, *flags])  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in [*plain, *flags]}
+    return run

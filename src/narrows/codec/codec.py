@@ -13,7 +13,7 @@ from narrows.codec import engines, filing, measuring, sources
 from narrows.codec.blocks import Decoder, Encoder
 from narrows.codec.checking import bounds_of, check_options
 from narrows.codec.describing import describe, description
-from narrows.codec.layout import ArrayLayout, Layout
+from narrows.codec.layout import ArrayLayout, Layout, take
 from narrows.codec.learning import learn
 from narrows.errors import DataError
 from narrows.files import atomic_write
@@ -195,7 +195,7 @@ class Codec(BaseEstimator):
             If these are other columns than those of the fit.
         """
         check_is_fitted(self, "kind_")
-        given = sources.for_fit(X, self.image_shape_)
+        given = take(X, self.image_shape_)
         self._accept(given.layout)
         return measuring.measure_peers(given, self._engine)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -49,31 +50,31 @@ class Given:
         return Given(self.layout, [part[rows] for part in self.parts])
 
 
-class Layout:
+class Layout(ABC):
     """What the data was before it became columns."""
 
     picture: tuple[int, ...] | None = None
     row_values: int
 
+    @abstractmethod
     def schema(self) -> Schema:
         """Return the columns."""
-        raise NotImplementedError
 
+    @abstractmethod
     def numbers(self) -> list[tuple[Any, int | None]]:
         """Return the columns as their owner counts them: a name, and the place in the schema of one of numbers."""
-        raise NotImplementedError
 
+    @abstractmethod
     def to_json(self) -> Any:
         """Return plain values, for a file."""
-        raise NotImplementedError
 
+    @abstractmethod
     def describe(self, n_rows: int) -> dict[str, Any]:
         """Return what people want to know."""
-        raise NotImplementedError
 
+    @abstractmethod
     def sink(self, n_rows: int, rows: range | np.ndarray | None = None) -> Sink:
         """Return what gathers so many rows; ``rows`` says which of the file they are."""
-        raise NotImplementedError
 
     def joins(self, other: Layout, n_before: int) -> bool:
         """Say whether rows of another layout may follow so many of this one."""

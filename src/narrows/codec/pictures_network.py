@@ -36,7 +36,12 @@ if TYPE_CHECKING:
 
     from torch import Generator, Tensor
 
-__all__ = ["PictureNet", "PictureObjective"]
+__all__ = ["PictureNet", "PictureObjective", "is_weight"]
+
+
+def is_weight(name: str) -> bool:
+    """Return whether a parameter is of weights, in steps of 1/64; the others are biases, in steps of 1/4096."""
+    return "_w" in name
 
 
 def _rounded(weight: Tensor) -> Tensor:
@@ -104,7 +109,7 @@ class PictureNet(nn.Module):
         """All parameters as they are used: weights of 1/64, biases of 1/4096."""
         exact = {}
         for name, value in self.named_parameters():
-            exact[name] = _rounded(value) if "_w" in name else _rounded_bias(value)
+            exact[name] = _rounded(value) if is_weight(name) else _rounded_bias(value)
         return exact
 
     def rows_above(self, w: dict[str, Tensor], seen: Tensor, above: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from narrows.codec.exact import STEP
-from narrows.codec.pictures_network import PictureNet, PictureObjective
+from narrows.codec.pictures_network import PictureNet, PictureObjective, is_weight
 from narrows.training.loop import Hooks, Outcome, Plan, train
 from narrows.training.objective import LossParts
 from narrows.training.optimisers import Adam
@@ -147,8 +147,7 @@ def _trained(
 def whole_numbers(net: PictureNet) -> dict[str, np.ndarray]:
     """Return weights in 1/64 as int8, biases in 1/4096 as int16."""
     found = {}
-    for name, value in net.named_parameters():
-        steps, kind, most = (STEP, np.int8, 127) if "_w" in name else (STEP * STEP, np.int16, 32767)
-        exact = (value.detach().cpu().double() * steps).round().clamp(-most, most)
-        found[name] = exact.numpy().astype(kind)
+    for name, value in net.rounded().items():
+        steps, kind = (STEP, np.int8) if is_weight(name) else (STEP * STEP, np.int16)
+        found[name] = (value.detach().cpu().numpy() * steps).round().astype(kind)
     return found

@@ -105,7 +105,7 @@ class _Row:
     """What is the same for all values of a row, and the step from value to value."""
 
     def __init__(self, walk: PictureWalk, canvas: np.ndarray, counts: np.ndarray, shown: np.ndarray, y: int) -> None:
-        self.walk, self.y = walk, y
+        self.walk = walk
         self.canvas = canvas.reshape(-1, canvas.shape[2])
         shape = walk.shape
         self.base = (y + 2) * shape.stride + shape.margin
@@ -115,7 +115,7 @@ class _Row:
         self.palette = activate(walk.palette(with_one(_LEVELS.take(counts))))
         row = with_one(activate(walk.row[y](with_one(above, self.palette))))
         self.places = activate(walk.spread(row)).reshape(shape.values, walk.width, -1)
-        self.quiet = walk.quiet(row)
+        self.quiet = None if walk.differences else walk.quiet(row)
         # From here on one picture's counts lie together: a value asks for the eight of its bin.
         mine = np.ascontiguousarray(np.minimum(counts, COUNTS - 1).T.astype(np.uint8)).reshape(-1, BINS, FINE)
         total = np.minimum(mine.sum(2, dtype=np.uint8), COUNTS - 1)
@@ -132,11 +132,10 @@ class _Row:
         near = self.canvas.take(walk.looks[channel] + (self.base + q), 0)
         guess = _guess(near, channel) if walk.differences else None
         symbol = None if value is None else (value if guess is None else value - guess)
-        if guess is None:
-            busy = np.flatnonzero(np.bitwise_or.reduce(near, 0))
-            logits = self.quiet[q].copy()
-        else:
+        if self.quiet is None:
             busy, logits = np.arange(near.shape[1]), np.empty(near.shape[1], dtype=np.float32)
+        else:
+            busy, logits = np.flatnonzero(np.bitwise_or.reduce(near, 0)), self.quiet[q].copy()
         hidden = self._hidden(q, near, guess, busy)
         logits[busy] = walk.other(hidden)[0]
         lit = coder.weighted(two_ways(logits, _FLAGS), None if symbol is None else symbol > 0)

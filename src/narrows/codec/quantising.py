@@ -7,6 +7,7 @@ machine; there is no logarithm and no power in it.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 import numpy as np
@@ -36,7 +37,7 @@ def _low_bits(dtype: np.dtype) -> int:
     return (1 << (8 * dtype.itemsize - 1)) - 1
 
 
-class Coder:
+class Coder(ABC):
     """How one column becomes columns of whole numbers, none to two of them.
 
     Attributes
@@ -48,6 +49,7 @@ class Coder:
     kinds: tuple[str, ...] = ()
     names: ClassVar[tuple[str, ...]] = ()
 
+    @abstractmethod
     def encode(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Turn values into codes.
 
@@ -60,11 +62,10 @@ class Coder:
         restored : ndarray of the type of values, shape (n,)
             What the codes bring back.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def decode(self, codes: np.ndarray, dtype: np.dtype) -> np.ndarray:
         """Turn codes into values."""
-        raise NotImplementedError
 
     def to_record(self) -> dict[str, Any]:
         """Return plain values and arrays, for a file."""
@@ -170,14 +171,14 @@ class _Reals(Coder):
             values = np.where(codes[:, 0] != 0, gone, values)
         return values
 
-    def _forth(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        raise NotImplementedError
+    @abstractmethod
+    def _forth(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]: ...
 
-    def _back(self, codes: np.ndarray, dtype: np.dtype) -> np.ndarray:
-        raise NotImplementedError
+    @abstractmethod
+    def _back(self, codes: np.ndarray, dtype: np.dtype) -> np.ndarray: ...
 
-    def _good(self, values: np.ndarray, restored: np.ndarray) -> np.ndarray:
-        raise NotImplementedError
+    @abstractmethod
+    def _good(self, values: np.ndarray, restored: np.ndarray) -> np.ndarray: ...
 
 
 class Fixed(_Reals):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,16 +13,16 @@ if TYPE_CHECKING:
 __all__ = ["ArraySink", "ColumnsSink", "Sink"]
 
 
-class Sink:
+class Sink(ABC):
     """Gathers rows and gives them back as what they were."""
 
+    @abstractmethod
     def put(self, places: slice | np.ndarray, parts: list[np.ndarray]) -> None:
         """Take rows for some places."""
-        raise NotImplementedError
 
+    @abstractmethod
     def finish(self) -> Any:
         """Return the whole."""
-        raise NotImplementedError
 
 
 class ArraySink(Sink):

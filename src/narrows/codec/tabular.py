@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from narrows.codec.coder import Reader, Writer
+from narrows.codec.packing import pack as squeeze
 from narrows.codec.tabular_bins import code_positive
 from narrows.codec.tabular_column import NEIGHBOURS, RANKED, ColumnModel, Sheet, code_column
 from narrows.codec.tabular_copies import find_shift
@@ -118,7 +119,9 @@ class TableModel:
         both = [learn.model(_copy(sheet), window, shift, shift)]
         learn.stop = stop
         both.append(learn.model(_copy(sheet), window, shift, 0))
-        sizes = [len(model.encode(sheet.values.T)) + len(model.to_state()[1]["columns"]) for model in both]
+        sizes = [
+            len(model.encode(sheet.values.T)) + len(squeeze(model.to_state()[1]["columns"].tobytes())) for model in both
+        ]
         return both[int(np.argmin(sizes))]
 
     def encode(self, rows: np.ndarray) -> bytes:

@@ -18,7 +18,18 @@ if TYPE_CHECKING:
     from narrows.codec.tabular_column import Sheet
     from narrows.codec.tabular_walk import Step
 
-__all__ = ["KINDS", "Context", "Feature", "Forecast", "Tally", "cells_of", "feature_cells", "forecast", "inputs_of"]
+__all__ = [
+    "KINDS",
+    "SAFE",
+    "Context",
+    "Feature",
+    "Forecast",
+    "Tally",
+    "cells_of",
+    "feature_cells",
+    "forecast",
+    "inputs_of",
+]
 
 KINDS = (
     "symbol",
@@ -37,7 +48,7 @@ KINDS = (
     "average",
 )
 _OF_COLUMNS = ("symbol", "value", "departure", "stays", "average")
-_SAFE = 1 << 40
+SAFE = 1 << 40
 _PLACES = 12
 
 
@@ -124,7 +135,7 @@ class Forecast:
     guard : int
         Between known rows, an earlier column: a neighbour in which it differs is left aside. −1 for none.
     low, high : int
-        The forecast is kept within.
+        The forecast is kept within, or not beyond its neighbours.
     """
 
     columns: tuple[int, ...]
@@ -136,7 +147,7 @@ class Forecast:
 
 
 def _safe(values: np.ndarray) -> np.ndarray:
-    return np.clip(values, -_SAFE, _SAFE)
+    return np.clip(values, -SAFE, SAFE)
 
 
 def neighbour_ends(plan: Forecast, sheet: Sheet, column: int, step: Step) -> tuple[np.ndarray, np.ndarray]:
@@ -242,7 +253,11 @@ def forecast(plan: Forecast, sheet: Sheet, column: int, step: Step) -> np.ndarra
     if plan.factors:
         for factor, given in zip(plan.factors, inputs_of(sheet, column, step, plan.columns, base), strict=True):
             total += factor * given
-    return np.clip((total + (1 << (_PLACES - 1))) >> _PLACES, plan.low, plan.high)
+    low, high = plan.low, plan.high
+    if base is not None:
+        # Where the known neighbours are beyond, the value may be.
+        low, high = np.minimum(low, base >> 1), np.maximum(high, (base + 1) >> 1)
+    return np.clip((total + (1 << (_PLACES - 1))) >> _PLACES, low, high)
 
 
 def _of_columns(feature: Feature, sheet: Sheet, step: Step) -> np.ndarray:

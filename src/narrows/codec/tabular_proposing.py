@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from narrows.codec.tabular_bins import Bins
-from narrows.codec.tabular_contexts import Forecast, inputs_of, middle
+from narrows.codec.tabular_contexts import SAFE, Forecast, inputs_of, middle
 from narrows.codec.tabular_walk import walk
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ _MOST_BINS = 56
 _FACTOR_BITS = 22.0
 _MOST_FACTORS = 24
 _ONE = 4096
+_TIGHT = 32
+"""A forecast whose usual error is such a part of the range of values is a law."""
 
 
 def quantile_edges(values: np.ndarray, n_classes: int) -> tuple[int, ...]:
@@ -189,7 +191,8 @@ def propose_forecast(
     if len(own) < 8 or not -(1 << 40) < low <= high < 1 << 40:
         return None
     if guard > -2 and not linear:
-        return Forecast((), (), int(np.median(own)) * _ONE, guard, low, high)
+        # Halfway between two values is never far out.
+        return Forecast((), (), int(np.median(own)) * _ONE, guard, -SAFE, SAFE)
     usable = [i for i in columns if np.ptp(np.clip(sheet.values[i], -(1 << 40), 1 << 40)) > 0][-most:]
     target, inputs = _design(sheet, column, tuple(usable), guard)
     if not len(target) or not len(inputs):
@@ -205,4 +208,8 @@ def propose_forecast(
         return None
     intercept = int(np.median(own)) * _ONE if guard > -2 else int(whole[-1])
     names = tuple(usable[i] for i in chosen if i < len(usable))
+    off = np.median(np.abs(target - factors[:-1] @ inputs[chosen] - factors[-1]))
+    if off < (high - low) / _TIGHT:
+        # A law this good holds for later rows too, beyond the values of these.
+        low, high = -SAFE, SAFE
     return Forecast(names, tuple(int(f) for f in whole[:-1]), intercept, guard, low, high)

@@ -1,11 +1,10 @@
-"""Column models as a stream of whole numbers, and back: short, because a model's own bytes count."""
+"""Column models as a stream of whole numbers, and back."""
 
 from __future__ import annotations
 
-import lzma
-
 import numpy as np
 
+from narrows.codec.packing import varint
 from narrows.codec.tabular_bins import BIN_KINDS, Bins
 from narrows.codec.tabular_column import ColumnModel, shifted
 from narrows.codec.tabular_contexts import KINDS, Context, Feature, Forecast
@@ -13,8 +12,6 @@ from narrows.codec.tabular_contexts import KINDS, Context, Feature, Forecast
 __all__ = ["pack", "unpack"]
 
 _COPIES = ("", "recent")
-_FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "dict_size": 1 << 20, "lc": 3, "pb": 0}]
-_LIMIT = 1 << 27
 
 
 def _steps(numbers: list[int]) -> list[int]:
@@ -130,27 +127,16 @@ def _column(stream: _Stream, made: dict[int, ColumnModel]) -> ColumnModel:
 
 
 def pack(models: list[ColumnModel]) -> np.ndarray:
-    """All columns as bytes: signed numbers of variable length, squeezed by LZMA."""
-    out = bytearray()
-    for number in (n for model in models for n in _column_numbers(model)):
-        whole = number << 1 if number >= 0 else (-number << 1) - 1
-        while whole >= 0x80:
-            out.append(0x80 | (whole & 0x7F))
-            whole >>= 7
-        out.append(whole)
-    squeezed = lzma.compress(bytes(out), format=lzma.FORMAT_RAW, filters=_FILTERS)
-    return np.frombuffer(squeezed, dtype=np.uint8).copy()
+    """Return all columns as bytes: signed numbers of variable length, which the codec's file packs."""
+    numbers = (n for model in models for n in _column_numbers(model))
+    out = b"".join(varint(n << 1 if n >= 0 else (-n << 1) - 1) for n in numbers)
+    return np.frombuffer(out, dtype=np.uint8).copy()
 
 
 def unpack(packed: np.ndarray, n_columns: int) -> list[ColumnModel]:
     """Return the columns that `pack` made bytes of."""
-    squeezer = lzma.LZMADecompressor(format=lzma.FORMAT_RAW, filters=_FILTERS)
-    try:
-        data = squeezer.decompress(packed.tobytes(), max_length=_LIMIT)
-    except lzma.LZMAError as error:
-        raise ValueError("the table model's columns are damaged") from error
     numbers, whole, shift = [], 0, 0
-    for byte in data:
+    for byte in packed.tobytes():
         whole |= (byte & 0x7F) << shift
         shift += 7
         if byte < 0x80:

@@ -58,7 +58,8 @@ class Plan:
     stop_at : int or None
         Last step, when earlier than the budget: a refit ends where the run it repeats was best.
     max_seconds : float or None
-        Limit on the time of this run; the schedule then follows the clock when that is ahead.
+        Limit on the time of this run; the schedule then follows the clock when that is ahead, once
+        a fiftieth of the time is spent.
     hopeless : float or None
         A held-out loss this far above the first one means that the training diverges.
     work : int
