@@ -650,3 +650,16 @@ def test_the_plain_parser_is_used_only_where_needed(tmp_path, monkeypatch):
     path.write_text("x,y\n1,2\n")
     monkeypatch.setattr(text, "parse_text", None)
     np.testing.assert_array_equal(tables.read(path).values, [[1, 2]])
+
+
+def test_whole_numbers_are_written_as_such_with_and_without_pyarrow(tmp_path, monkeypatch):
+    values = np.array([[37.0, -4.0, 0.5], [1e16, 10.0, -0.0]])
+    text = []
+    for without in (False, True):
+        if without:
+            monkeypatch.setitem(sys.modules, "pyarrow", None)
+        tables.write(tmp_path / "a.csv", values)
+        text.append((tmp_path / "a.csv").read_text())
+        np.testing.assert_array_equal(tables.read(tmp_path / "a.csv").values, values)
+    assert text[1].splitlines()[0] == "37,-4,0.5"
+    assert text[0] == text[1]
