@@ -364,7 +364,7 @@ def test_a_mistake_is_one_line_and_leaves_nothing(crooked, monkeypatch, capsys, 
 
 def test_ctrl_c_leaves_no_half_folder(home, monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(home)
-    from narrows import tiles
+    from narrows.estimator import tiled_inference as tiles
 
     clean, calls = tiles.denoise_image, []
 

@@ -11,8 +11,8 @@ from sklearn.preprocessing import StandardScaler
 
 import narrows
 from narrows.corruption import Gaussian, Masking, SaltAndPepper
-from narrows.reconstruction import shown_blocks
-from narrows.training.rows import ArrayRows, Pair, PairedRows
+from narrows.data.rows import ArrayRows, Pair, PairedRows
+from narrows.fitting.objectives import shown_blocks
 
 
 @pytest.fixture(scope="module")

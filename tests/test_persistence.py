@@ -15,7 +15,7 @@ import torch
 
 import narrows
 from narrows import Autoencoder, ModelFileError
-from narrows.container import FORMAT, read_tensors, write_tensors
+from narrows.io.container import FORMAT, read_tensors, write_tensors
 
 pytestmark = pytest.mark.filterwarnings("ignore::narrows.NotBetterThanBaselineWarning")
 OLD = Path(__file__).parent / "files"

@@ -13,7 +13,7 @@ from sklearn.base import clone
 import narrows
 from conftest import recommenders
 from narrows import DataError, ModelFileError, Recommender
-from narrows.container import FORMAT, read_tensors, write_tensors
+from narrows.io.container import FORMAT, read_tensors, write_tensors
 from narrows.recommend import Ensemble, Factors, Linear, Multinomial, Rating, read_log
 
 pd = pytest.importorskip("pandas")

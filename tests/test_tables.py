@@ -14,7 +14,7 @@ import pytest
 
 from narrows import tables
 from narrows.errors import DataError
-from narrows.files import atomic_write
+from narrows.io.atomic import atomic_write
 from narrows.tables import arrow, text
 
 pa = pytest.importorskip("pyarrow")
@@ -487,7 +487,7 @@ def test_parquet_without_pyarrow_says_how_to_get_it(tmp_path, monkeypatch):
 
 def test_importing_is_light():
     code = (
-        "import sys, narrows.tables, narrows.datasets, narrows.files\n"
+        "import sys, narrows.tables, narrows.datasets, narrows.io.atomic\n"
         "print([m for m in ('torch', 'sklearn', 'pandas', 'pyarrow', 'scipy', 'rich') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

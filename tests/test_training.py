@@ -102,7 +102,7 @@ def test_every_optimiser_trains(optimizer, curved: np.ndarray) -> None:
 
 @pytest.mark.parametrize("n", [1, 2, 5, 9, 10, 31, 33])
 def test_the_last_batch_is_never_dropped(n: int) -> None:
-    from narrows.training.rows import ArrayRows
+    from narrows.data.rows import ArrayRows
 
     rows = ArrayRows(np.arange(n, dtype=float)[:, None])
     for size in (1, 4, 32):
@@ -130,9 +130,9 @@ def test_a_rate_far_too_high_is_retried_lower_then_refused(curved: np.ndarray) -
 
 
 def test_a_retry_at_a_tenth_of_the_rate_can_save_the_fit() -> None:
+    from narrows.data.rows import ArrayRows
     from narrows.training.loop import Plan, train
     from narrows.training.objective import LossParts
-    from narrows.training.rows import ArrayRows
 
     module = torch.nn.Linear(1, 1, bias=False)
     rates = []

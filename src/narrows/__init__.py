@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         PosteriorCollapseWarning,
         TrainingDivergedError,
     )
-    from narrows.persistence import describe, load
+    from narrows.estimator.serialization import describe, load
     from narrows.recommend import Recommender
     from narrows.variational import VariationalAutoencoder
 
@@ -87,8 +87,8 @@ _HOMES = {
     "VariationalAutoencoder": "narrows.variational",
     "Windows": "narrows.anomaly",
     "compare": "narrows.comparison",
-    "describe": "narrows.persistence",
-    "load": "narrows.persistence",
+    "describe": "narrows.estimator.serialization",
+    "load": "narrows.estimator.serialization",
     "windows": "narrows.anomaly",
 }
 _MODULES = {

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from narrows import resolution, state
-from narrows.inputs import as_companions
-from narrows.pipeline import Pipeline
-from narrows.training.rows import PairedRows
+from narrows.data.inputs import as_companions
+from narrows.data.rows import PairedRows
+from narrows.estimator import checks, state
+from narrows.estimator.base import Pipeline
+from narrows.fitting import settings as resolution
 
 if TYPE_CHECKING:
     import os
@@ -18,11 +19,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from narrows.corruption import Corruption
-    from narrows.fitting import Fitted
+    from narrows.data.rows import Rows
+    from narrows.fitting.fit import Fitted
     from narrows.likelihoods import Likelihood
     from narrows.networks import Network
     from narrows.training.optimisers import Optimizer
-    from narrows.training.rows import Rows
     from narrows.training.schedules import Schedule
 
 __all__ = ["Autoencoder"]
@@ -224,9 +225,9 @@ class Autoencoder(Pipeline):
         Autoencoder
             This object. Ctrl-C ends the training early and keeps the best weights so far.
         """
-        from narrows.baselines import warn_if_not_better
-        from narrows.fitting import fit_model
-        from narrows.reporting import watch
+        from narrows.fitting.baselines import warn_if_not_better
+        from narrows.fitting.fit import fit_model
+        from narrows.fitting.progress import watch
 
         rows = self._validated(X, y, reset=True)
         settings = resolution.settings(self, rows.n_features, self.image_shape_)
@@ -247,7 +248,7 @@ class Autoencoder(Pipeline):
         if reset:
             self.image_shape_ = resolution.image_shape(self, given.rows.n_features, given.row_shape)
             self._row_shape = given.row_shape
-        resolution.check_rows(self, given.row_shape)
+        checks.check_rows(self, given.row_shape)
         clean = as_companions(self, X, y, given, allow_missing=missing)
         return given.rows if clean is None else PairedRows(clean, given.rows)
 
@@ -274,7 +275,7 @@ class Autoencoder(Pipeline):
         y : array or frame of the shape of X, optional
             Clean versions of noisy rows, as for :meth:`fit`.
         """
-        from narrows.incremental import Incremental
+        from narrows.fitting.incremental import Incremental
 
         first = not hasattr(self, "_partial")
         rows = self._validated(X, y, reset=first)

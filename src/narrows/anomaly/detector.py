@@ -14,13 +14,13 @@ from narrows.anomaly import filing, thresholds
 from narrows.anomaly.explaining import Explainer, expected_values
 from narrows.anomaly.fitting import PARTS, Options, fit_mixed, fit_ordinary
 from narrows.autoencoder import Autoencoder
+from narrows.data.categories import FrameColumns
+from narrows.data.inputs import Given, as_rows
+from narrows.data.rows import ArrayRows
 from narrows.errors import DataError
-from narrows.frames import FrameColumns
-from narrows.inference import run_rows
-from narrows.inputs import Given, as_rows
-from narrows.resolution import check_number, device_of, seed_of
-from narrows.runs import chosen_rows
-from narrows.training.rows import ArrayRows
+from narrows.estimator.inference import run_rows
+from narrows.fitting.run import chosen_rows
+from narrows.validation import check_number, device_of, seed_of
 
 if TYPE_CHECKING:
     import os
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from narrows.anomaly.fitting import Scoring
-    from narrows.training.rows import Rows
+    from narrows.data.rows import Rows
 
 __all__ = ["AnomalyDetector"]
 
@@ -422,7 +422,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         path : path-like
             The file.
         """
-        from narrows.persistence import save
+        from narrows.estimator.serialization import save
 
         check_is_fitted(self, "autoencoder_")
         save(self, path)

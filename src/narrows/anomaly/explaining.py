@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from narrows.anomaly.rebuilding import Rebuilder
-    from narrows.frames import FrameColumns
-    from narrows.training.rows import Rows
+    from narrows.data.categories import FrameColumns
+    from narrows.data.rows import Rows
 
 __all__ = ["Explainer", "Explanation", "expected_values"]
 

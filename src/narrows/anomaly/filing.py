@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.base import clone
 
-from narrows import state
 from narrows.anomaly.columns import Columns
 from narrows.anomaly.fitting import Scoring
 from narrows.anomaly.neighbors import Neighbors
 from narrows.anomaly.rebuilding import Rebuilder
 from narrows.autoencoder import Autoencoder
-from narrows.frames import FrameColumns
+from narrows.data.categories import FrameColumns
+from narrows.estimator import state
 
 if TYPE_CHECKING:
     from torch import Tensor

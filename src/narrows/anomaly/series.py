@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from narrows.errors import DataError
-from narrows.resolution import check_number
+from narrows.validation import check_number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

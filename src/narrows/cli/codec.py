@@ -72,7 +72,7 @@ def compress(
 
 
 def _compress_rows(codec: Any, rows: Any, out: Path) -> None:
-    from narrows.files import atomic_write
+    from narrows.io.atomic import atomic_write
 
     with atomic_write(out) as temporary, temporary.open("wb") as file:
         codec.compress_to([rows], file)

@@ -166,7 +166,7 @@ def _refuse_mixed(out: Path, kind: str | None) -> None:
 def _write_npy(out: Path, array: Any) -> None:
     import numpy as np
 
-    from narrows.files import atomic_write
+    from narrows.io.atomic import atomic_write
 
     if array.dtype.kind == "O":
         raise CommandError(f"{out} cannot hold objects, which could run code when they are read: write .csv.")
@@ -177,7 +177,7 @@ def _write_npy(out: Path, array: Any) -> None:
 def _write_frame(out: Path, frame: Any, kind: str) -> None:
     import pandas as pd
 
-    from narrows.files import atomic_write
+    from narrows.io.atomic import atomic_write
 
     with atomic_write(out) as temporary:
         if kind == "parquet":

@@ -273,7 +273,7 @@ def _show_rates(curve: list[dict[str, Any]]) -> None:
 def _plot(file: Path, curve: list[dict[str, Any]] | None, out: Path) -> None:
     """Draw size against error into a picture."""
     from narrows.cli.files import check_place
-    from narrows.files import atomic_write
+    from narrows.io.atomic import atomic_write
 
     if not curve:
         raise CommandError(f"--plot draws size against error, which {file} has none of: fit it with --code-only.")

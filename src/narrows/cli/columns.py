@@ -172,7 +172,7 @@ def write_columns(out: Path, columns: list[np.ndarray], names: list[str] | None)
 
     from narrows import tables
     from narrows.errors import DataError
-    from narrows.files import atomic_write
+    from narrows.io.atomic import atomic_write
     from narrows.tables.formats import format_of
     from narrows.tables.text import names_taken_for_numbers
 

@@ -63,7 +63,7 @@ def compare(
     if max_epochs is not None:
         held["max_epochs"] = max_epochs
     import narrows
-    from narrows.reporting import stages
+    from narrows.fitting.progress import stages
 
     if isinstance(X, files.Data):
         files.refuse_missing(X, data, fitting=True)
@@ -133,7 +133,7 @@ def _data(data: str, labels: str | None, columns: str | None) -> tuple[Any, Any,
 
 
 def _save_plot(found: Comparison, path: Path) -> None:
-    from narrows.files import atomic_write
+    from narrows.io.atomic import atomic_write
 
     with atomic_write(path) as temporary:
         found.plot().savefig(temporary, format=path.suffix[1:].lower(), dpi=160)
@@ -143,7 +143,7 @@ def _write(found: Comparison, path: Path) -> None:
     import csv
     from dataclasses import asdict
 
-    from narrows.files import atomic_write
+    from narrows.io.atomic import atomic_write
 
     records = [asdict(entry) for entry in found.results]
     with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:

@@ -282,7 +282,7 @@ def _write(out: Path, record: dict[str, Any]) -> None:
     import csv
     import json
 
-    from narrows.files import atomic_write
+    from narrows.io.atomic import atomic_write
 
     names = list(next(iter(record["values"].values())))
     plain = {

@@ -209,7 +209,7 @@ def write(out: Path, found: Findings) -> None:
     found : Findings
         What was found.
     """
-    from narrows.files import atomic_write
+    from narrows.io.atomic import atomic_write
     from narrows.tables.formats import format_of
 
     kind = format_of(out)

@@ -285,7 +285,7 @@ def _type_columns(estimator: Any, data: str, chosen: list[str] | None, rows: Any
 
 
 def _has_code(estimator: Any) -> bool:
-    from narrows.resolution import network_of
+    from narrows.fitting.settings import network_of
 
     return network_of(estimator).has_code
 

@@ -115,8 +115,8 @@ def picked(rows: Any, index: np.ndarray) -> Iterator[tuple[np.ndarray, Any]]:
     import numpy as np
 
     if isinstance(rows, Path):
+        from narrows.data.streams import StreamRows
         from narrows.tables import open_segments
-        from narrows.training.streams import StreamRows
 
         start = 0
         for block in StreamRows(open_segments(rows)).blocks(BLOCK_ROWS):
@@ -253,7 +253,7 @@ def _parquet_cells(path: Path, names: list[str]) -> list[list[Any]]:
 
 def _refuse_names(frame: Any, columns: dict[str, bool], data: str) -> None:
     """Refuse a column of names or dates, and say how to leave it out."""
-    from narrows.frames import MOST_LEVELS
+    from narrows.data.categories import MOST_LEVELS
 
     counts = {name: frame[name].nunique() for name, is_text in columns.items() if is_text}
     many = [name for name, count in counts.items() if count > MOST_LEVELS]

@@ -78,7 +78,7 @@ def _beside_simple(model: Any, given: Given) -> list[dict[str, Any]]:
     from narrows.recommend.linear import fit_linear
     from narrows.recommend.recommender import EASE_L2
     from narrows.recommend.simple import ConstantScorer, shares_of
-    from narrows.resolution import device_of, seed_of
+    from narrows.validation import device_of, seed_of
 
     found: list[dict[str, Any]] = list(model.candidates_)
     known = {candidate["method"].partition(" ")[0] for candidate in found}

@@ -16,7 +16,7 @@ from narrows.codec.describing import describe, description
 from narrows.codec.layout import ArrayLayout, Layout, take
 from narrows.codec.learning import learn
 from narrows.errors import DataError
-from narrows.files import atomic_write
+from narrows.io.atomic import atomic_write
 
 if TYPE_CHECKING:
     import os
@@ -350,7 +350,7 @@ class Codec(BaseEstimator):
             If the file cannot be written there.
         """
         check_is_fitted(self, "kind_")
-        from narrows.persistence import save
+        from narrows.estimator.serialization import save
 
         save(self, path)
 
@@ -364,7 +364,7 @@ class Codec(BaseEstimator):
             If there is no such file, or it holds no whole codec.
         """
         from narrows.errors import ModelFileError
-        from narrows.persistence import load
+        from narrows.estimator.serialization import load
 
         found = load(path)
         if not isinstance(found, cls):

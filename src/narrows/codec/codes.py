@@ -91,7 +91,7 @@ class CodesEngine:
 
     def to_state(self) -> State:
         """Return all of this as JSON values and arrays."""
-        from narrows import state
+        from narrows.estimator import state
 
         inner, weights = state.to_file(self.autoencoder)
         options, arrays = self.model.to_state()
@@ -105,8 +105,8 @@ class CodesEngine:
         """Rebuild an engine from its state."""
         import torch
 
-        from narrows import state
         from narrows.autoencoder import Autoencoder
+        from narrows.estimator import state
 
         weights = {
             name.removeprefix(_INSIDE): torch.from_numpy(np.array(array))

@@ -11,10 +11,10 @@ import torch
 
 from narrows.codec.exact import STEP
 from narrows.codec.pictures_network import PictureNet, PictureObjective, is_weight
+from narrows.data.rows import ArrayRows
 from narrows.training.loop import Hooks, Outcome, Plan, train
 from narrows.training.objective import LossParts
 from narrows.training.optimisers import Adam
-from narrows.training.rows import ArrayRows
 from narrows.training.schedules import OneCycle
 
 if TYPE_CHECKING:

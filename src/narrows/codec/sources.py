@@ -9,7 +9,7 @@ import numpy as np
 
 from narrows.codec.layout import ArrayLayout, ColumnsLayout, Given, Layout, take
 from narrows.errors import DataError
-from narrows.files import atomic_write
+from narrows.io.atomic import atomic_write
 
 if TYPE_CHECKING:
     import os
@@ -104,7 +104,7 @@ def for_fit(X: Any, image_shape: tuple[int, ...] | None) -> Given:
     DataError
         If it cannot be read, or has no rows.
     """
-    from narrows.inputs import is_path
+    from narrows.data.inputs import is_path
 
     if is_path(X):
         pieces = [take(piece, image_shape) for piece in _pieces(X, _FIT_BYTES)]

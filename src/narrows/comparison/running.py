@@ -11,8 +11,8 @@ import numpy as np
 from narrows.autoencoder import Autoencoder
 from narrows.comparison.measure import Bench, Fit, leading
 from narrows.comparison.result import METHODS, Comparison, Exhibits
+from narrows.data.inputs import is_path
 from narrows.errors import DataError, NotBetterThanBaselineWarning
-from narrows.inputs import is_path
 from narrows.likelihoods import Gaussian
 from narrows.networks import Dense
 from narrows.tables import read
@@ -104,7 +104,7 @@ def compare(
     True
     """
     if progress is None and verbose:
-        from narrows.reporting import stages
+        from narrows.fitting.progress import stages
 
         with stages() as told:
             return compare(

@@ -11,11 +11,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from narrows.data.rows import ArrayRows
 from narrows.labs.results import Accuracy
 from narrows.training.loop import Plan, train
 from narrows.training.objective import LossParts
 from narrows.training.optimisers import RMSprop
-from narrows.training.rows import ArrayRows
 from narrows.training.schedules import Constant
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from narrows import state
 from narrows.errors import ModelFileError
+from narrows.estimator import state
 from narrows.recommend.ensemble import EnsembleScorer
 from narrows.recommend.factors import FactorScorer
 from narrows.recommend.linear import LinearScorer
@@ -20,7 +20,7 @@ from narrows.recommend.methods import Ensemble, Factors, Method, Multinomial, Ra
 from narrows.recommend.multinomial import MultinomialScorer
 from narrows.recommend.rating import RatingScorer
 from narrows.recommend.simple import BiasScorer
-from narrows.resolution import device_of
+from narrows.validation import device_of
 
 if TYPE_CHECKING:
     from torch import Tensor

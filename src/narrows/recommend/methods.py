@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from narrows.options import Option
-from narrows.resolution import check_number
+from narrows.validation import check_number
 
 __all__ = ["Ensemble", "Factors", "Linear", "Method", "Multinomial", "Rating"]
 

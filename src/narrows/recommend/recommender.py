@@ -17,7 +17,7 @@ from narrows.recommend.methods import Method, Rating
 from narrows.recommend.rating import fit_rating
 from narrows.recommend.served import Served
 from narrows.recommend.simple import fit_biases, item_means, shares_of
-from narrows.resolution import check_number, device_of, seed_of
+from narrows.validation import check_number, device_of, seed_of
 
 if TYPE_CHECKING:
     import os
@@ -443,7 +443,7 @@ class Recommender(Served):
         path : path-like
             The file.
         """
-        from narrows.persistence import save
+        from narrows.estimator.serialization import save
 
         check_is_fitted(self, "items_")
         save(self, path)

@@ -11,7 +11,7 @@ from narrows.errors import DataError
 from narrows.recommend import asking, lists
 from narrows.recommend.log import Columns, Log, kept, liked_of, plain, read_log
 from narrows.recommend.serving import scores_at
-from narrows.resolution import check_number, device_of
+from narrows.validation import check_number, device_of
 
 if TYPE_CHECKING:
     from scipy import sparse

@@ -8,7 +8,7 @@ import numpy as np
 
 from narrows.errors import DataError
 from narrows.recommend.log import Columns, Log, kept, read_log
-from narrows.resolution import check_number, seed_of
+from narrows.validation import check_number, seed_of
 
 if TYPE_CHECKING:
     from numpy.random import RandomState

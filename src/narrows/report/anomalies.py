@@ -160,7 +160,7 @@ def _picked(detector: Any, X: Any, numbers: np.ndarray) -> Any:
     if hasattr(X, "columns"):
         return X[numbers.tolist()]
     if isinstance(X, (str, os.PathLike)):
-        from narrows.runs import rows_at
+        from narrows.fitting.run import rows_at
 
         order = np.argsort(numbers)
         few = next(iter(rows_at(detector._given(X), numbers[order]).blocks(len(numbers)))).numpy()

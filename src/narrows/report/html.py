@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
-from narrows.files import atomic_write
+from narrows.io.atomic import atomic_write
 from narrows.report.theme import DARK, LIGHT
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from narrows.errors import DataError
-from narrows.files import atomic_write
+from narrows.io.atomic import atomic_write
 from narrows.tables.formats import existing_file
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from narrows.errors import DataError
-from narrows.files import atomic_write
+from narrows.io.atomic import atomic_write
 from narrows.tables.arrow import pyarrow_or_none
 from narrows.tables.formats import WRITABLE, format_of
 from narrows.tables.table import numeric_dtype

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from narrows.container import read_tensors, write_tensors
 from narrows.errors import ModelFileError
+from narrows.io.container import read_tensors, write_tensors
 
 if TYPE_CHECKING:
     from narrows.training.loop import Outcome, _Run

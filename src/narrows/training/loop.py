@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
+    from narrows.data.rows import Rows
     from narrows.training.checkpoint import Checkpoints
     from narrows.training.objective import LossParts, Objective
     from narrows.training.optimisers import Optimizer, Stepper
-    from narrows.training.rows import Rows
     from narrows.training.schedules import Schedule
 
 __all__ = ["Hooks", "Outcome", "Plan", "train"]

@@ -17,7 +17,7 @@ from narrows.errors import DataError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from narrows.training.rows import Rows
+    from narrows.data.rows import Rows
 
 __all__ = ["MATRIX_LIMIT", "Moments", "measure", "principal_components"]
 

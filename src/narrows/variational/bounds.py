@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
-from narrows.elbo import kl_to_normal
-from narrows.inference import run_rows
+from narrows.estimator.inference import run_rows
+from narrows.fitting.elbo import kl_to_normal
 from narrows.variational.noise import row_keys, row_normals
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from narrows.data.rows import Rows
     from narrows.networks.variational import VariationalModel
     from narrows.priors import CodePrior
-    from narrows.training.rows import Rows
 
 __all__ = ["Elbo", "bound", "importance_bound"]
 

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import sklearn.mixture  # noqa: F401 - to import it draws from Python's own generator, which a fit must leave alone
 
-from narrows import resolution, state
-from narrows.building import UNDECIDED
-from narrows.elbo import KLWeight
+from narrows.data.inputs import is_path
+from narrows.data.rows import ArrayRows, PairedRows
 from narrows.errors import DataError
-from narrows.inputs import is_path
+from narrows.estimator import checks, state
+from narrows.fitting import settings as resolution
+from narrows.fitting.build import UNDECIDED
+from narrows.fitting.elbo import KLWeight
 from narrows.priors import CodePrior, Prior
-from narrows.training.rows import ArrayRows, PairedRows
+from narrows.validation import check_number
 from narrows.variational.labels import classes_of
 from narrows.variational.pipeline import VariationalPipeline
 from narrows.variational.sampling import Form, measure_marginals
@@ -27,12 +29,12 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from narrows.building import Settings
     from narrows.corruption import Corruption
+    from narrows.data.rows import Rows
+    from narrows.fitting.build import Settings
     from narrows.likelihoods import Likelihood
     from narrows.networks import Network
     from narrows.training.optimisers import Optimizer
-    from narrows.training.rows import Rows
     from narrows.training.schedules import Schedule
     from narrows.variational.fitting import Fitted
 
@@ -273,7 +275,7 @@ class VariationalAutoencoder(VariationalPipeline):
         VariationalAutoencoder
             This object. Ctrl-C ends the training early and keeps the best weights so far.
         """
-        from narrows.reporting import watch
+        from narrows.fitting.progress import watch
         from narrows.variational.fitting import fit_variational
 
         rows, labels = self._validated_rows(X, y, reset=True)
@@ -297,7 +299,7 @@ class VariationalAutoencoder(VariationalPipeline):
         if reset:
             self.image_shape_ = resolution.image_shape(self, given.rows.n_features, given.row_shape)
             self._row_shape = given.row_shape
-        resolution.check_rows(self, given.row_shape)
+        checks.check_rows(self, given.row_shape)
         labels = self._labels(y, given.rows.n_rows, reset=reset)
         if not self.conditional:
             return given.rows, labels
@@ -308,9 +310,9 @@ class VariationalAutoencoder(VariationalPipeline):
         return PairedRows(given.rows, ArrayRows(labels[:, None])), labels
 
     def _check_own_options(self) -> None:
-        resolution.check_number("beta", self.beta, low=0)
-        resolution.check_number("free_bits", self.free_bits, low=0)
-        resolution.check_number("kl_warmup", self.kl_warmup, low=0, high=1)
+        check_number("beta", self.beta, low=0)
+        check_number("free_bits", self.free_bits, low=0)
+        check_number("kl_warmup", self.kl_warmup, low=0, high=1)
         Prior.resolve(self.prior)
         if not resolution.network_of(self).has_code:
             raise ValueError("a variational autoencoder needs a network with a code: one with skips has none")
@@ -376,7 +378,7 @@ class VariationalAutoencoder(VariationalPipeline):
         y : ignored
             For scikit-learn's pipelines.
         """
-        from narrows.incremental import Incremental
+        from narrows.fitting.incremental import Incremental
         from narrows.variational.fitting import with_total
 
         if self.conditional:

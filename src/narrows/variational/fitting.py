@@ -9,25 +9,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from narrows.baselines import compare, surely_better
-from narrows.building import build_model, objective_of, settled
-from narrows.elbo import KLWeight, active_components
-from narrows.inference import run_rows
-from narrows.planning import make_split
-from narrows.runs import Run, few_of, joint_history, joint_losses, measured, rows_at, split_rows, train_run
+from narrows.data.rows import plain_rows
+from narrows.estimator.inference import run_rows
+from narrows.fitting.baselines import compare, surely_better
+from narrows.fitting.build import build_model, objective_of, settled
+from narrows.fitting.defaults import make_split
+from narrows.fitting.elbo import KLWeight, active_components
+from narrows.fitting.run import Run, few_of, joint_history, joint_losses, measured, rows_at, split_rows, train_run
 from narrows.training.moments import Moments, measure
 from narrows.training.objective import LossParts
-from narrows.training.rows import plain_rows
 from narrows.variational.measures import independent_cost, ppca_cost, values_of
 
 if TYPE_CHECKING:
-    from narrows.building import Settings
+    from narrows.data.rows import Rows
+    from narrows.fitting.build import Settings
+    from narrows.fitting.run import Monitor
     from narrows.networks.variational import VariationalModel
     from narrows.priors import CodePrior, Prior
-    from narrows.runs import Monitor
     from narrows.training.checkpoint import CheckpointFile
     from narrows.training.loop import Plan
-    from narrows.training.rows import Rows
 
 __all__ = ["Fitted", "fit_variational", "fitted_prior", "with_total"]
 

@@ -8,13 +8,14 @@ import numpy as np
 import torch
 from sklearn.utils.validation import _check_feature_names, _check_n_features, check_is_fitted
 
+from narrows.data.categories import FrameColumns
+from narrows.data.inputs import Given
+from narrows.data.rows import ArrayRows
 from narrows.errors import DataError
-from narrows.frames import FrameColumns
-from narrows.inputs import Given
-from narrows.pipeline import Pipeline
+from narrows.estimator.base import Pipeline
+from narrows.estimator.checks import code_rows
 from narrows.priors import Normal, Prior
-from narrows.resolution import check_number, code_rows, seed_of
-from narrows.training.rows import ArrayRows
+from narrows.validation import check_number, seed_of
 from narrows.variational import sampling
 from narrows.variational.paths import spherical
 

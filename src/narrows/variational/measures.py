@@ -9,16 +9,16 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from narrows.data.rows import plain_rows
 from narrows.likelihoods import BernoulliHead, DiscretisedLogisticHead, MixedHead, NormalHead
-from narrows.training.rows import plain_rows
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from narrows.data.rows import Rows
     from narrows.likelihoods import Head
     from narrows.networks import Start
     from narrows.training.moments import Moments
-    from narrows.training.rows import Rows
 
 __all__ = ["independent_cost", "ppca_cost", "values_of"]
 

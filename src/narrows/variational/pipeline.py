@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from narrows.inference import run_rows
-from narrows.resolution import check_number, seed_of
+from narrows.estimator.inference import run_rows
+from narrows.validation import check_number, seed_of
 from narrows.variational.bounds import Elbo, bound, importance_bound
 from narrows.variational.generating import GeneratingPipeline
 

@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from narrows.frames import FrameColumns
-from narrows.inference import run_rows
+from narrows.data.categories import FrameColumns
+from narrows.data.rows import ArrayRows, plain_rows
+from narrows.estimator.inference import run_rows
+from narrows.fitting.objectives import BLOCK_ROWS
+from narrows.fitting.run import chosen_rows
 from narrows.likelihoods import BernoulliHead, DiscretisedLogisticHead, MixedHead, NormalHead
-from narrows.reconstruction import BLOCK_ROWS
-from narrows.runs import chosen_rows
-from narrows.training.rows import ArrayRows, plain_rows
 from narrows.variational.marginals import MOST_COLUMNS, Marginals
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from narrows.data.rows import Rows
     from narrows.networks.variational import VariationalModel
     from narrows.priors import CodePrior
     from narrows.training.moments import Moments
-    from narrows.training.rows import Rows
 
 __all__ = ["Form", "decode", "measure_marginals", "one_hot"]
 

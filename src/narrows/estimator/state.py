@@ -10,22 +10,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from narrows.building import assemble
 from narrows.corruption import Corruption
 from narrows.errors import ModelFileError
+from narrows.estimator.checks import is_ordered
+from narrows.fitting.build import assemble
+from narrows.fitting.settings import network_of, network_option
 from narrows.likelihoods import Likelihood
 from narrows.networks import Modules, Network, Standardise, Start
 from narrows.priors import Prior
-from narrows.resolution import device_of, is_ordered, network_of, network_option
 from narrows.training.optimisers import Optimizer
 from narrows.training.schedules import Schedule
+from narrows.validation import device_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from narrows.estimator.base import Pipeline
     from narrows.likelihoods import Head
     from narrows.networks.model import EncoderDecoder
-    from narrows.pipeline import Pipeline
 
 __all__ = ["FAMILIES", "from_file", "option_to_json", "to_file"]
 

@@ -8,16 +8,16 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from narrows import resolution
-from narrows.inference import run_rows
-from narrows.inputs import as_rows
+from narrows.data.inputs import as_rows
+from narrows.estimator import checks
+from narrows.estimator.inference import run_rows
 
 if TYPE_CHECKING:
     import os
 
     from torch import Tensor
 
-    from narrows.inputs import Given
+    from narrows.data.inputs import Given
     from narrows.networks.model import EncoderDecoder
 
 __all__ = ["Pipeline"]
@@ -49,7 +49,7 @@ class Pipeline(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
     def _rows(self, X: Any) -> Given:
         check_is_fitted(self, "encoder_")
         given = self._taken(X, reset=False, allow_missing=self._model.standardise.missing)
-        resolution.check_rows(self, given.row_shape)
+        checks.check_rows(self, given.row_shape)
         return given
 
     def _taken(self, X: Any, *, reset: bool, allow_missing: bool) -> Given:
@@ -73,8 +73,8 @@ class Pipeline(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
             The codes, float32 for float32 and 8- and 16-bit input, otherwise float64.
         """
         given = self._rows(X)
-        resolution.check_code(self, "transform")
-        size = resolution.code_size(self, n_components)
+        checks.check_code(self, "transform")
+        size = checks.code_size(self, n_components)
         return run_rows(self._model, given.rows, lambda x: self.encoder_(x)[:, :size], (size,), given.float_dtype)
 
     def inverse_transform(self, X: Any) -> np.ndarray:
@@ -91,8 +91,8 @@ class Pipeline(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
             Or of images, if the model was fitted to an array of images.
         """
         check_is_fitted(self, "encoder_")
-        resolution.check_code(self, "inverse_transform")
-        rows, dtype = resolution.code_rows(self, X)
+        checks.check_code(self, "inverse_transform")
+        rows, dtype = checks.code_rows(self, X)
         decoded = run_rows(self._model, rows, self._decode, (self._model.head.n_features,), dtype)
         return decoded.reshape(-1, *self._row_shape)
 
@@ -118,7 +118,7 @@ class Pipeline(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         given = self._rows(X)
         model = self._model
         wide = given.float_dtype == np.float64
-        size = None if n_components is None else resolution.code_size(self, n_components)
+        size = None if n_components is None else checks.code_size(self, n_components)
 
         def rebuild(block: Tensor) -> Tensor:
             output = model.output(model.standardise(block), size)
@@ -168,7 +168,7 @@ class Pipeline(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         DataError
             If the network takes images of one size only and this is not of it, or it is no image.
         """
-        from narrows.tiles import denoise_image
+        from narrows.estimator.tiled_inference import denoise_image
 
         check_is_fitted(self, "encoder_")
         return denoise_image(self, image, tile)
@@ -246,7 +246,7 @@ class Pipeline(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         path : path-like
             The file. An old one stays whole if the new one cannot be written.
         """
-        from narrows.persistence import save
+        from narrows.estimator.serialization import save
 
         check_is_fitted(self, "encoder_")
         save(self, path)

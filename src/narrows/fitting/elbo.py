@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from narrows.data.rows import Pair
 from narrows.training.objective import LossParts
-from narrows.training.rows import Pair
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import Generator, Tensor
 
+    from narrows.data.rows import Rows
     from narrows.networks.variational import VariationalModel
-    from narrows.training.rows import Rows
 
 __all__ = ["ACTIVE_VARIANCE", "KLWeight", "NegativeElbo", "active_components", "kl_to_normal"]
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from narrows.training.rows import Rows
+    from narrows.data.rows import Rows
 
 __all__ = ["run_rows"]
 

@@ -1,6 +1,6 @@
 """The model file: a fitted estimator in one file that cannot bite.
 
-The file is a :mod:`narrows.container`: options and fitted values as JSON, weights as tensors. Loading rebuilds the
+The file is a :mod:`narrows.io.container`: options and fitted values as JSON, weights as tensors. Loading rebuilds the
 network from its options and fills in the weights; nothing in the file is ever executed.
 """
 
@@ -9,8 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from narrows.container import read_tensors, write_tensors
 from narrows.errors import ModelFileError
+from narrows.io.container import read_tensors, write_tensors
 
 if TYPE_CHECKING:
     import os

@@ -3,7 +3,7 @@
 Everything above this module sees rows as :class:`Rows`; nothing here knows a DataFrame or a file name. An array,
 dense or sparse, is kept as it is (``uint8`` stays ``uint8``) and turned into tensors one batch at a time. A file
 is a :class:`Segmented`: some segments that can each be read on their own, in pieces of bounded size; see
-:mod:`narrows.training.streams`.
+:mod:`narrows.data.streams`.
 """
 
 from __future__ import annotations

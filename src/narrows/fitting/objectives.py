@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from narrows.data.rows import Pair
 from narrows.training.objective import LossParts
-from narrows.training.rows import Pair
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from torch import Generator, Tensor
 
+    from narrows.data.rows import Rows
     from narrows.networks.model import EncoderDecoder
-    from narrows.training.rows import Rows
 
     Corrupt = Callable[[Tensor, Generator], Tensor]
 

@@ -8,29 +8,27 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import numbers
 import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
-from narrows.building import Settings
 from narrows.corruption import Corruption
+from narrows.data.rows import Pair
 from narrows.errors import DataError
+from narrows.fitting.build import Settings
+from narrows.fitting.defaults import Budget
 from narrows.likelihoods import Gaussian, Likelihood
 from narrows.networks import Convolutional, Dense, Modules, Network
-from narrows.networks.ordered import OrderedDecoder
-from narrows.planning import Budget
 from narrows.training.checkpoint import CheckpointFile
 from narrows.training.optimisers import Adam, Muon, Optimizer
-from narrows.training.rows import ArrayRows, Pair
 from narrows.training.schedules import Schedule, Trapezoid
+from narrows.validation import check_number, device_of, seed_of
 
 if TYPE_CHECKING:
     from narrows.autoencoder import Autoencoder
+    from narrows.data.rows import Rows
     from narrows.training.loop import Plan
-    from narrows.training.rows import Rows
 
 _COUNTS = {"n_components": 1, "batch_size": 1, "max_epochs": 1, "patience": 1}
 
@@ -49,32 +47,6 @@ def check_options(estimator: Autoencoder) -> None:
             raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
     if not all(callable(callback) for callback in estimator.callbacks):
         raise TypeError(f"callbacks must be functions of one record, got {estimator.callbacks!r}")
-
-
-def check_number(
-    name: str,
-    value: Any,
-    *,
-    integer: bool = False,
-    low: float = 0,
-    high: float = float("inf"),
-    open_low: bool = False,
-    auto: bool = False,
-    none: bool = False,
-) -> None:
-    """Refuse a parameter that is no number of the kind and range it should be; the sentence says which that is."""
-    if (auto and isinstance(value, str) and value == "auto") or (none and value is None):
-        return
-    kind = numbers.Integral if integer else numbers.Real
-    good = isinstance(value, kind) and not isinstance(value, (bool, np.bool_))
-    good = good and (value > low if open_low else value >= low) and (value < high or high == float("inf"))
-    if not good:
-        what = "a whole number" if integer else "a number"
-        span = f" {'above' if open_low else 'of at least'} {low:g}" + (
-            f" and below {high:g}" if high < float("inf") else ""
-        )
-        other = " or 'auto'" if auto else " or None" if none else ""
-        raise ValueError(f"{name} must be {what}{span}{other}, got {value!r}")
 
 
 def network_option(value: Any) -> Network:
@@ -166,15 +138,6 @@ def image_shape(estimator: Autoencoder, n_features: int, row_shape: tuple[int, .
     return height, width, channels[0] if channels else 1
 
 
-def check_rows(estimator: Autoencoder, row_shape: tuple[int, ...]) -> None:
-    """Refuse images that have as many values as those of the fit but another shape."""
-    known = estimator.image_shape_
-    if known is None or len(row_shape) < 2:
-        return
-    if (*row_shape, 1)[:3] != known:
-        raise DataError(f"images of shape {row_shape} were given, but the model was fitted to {known}")
-
-
 def _number(value: Any) -> Any:
     return None if isinstance(value, str) else value
 
@@ -183,31 +146,6 @@ def _corrupt(value: Any) -> Any:
     if value is None or callable(value):
         return value
     return Corruption.resolve(value).apply
-
-
-def device_of(name: str) -> torch.device:
-    """Return the device of this name; of "auto" the best there is."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, TypeError) as error:
-        raise ValueError(f"device {name!r} is not to be had here: {str(error).splitlines()[0]}") from None
-    return device
-
-
-def seed_of(random_state: Any) -> int:
-    """Turn a ``random_state`` into a number."""
-    if random_state is None:
-        # Not numpy's global generator: a fit leaves it untouched.
-        return int(np.random.SeedSequence().generate_state(1)[0] >> 1)
-    if isinstance(random_state, (int, np.integer)) and 0 <= random_state < 2**32:
-        return int(random_state)
-    if not isinstance(random_state, np.random.RandomState):
-        raise ValueError(f"random_state must be None, a RandomState or a number in 0..2**32 - 1, got {random_state!r}")
-
-    return int(random_state.randint(2**31 - 1))
 
 
 def checkpoint_file(estimator: Autoencoder, rows: Rows, chosen: Settings) -> CheckpointFile | None:
@@ -232,44 +170,6 @@ def plan_record(plan: Plan) -> dict[str, Any]:
         "batch_size": plan.batch_size,
         "steps": plan.steps,
     }
-
-
-def code_rows(estimator: Autoencoder, codes: Any) -> tuple[Rows, np.dtype]:
-    """Validate codes for decoding."""
-    from sklearn.utils import check_array
-
-    array = check_array(codes, dtype=[np.float64, np.float32])
-    size, given = estimator.n_components_, array.shape[1]
-    if given > size or (given < size and not is_ordered(estimator)):
-        least = "at most " if is_ordered(estimator) else ""
-        raise ValueError(f"codes must have {least}{size} columns, got {given}")
-    return ArrayRows(array), array.dtype
-
-
-def is_ordered(estimator: Autoencoder) -> bool:
-    """Say whether a fitted model takes the first numbers of its codes for the whole."""
-    return isinstance(estimator._model.decoder[1], OrderedDecoder)
-
-
-def code_size(estimator: Autoencoder, n_components: int | None) -> int:
-    """Return how many numbers of the code are asked for.
-
-    Raises
-    ------
-    ValueError
-        If there are not as many, or fewer than all although the model is not ordered.
-    """
-    size = estimator.n_components_
-    if n_components is None or n_components == size:
-        return size
-    if not is_ordered(estimator):
-        raise ValueError(
-            f"n_components={n_components!r}: only a model fitted with ordered=True has codes of which the first "
-            f"numbers are a code; this one has {size}"
-        )
-    if not isinstance(n_components, (int, np.integer)) or not 1 <= n_components <= size:
-        raise ValueError(f"n_components must be a whole number from 1 to {size}, got {n_components!r}")
-    return int(n_components)
 
 
 def check_code(estimator: Autoencoder, what: str) -> None:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from narrows.data.rows import ArrayRows, SparseRows
+from narrows.data.streams import StreamRows
 from narrows.errors import DataError
-from narrows.training.rows import ArrayRows, SparseRows
-from narrows.training.streams import StreamRows
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
 
-    from narrows.training.rows import Rows
+    from narrows.data.rows import Rows
 
 __all__ = ["Given", "as_companions", "as_rows", "is_path"]
 

@@ -12,29 +12,29 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from narrows.baselines import simple_errors, size_errors, squared_errors
-from narrows.building import Settings, build_model, objective_of
-from narrows.elbo import active_components
+from narrows.data.rows import ArrayRows
+from narrows.data.streams import StreamRows
+from narrows.fitting.baselines import simple_errors, size_errors, squared_errors
+from narrows.fitting.build import Settings, build_model, objective_of
+from narrows.fitting.defaults import MOST_HELD_OUT, Split, make_plan
+from narrows.fitting.elbo import active_components
+from narrows.fitting.objectives import BLOCK_ROWS, shown_blocks
 from narrows.networks.variational import VariationalModel
 from narrows.networks.work import work_per_row
-from narrows.planning import MOST_HELD_OUT, Split, make_plan
-from narrows.reconstruction import BLOCK_ROWS, shown_blocks
 from narrows.training.loop import Hooks, Outcome, Plan, train
 from narrows.training.objective import LossParts
 from narrows.training.optimisers import FlatParameters
-from narrows.training.rows import ArrayRows
-from narrows.training.streams import StreamRows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import Tensor
 
+    from narrows.data.rows import Rows
     from narrows.networks import Start
     from narrows.networks.model import EncoderDecoder
     from narrows.training.checkpoint import CheckpointFile
     from narrows.training.moments import Moments
-    from narrows.training.rows import Rows
 
 __all__ = [
     "Monitor",

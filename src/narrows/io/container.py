@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from narrows.errors import DataError, ModelFileError
-from narrows.files import atomic_write
+from narrows.io.atomic import atomic_write
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from narrows.baselines import compare, simple_errors, squared_errors
-from narrows.building import build_model, objective_of, settled
-from narrows.elbo import active_components
+from narrows.data.rows import plain_rows
 from narrows.errors import TrainingDivergedError
+from narrows.fitting.baselines import compare, simple_errors, squared_errors
+from narrows.fitting.build import build_model, objective_of, settled
+from narrows.fitting.defaults import make_plan
+from narrows.fitting.elbo import active_components
+from narrows.fitting.objectives import shown_blocks
 from narrows.networks.work import work_per_row
-from narrows.planning import make_plan
-from narrows.reconstruction import shown_blocks
 from narrows.training.moments import measure
 from narrows.training.optimisers import FlatParameters
-from narrows.training.rows import plain_rows
 
 if TYPE_CHECKING:
-    from narrows.building import Settings
-    from narrows.training.rows import Rows
+    from narrows.data.rows import Rows
+    from narrows.fitting.build import Settings
 
 __all__ = ["Incremental"]
 

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from narrows.training.rows import ArrayRows, as_tensor
+from narrows.data.rows import ArrayRows, as_tensor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from torch import Tensor
 
-    from narrows.training.rows import Segmented
+    from narrows.data.rows import Segmented
 
 __all__ = ["StreamRows"]
 

@@ -47,7 +47,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     Examples
     --------
     >>> import tempfile, pathlib
-    >>> from narrows.files import atomic_write
+    >>> from narrows.io.atomic import atomic_write
     >>> target = pathlib.Path(tempfile.mkdtemp()) / "notes.txt"
     >>> with atomic_write(target) as temporary:
     ...     _ = temporary.write_text("whole")

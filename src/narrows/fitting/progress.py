@@ -7,7 +7,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from narrows.runs import Monitor
+from narrows.fitting.run import Monitor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from narrows.baselines import compare, surely_better
-from narrows.building import Settings, build_model
-from narrows.likelihoods import Gaussian, GaussianHead
-from narrows.planning import make_split
-from narrows.runs import (
+from narrows.data.rows import plain_rows
+from narrows.fitting.baselines import compare, surely_better
+from narrows.fitting.build import Settings, build_model
+from narrows.fitting.defaults import make_split
+from narrows.fitting.run import (
     Monitor,
     Run,
     few_of,
@@ -26,16 +26,16 @@ from narrows.runs import (
     split_rows,
     train_run,
 )
+from narrows.likelihoods import Gaussian, GaussianHead
 from narrows.training.loop import Outcome, Plan
 from narrows.training.moments import Moments, measure
-from narrows.training.rows import plain_rows
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from narrows.data.rows import Rows
     from narrows.networks.model import EncoderDecoder
     from narrows.training.checkpoint import CheckpointFile
-    from narrows.training.rows import Rows
 
 __all__ = ["Fitted", "fit_model"]
 

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from narrows.elbo import KLWeight, NegativeElbo
+from narrows.data.rows import PairedRows, plain_rows
 from narrows.errors import DataError
+from narrows.fitting.defaults import FEW_ROWS
+from narrows.fitting.elbo import KLWeight, NegativeElbo
+from narrows.fitting.objectives import OrderedReconstruction, Reconstruction, shown_spread
 from narrows.likelihoods import Bernoulli, DiscretisedLogistic, Gaussian, Likelihood, Mixed, NormalHead
 from narrows.networks import Convolutional, Dense, Standardise, Start
 from narrows.networks.base import POSTERIOR_LOG_VARIANCE
@@ -17,21 +20,18 @@ from narrows.networks.dense import PASSING
 from narrows.networks.model import EncoderDecoder
 from narrows.networks.ordered import OrderedDecoder, code_sizes
 from narrows.networks.variational import VariationalModel
-from narrows.planning import FEW_ROWS
-from narrows.reconstruction import OrderedReconstruction, Reconstruction, shown_spread
 from narrows.training.moments import Moments, principal_components
-from narrows.training.rows import PairedRows, plain_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import Generator, Tensor, nn
 
+    from narrows.data.rows import Rows
+    from narrows.fitting.defaults import Budget
     from narrows.likelihoods import Head
     from narrows.networks import Network
-    from narrows.planning import Budget
     from narrows.training.objective import Objective
-    from narrows.training.rows import Rows
 
 __all__ = ["UNDECIDED", "Settings", "assemble", "build_model", "objective_of", "settled"]
 

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from narrows.data.rows import as_tensor
 from narrows.errors import DataError
 from narrows.networks.convolutional import SkipDecoder, SkipEncoder
-from narrows.training.rows import as_tensor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from torch import Tensor
 
-    from narrows.pipeline import Pipeline
+    from narrows.estimator.base import Pipeline
 
 __all__ = ["denoise_image"]
 

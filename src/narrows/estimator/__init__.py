@@ -1,0 +1,1 @@
+"""What all fitted estimators share: base class, inference by blocks, saving and loading."""
