@@ -27,8 +27,8 @@ import numpy as np
 import torch
 
 from narrows import Recommender
-from narrows.recommend.bags import bags_of
 from narrows.recommend.methods import Multinomial
+from narrows.recommend.scorers import bags_of
 from recommender_common import (
     NAMES,
     PEER_OPTIONS,

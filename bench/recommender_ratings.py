@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from narrows.recommend import Rating, read_log, split_random
+from narrows.recommend import Rating, read_interactions, split_random
 from narrows.recommend.rating import fit_rating
+from narrows.recommend.scorers import ConstantScorer, fit_biases, item_means
 from narrows.recommend.serving import scores_at
-from narrows.recommend.simple import ConstantScorer, fit_biases, item_means
 
 SIZES, PENALTIES, ROUNDS = (4, 8, 16), (4.0, 8.0, 12.0, 20.0), 20
 
@@ -64,7 +64,7 @@ def quiet(line: str) -> None:
     del line
 
 
-def pairs_of(log) -> tuple[np.ndarray, np.ndarray]:
+def read_pairs(log) -> tuple[np.ndarray, np.ndarray]:
     return np.repeat(np.arange(len(log.users)), np.diff(log.matrix.indptr)), log.matrix.indices
 
 
@@ -73,10 +73,10 @@ def main() -> None:
     parser.add_argument("--seeds", default="0,1,2,3,4")
     seeds = [int(seed) for seed in parser.parse_args().seeds.split(",")]
     torch.set_num_threads(1)
-    log = read_log(Path(os.environ["NARROWS_DATA"]) / "ml-latest-small" / "ratings.csv")
+    log = read_interactions(Path(os.environ["NARROWS_DATA"]) / "ml-latest-small" / "ratings.csv")
     inner, held = split_random(split_random(log, random_state=0)[0], random_state=100)
     tried = {
-        (size, penalty): rmse(factorised(inner.matrix, size, penalty)(*pairs_of(held)), held.matrix.data)
+        (size, penalty): rmse(factorised(inner.matrix, size, penalty)(*read_pairs(held)), held.matrix.data)
         for size in SIZES
         for penalty in PENALTIES
     }
@@ -84,7 +84,7 @@ def main() -> None:
     found: dict[str, list[float]] = {}
     for seed in seeds:
         train, test = split_random(log, random_state=seed)
-        pairs, real, start = pairs_of(test), test.matrix.data, time.perf_counter()
+        pairs, real, start = read_pairs(test), test.matrix.data, time.perf_counter()
         model = fit_rating(train.matrix, Rating(), seed=0, tell=quiet)
         seconds = time.perf_counter() - start
         means = ConstantScorer(torch.from_numpy(item_means(train.matrix).astype(np.float32)))

@@ -25,13 +25,13 @@ def one(n_users: int) -> dict[str, float]:
     import numpy as np
 
     from narrows import Recommender, datasets
-    from narrows.recommend import fitting
+    from narrows.recommend import multinomial
     from narrows.recommend.methods import Multinomial
 
     log = datasets.make_ratings(n_users, ITEMS, n_users * PER_USER, rated=False, random_state=0)
     made = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     seconds = {}
-    train = fitting.train
+    train = multinomial.train
 
     def timed(*args: object, **options: object) -> object:
         start = time.perf_counter()
@@ -39,7 +39,7 @@ def one(n_users: int) -> dict[str, float]:
         seconds["epoch"] = time.perf_counter() - start
         return found
 
-    fitting.train = timed
+    multinomial.train = timed
     method = Multinomial(n_components=100, hidden=100, variational=False, max_epochs=1)
     start = time.perf_counter()
     model = Recommender(method, validation_fraction=0, random_state=0).fit(log)

@@ -16,8 +16,8 @@ import time
 import torch
 
 from narrows import Recommender, datasets
-from narrows.recommend.bags import bags_of
 from narrows.recommend.methods import Factors, Linear, Multinomial
+from narrows.recommend.scorers import bags_of
 
 ROUNDS, USERS, BLOCK, K = 5, 10_000, 256, 10
 

@@ -16,7 +16,7 @@ from narrows.cli import main
 from narrows.cli.histories import Names, read_history, read_items
 from narrows.cli.logs import typed, typed_users
 from narrows.cli.values import CommandError
-from narrows.recommend import Linear, read_log
+from narrows.recommend import Linear, read_interactions
 
 QUICK = ["--method", "linear(l2=50)"]
 USERS, FILMS = 90, 60
@@ -185,7 +185,7 @@ def test_ids_are_of_the_type_of_the_log():
     assert typed("True", np.array([True]), "user") is True
     with pytest.raises(CommandError, match="There can be no user 'x': users of this log are whole numbers such as 1"):
         typed("x", np.array([1]), "user")
-    log = read_log({"user": ["a", "b", "a,b"], "item": [1, 2, 3]})
+    log = read_interactions({"user": ["a", "b", "a,b"], "item": [1, 2, 3]})
     assert typed_users(["a,b"], log, "log") == ["a,b"]
     assert typed_users(["a, b,a", "a,b"], log, "log") == ["a", "b", "a,b"]
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from narrows import datasets
-from narrows.datasets import download, lookup, records
+from narrows.datasets import download, records
 from narrows.errors import DataError, DownloadError
 
 
@@ -421,14 +421,14 @@ def test_checksums_in_the_wrong_places(monkeypatch, server):
 
 
 def test_the_cache_folder(monkeypatch, tmp_path):
-    assert lookup.cache_folder() == tmp_path / "cache"
+    assert download.cache_folder() == tmp_path / "cache"
     monkeypatch.delenv("NARROWS_CACHE")
-    monkeypatch.setattr(lookup.sys, "platform", "linux")
+    monkeypatch.setattr(download.sys, "platform", "linux")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert lookup.cache_folder() == tmp_path / "xdg" / "narrows"
+    assert download.cache_folder() == tmp_path / "xdg" / "narrows"
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert lookup.cache_folder() == tmp_path / ".cache" / "narrows"
+    assert download.cache_folder() == tmp_path / ".cache" / "narrows"
 
 
 @pytest.mark.skipif(not os.environ.get("NARROWS_DATA"), reason="NARROWS_DATA is not set")

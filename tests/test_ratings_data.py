@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from narrows import datasets
-from narrows.datasets import Ratings, download, make_ratings, rating_generator, records
+from narrows.datasets import Ratings, download, generators, make_ratings, records
 from narrows.errors import DataError, DownloadError
 
 RATED = b"userId,movieId,rating,timestamp\n1,10,4.0,964982703\n1,30,0.5,964981247\n2,10,5.0,1445714835\n"
@@ -412,18 +412,18 @@ def test_one_pick_has_the_probability_that_the_text_says():
     rng = np.random.default_rng(0)
     cumulative = np.cumsum([[0.5, 0.3, 0.1, 0.1], [0.1, 0.1, 0.2, 0.6]], axis=1)
     tastes = np.tile([0.25, 0.75], (40_000, 1))
-    drawn = rating_generator._draw(rng, tastes, np.ones(40_000, dtype=np.int64), cumulative)
+    drawn = generators._draw(rng, tastes, np.ones(40_000, dtype=np.int64), cumulative)
     assert np.bincount(drawn) / 40_000 == pytest.approx([0.2, 0.15, 0.175, 0.475], abs=0.01)
 
 
 @pytest.mark.parametrize("rounds", [0, 1, 10])
 def test_both_ways_of_drawing_have_the_same_distribution(rounds, monkeypatch):
-    monkeypatch.setattr(rating_generator, "_ROUNDS", rounds)
-    monkeypatch.setattr(rating_generator, "_CELLS", 4000)
+    monkeypatch.setattr(generators, "_ROUNDS", rounds)
+    monkeypatch.setattr(generators, "_CELLS", 4000)
     shares = np.array([0.6, 0.3, 0.08, 0.02])
     tastes = np.ones((30_000, 1))
     counts = np.full(30_000, 2, dtype=np.int64)
-    drawn = rating_generator._draw(np.random.default_rng(1), tastes, counts, np.cumsum(shares)[None]).reshape(-1, 2)
+    drawn = generators._draw(np.random.default_rng(1), tastes, counts, np.cumsum(shares)[None]).reshape(-1, 2)
     found = np.zeros((4, 4))
     np.add.at(found, (drawn[:, 0], drawn[:, 1]), 1 / 30_000)
     # One after the other, without what is taken.
@@ -435,14 +435,14 @@ def test_both_ways_of_drawing_have_the_same_distribution(rounds, monkeypatch):
 
 def test_blocks_hold_all_users_once():
     bounds = np.concatenate([[0], np.cumsum([5, 600_000, 1, 499_999, 3, 900_000])])
-    blocks = list(rating_generator._blocks(bounds))
+    blocks = list(generators._blocks(bounds))
     assert [first for first, _ in blocks] == [0, 1, 2, 4, 5]
     assert all(last == first for (_, last), (first, _) in pairwise(blocks))
     assert blocks[-1][1] == 6
 
 
 def test_several_blocks_make_one_log(monkeypatch):
-    monkeypatch.setattr(rating_generator, "_BLOCK", 500)
+    monkeypatch.setattr(generators, "_BLOCK", 500)
     ratings, structure = make_ratings(100, 80, 3000, random_state=0, return_structure=True)
     assert len(set(zip(ratings.user.tolist(), ratings.item.tolist(), strict=True))) == 3000
     assert np.array_equal(np.unique(ratings.user), structure.users)

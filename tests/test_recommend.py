@@ -20,7 +20,7 @@ from sklearn.exceptions import NotFittedError
 import narrows
 from conftest import recommenders
 from narrows import DataError, Recommender
-from narrows.recommend import Columns, Linear, Rating, read_log, split_users
+from narrows.recommend import Columns, Linear, Rating, read_interactions, split_users
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -288,7 +288,7 @@ def forms_of(frame: pd.DataFrame, folder: Path) -> dict:
         "polars": pl.from_pandas(frame),
         "mapping": {name: frame[name].tolist() for name in frame},
         "arrays": {name: frame[name].to_numpy() for name in frame},
-        "log": read_log(frame),
+        "log": read_interactions(frame),
         "csr": sparse.csr_matrix(entries),
         "coo array": sparse.coo_array(entries),
         "csv": folder / "log.csv",
@@ -331,7 +331,7 @@ def test_input_is_left_alone(estimator, frame) -> None:
         array.setflags(write=False)
     matrix = sparse.csr_matrix((as_arrays["rating"], (as_arrays["user"], as_arrays["item"])))
     matrix.data.setflags(write=False)
-    log = read_log(frame)
+    log = read_interactions(frame)
     before = log.matrix.copy(), matrix.copy()
     for form in (frame, as_arrays, matrix, log):
         model = clone(estimator).fit(form)
@@ -540,7 +540,7 @@ def test_metrics_of_lists_longer_than_the_catalogue(frame) -> None:
 
 
 def test_all_that_is_measured_is_on_the_device(frame, monkeypatch) -> None:
-    from narrows.recommend import evaluating, recommender
+    from narrows.recommend import evaluation, recommender
     from narrows.recommend.serving import Best
 
     handed: list = []
@@ -554,8 +554,8 @@ def test_all_that_is_measured_is_on_the_device(frame, monkeypatch) -> None:
         return np.zeros(len(pairs[0]), np.float32)
 
     monkeypatch.setattr(recommender, "device_of", lambda name: torch.device("meta"))
-    monkeypatch.setattr(evaluating, "best_items", lists)
-    monkeypatch.setattr(evaluating, "scores_at", numbers)
+    monkeypatch.setattr(evaluation, "best_items", lists)
+    monkeypatch.setattr(evaluation, "scores_at", numbers)
     plain_linear().fit(frame).evaluate(frame.assign(user=10**6))
     assert len(handed) == 8
     for scorer, device in handed:
@@ -597,12 +597,12 @@ def test_titles_stand_beside_the_items(frame, films, tmp_path) -> None:
 MEASURE = """
 import os, resource, numpy as np
 from narrows import Recommender
-from narrows.recommend import Factors, Linear, Multinomial, Rating, read_log
+from narrows.recommend import Factors, Linear, Multinomial, Rating, read_interactions
 n_users, n_items = 90_000, 2_000
 rng = np.random.default_rng(0)
 log = {"user": rng.integers(0, n_users, 100_000), "item": (rng.random(100_000) ** 2 * n_items).astype(int)}
-rated = read_log(log | {"rating": rng.integers(1, 6, 100_000)})
-plain = read_log(log)
+rated = read_interactions(log | {"rating": rng.integers(1, 6, 100_000)})
+plain = read_interactions(log)
 busy = {"user": np.arange(100_000) // 250, "item": np.arange(100_000) * 7919 % 997, "rating": np.arange(100_000) % 5}
 few = {name: column[:16_000] for name, column in busy.items()}
 small = {"n_components": 8, "hidden": 8, "max_epochs": 1}
@@ -669,4 +669,4 @@ def test_columns_are_found_by_their_names_and_can_be_told(frame) -> None:
         pairs.predict(frame)
     with pytest.raises(DataError, match="no column 'stars' for ratings; it has 'user', 'item'"):
         plain_linear(rating="stars").fit(frame)
-    assert read_log(frame, Columns(rating=None)).rated is False
+    assert read_interactions(frame, Columns(rating=None)).rated is False

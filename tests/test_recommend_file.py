@@ -14,7 +14,7 @@ import narrows
 from conftest import recommenders
 from narrows import DataError, ModelFileError, Recommender
 from narrows.io.container import FORMAT, read_tensors, write_tensors
-from narrows.recommend import Ensemble, Factors, Linear, Multinomial, Rating, read_log
+from narrows.recommend import Ensemble, Factors, Linear, Multinomial, Rating, read_interactions
 
 pd = pytest.importorskip("pandas")
 
@@ -41,7 +41,7 @@ def log_of_people() -> pd.DataFrame:
     return log
 
 
-def titles_of(log: pd.DataFrame) -> dict:
+def read_titles(log: pd.DataFrame) -> dict:
     return {item: f"Das {item}, «ü»" for item in log.item.unique()[::2]}
 
 
@@ -51,7 +51,7 @@ def people() -> pd.DataFrame:
 
 
 def fitted(way: str, log: pd.DataFrame) -> Recommender:
-    return clone(dict(zip(NAMES, ALL, strict=True))[way]).fit(log, titles=titles_of(log))
+    return clone(dict(zip(NAMES, ALL, strict=True))[way]).fit(log, titles=read_titles(log))
 
 
 def same(left: pd.DataFrame, right: pd.DataFrame) -> None:
@@ -244,7 +244,7 @@ def write_fixture(folder: Path) -> None:
     """Write the file of the newest format and what its model says; of each format one is kept for ever."""
     log = log_of_people()
     parts = Linear(l2=50.0, rank=4), Factors(3), Multinomial(3, 2, max_epochs=2)
-    model = Recommender(Ensemble(parts), validation_fraction=0, random_state=0).fit(log, titles=titles_of(log))
+    model = Recommender(Ensemble(parts), validation_fraction=0, random_state=0).fit(log, titles=read_titles(log))
     model.save(folder / f"recommender-{FORMAT}.narrows")
     best, near = model.recommend(k=5), model.similar_items(model.items_, k=2)
     np.savez_compressed(
@@ -279,7 +279,7 @@ def test_no_column_of_the_weights_is_a_user_s_row() -> None:
     """The dual form comes from rows of users; what is kept of it must not hold them."""
     log = narrows.datasets.make_ratings(40, 300, 900, rated=False, random_state=0)
     model = Recommender(Linear(50.0), validation_fraction=0).fit(log)
-    rows = read_log(log).matrix.toarray() > 0
+    rows = read_interactions(log).matrix.toarray() > 0
     there = np.abs(model._ranker.encoder.numpy().T) > 1e-6
     assert model._ranker.decoder is not None
     assert not any((column == row).all() for column in there for row in rows)

@@ -11,63 +11,65 @@ from scipy import sparse
 
 import narrows
 from narrows import DataError, Recommender
-from narrows.recommend import Columns, Linear, Log, read_log, split_last, split_random, split_users
+from narrows.recommend import Columns, Interactions, Linear, read_interactions, split_last, split_random, split_users
 
 pd = pytest.importorskip("pandas")
 pl = pytest.importorskip("polars")
 
 
-def entries(log: Log) -> dict:
+def entries(log: Interactions) -> dict:
     columns = log.columns()
     values = columns.get("rating", np.ones(len(log)))
     return dict(zip(zip(columns["user"].tolist(), columns["item"].tolist(), strict=True), values.tolist(), strict=True))
 
 
 def test_a_log_is_its_entries() -> None:
-    log = read_log({"user": ["b", "a", "b"], "item": [7, 7, 3], "rating": [1, 2, 3], "time": [30, 20, 10]})
+    log = read_interactions({"user": ["b", "a", "b"], "item": [7, 7, 3], "rating": [1, 2, 3], "time": [30, 20, 10]})
     assert log.users.tolist() == ["a", "b"]
     assert log.items.tolist() == [3, 7]
     assert log.matrix.toarray().tolist() == [[0, 2], [3, 1]]
     assert log.times.tolist() == [20, 10, 30]
     assert log.rated
     assert entries(log) == {("a", 7): 2, ("b", 3): 3, ("b", 7): 1}
-    assert repr(log) == "Log(3 ratings of 2 users with 2 items)"
-    assert repr(read_log({"user": [1], "item": [2]})) == "Log(1 interactions of 1 users with 1 items)"
-    again = read_log(log.columns())
+    assert repr(log) == "Interactions(3 ratings of 2 users with 2 items)"
+    assert repr(read_interactions({"user": [1], "item": [2]})) == "Interactions(1 interactions of 1 users with 1 items)"
+    again = read_interactions(log.columns())
     assert entries(again) == entries(log)
-    assert read_log(log) is log
+    assert read_interactions(log) is log
 
 
 def test_of_a_pair_that_comes_twice_the_last_counts() -> None:
     log = {"user": [1, 1, 1, 2], "item": [5, 5, 5, 5], "rating": [3.0, 1.0, 2.0, 4.0]}
-    assert entries(read_log(log)) == {(1, 5): 2.0, (2, 5): 4.0}
+    assert entries(read_interactions(log)) == {(1, 5): 2.0, (2, 5): 4.0}
     timed = log | {"timestamp": [10, 30, 20, 0]}
-    assert entries(read_log(timed)) == {(1, 5): 1.0, (2, 5): 4.0}
-    assert read_log(timed).times.tolist() == [30, 0]
+    assert entries(read_interactions(timed)) == {(1, 5): 1.0, (2, 5): 4.0}
+    assert read_interactions(timed).times.tolist() == [30, 0]
     tied = log | {"timestamp": [10, 10, 10, 0]}
-    assert entries(read_log(tied)) == {(1, 5): 2.0, (2, 5): 4.0}
+    assert entries(read_interactions(tied)) == {(1, 5): 2.0, (2, 5): 4.0}
     rng = np.random.default_rng(0)
     users, items = rng.integers(0, 9, 500), rng.integers(0, 9, 500)
     expected = {}
     for place in range(500):
         expected[users[place], items[place]] = float(place)
-    assert entries(read_log({"user": users, "item": items, "rating": np.arange(500)})) == expected
+    assert entries(read_interactions({"user": users, "item": items, "rating": np.arange(500)})) == expected
 
 
 @pytest.mark.parametrize("dtype", ["float32", "int64", "uint8"])
 def test_entries_of_a_matrix_add_up(dtype: str) -> None:
     twice = sparse.coo_array((np.array([200, 100, 7], dtype), ([0, 0, 1], [0, 0, 1])), shape=(2, 2))
-    assert read_log(twice).matrix.toarray().tolist() == [[300, 0], [0, 7]]
+    assert read_interactions(twice).matrix.toarray().tolist() == [[300, 0], [0, 7]]
 
 
 def test_a_matrix_without_its_values() -> None:
     counts = sparse.csr_array([[1, 3], [0, 2]])
-    assert read_log(counts).rated
-    plain = read_log(counts, Columns(rating=None))
+    assert read_interactions(counts).rated
+    plain = read_interactions(counts, Columns(rating=None))
     assert not plain.rated
     assert plain.matrix.toarray().tolist() == [[1, 1], [0, 1]]
-    assert not read_log(sparse.csr_array([[True, True], [False, True]])).rated
-    assert not read_log(read_log({"user": [1, 1], "item": [1, 2], "rating": [3, 4]}), Columns(rating=None)).rated
+    assert not read_interactions(sparse.csr_array([[True, True], [False, True]])).rated
+    assert not read_interactions(
+        read_interactions({"user": [1, 1], "item": [1, 2], "rating": [3, 4]}), Columns(rating=None)
+    ).rated
 
 
 def test_play_counts_are_pairs_when_ratings_are_left_out() -> None:
@@ -98,7 +100,7 @@ ZERO = {"user": [1, 1, 2, 2], "item": [1, 2, 1, 2], "rating": [0.0, 2.0, -3.0, 0
 
 
 def test_a_rating_of_zero_is_a_rating() -> None:
-    log = read_log(ZERO)
+    log = read_interactions(ZERO)
     assert len(log) == 4
     assert entries(log) == {(1, 1): 0.0, (1, 2): 2.0, (2, 1): -3.0, (2, 2): 0.0}
     assert len(log.of_users(np.array([1]))) == 2
@@ -232,7 +234,7 @@ def test_bad_logs_are_refused_in_one_sentence(name: str) -> None:
 def test_tables_of_other_libraries_are_read_or_refused(library: str) -> None:
     table = pytest.importorskip("pyarrow").table(GOOD) if library == "pyarrow" else pl.DataFrame(GOOD).lazy()
     with contextlib.suppress(DataError):
-        assert entries(read_log(table)) == entries(read_log(GOOD))
+        assert entries(read_interactions(table)) == entries(read_interactions(GOOD))
 
 
 BAD_FILES = {
@@ -248,18 +250,18 @@ def test_bad_files_are_refused(name: str, tmp_path) -> None:
     text, message = BAD_FILES[name]
     (tmp_path / "log.csv").write_text(text)
     with pytest.raises(DataError, match=message):
-        read_log(tmp_path / "log.csv")
+        read_interactions(tmp_path / "log.csv")
 
 
 def test_files_keep_ids_whole(tmp_path) -> None:
     big = 2**60
     lines = "".join(f"{big + k},{big + 7 + 2 * k},{k % 5}\n" for k in range(9))
     (tmp_path / "log.csv").write_text("userId,itemId,rating\n" + lines)
-    log = read_log(tmp_path / "log.csv")
+    log = read_interactions(tmp_path / "log.csv")
     assert (log.users - big).tolist() == list(range(9))
     assert (log.items - big - 7).tolist() == list(range(0, 18, 2))
     (tmp_path / "text.tsv").write_text("user\titem\nu1\t001\nu2\t01x\n")
-    assert read_log(tmp_path / "text.tsv").items.tolist() == ["001", "01x"]
+    assert read_interactions(tmp_path / "text.tsv").items.tolist() == ["001", "01x"]
 
 
 @pytest.mark.parametrize(
@@ -314,7 +316,7 @@ def test_a_history_may_have_many_forms(model) -> None:
         pd.DataFrame({"item": list(rated), "rating": list(rated.values())}),
         pd.DataFrame({"user": 7, "item": list(rated), "rating": list(rated.values())}),
         pl.DataFrame({"rating": list(rated.values()), "item": list(rated)}),
-        read_log({"user": [1] * 3, "item": list(rated), "rating": list(rated.values())}),
+        read_interactions({"user": [1] * 3, "item": list(rated), "rating": list(rated.values())}),
         pd.Series(rated),
         {**rated, "unheard of": 5.0},
         iter(pairs),
@@ -335,7 +337,7 @@ BAD_HISTORIES = {
     "a number": 5,
     "one id": "i101",
     "lists of triples": [["i101", 5.0, 1]],
-    "many users": read_log({"user": [1, 2], "item": ["i101", "i103"]}),
+    "many users": read_interactions({"user": [1, 2], "item": ["i101", "i103"]}),
     "many rows": sparse.csr_array((3, 30)),
     "a rating that is none": {"i101": float("nan")},
     "ratings in words": {"i101": "good"},
@@ -416,11 +418,11 @@ def test_options_that_make_no_sense(options: dict, message: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def films_log(films) -> Log:
-    return read_log(films)
+def films_log(films) -> Interactions:
+    return read_interactions(films)
 
 
-def test_users_are_parted(films_log: Log) -> None:
+def test_users_are_parted(films_log: Interactions) -> None:
     everything = entries(films_log)
     counts = np.diff(films_log.matrix.indptr)
     for share, hidden, least in ((0.2, 0.2, 5), (0.5, 0.5, 2), (0.3, 0.9, 20)):
@@ -476,7 +478,7 @@ def test_the_last_are_those_with_the_latest_times(films) -> None:
         split_last(GOOD)
 
 
-def test_chance_takes_exactly_its_share(films_log: Log) -> None:
+def test_chance_takes_exactly_its_share(films_log: Interactions) -> None:
     for share in (0.001, 0.1, 0.5):
         train, held_out = split_random(films_log, share, random_state=0)
         assert len(held_out) == round(share * len(films_log))
@@ -507,7 +509,7 @@ def test_partings_that_make_no_sense(call, message: str) -> None:
 
 
 def test_parting_leaves_the_log_alone(films) -> None:
-    log = read_log(films)
+    log = read_interactions(films)
     before = log.matrix.copy(), log.times.copy()
     split_users(log, random_state=0)
     split_last(log)

@@ -12,10 +12,10 @@ from scipy import sparse
 import narrows
 from narrows import Recommender
 from narrows.recommend import Ensemble, Factors, Linear, Multinomial
-from narrows.recommend.bags import Bags, bags_of
+from narrows.recommend.evaluation import coverage, hits_of, list_metrics, novelty, parse_metric
 from narrows.recommend.linear import fit_linear, leading_directions
 from narrows.recommend.multinomial import Hiding, MultinomialScorer, _MultinomialCost, started
-from narrows.recommend.ranking import coverage, hits_of, list_metrics, novelty, parse_metric
+from narrows.recommend.scorers import Bags, bags_of
 from narrows.recommend.serving import best_items, score_blocks
 
 CPU = torch.device("cpu")
@@ -202,7 +202,7 @@ def test_the_objective_is_the_cost_of_hidden_items_and_the_divergence(variationa
 @pytest.mark.parametrize("variational", [False, True], ids=["dae", "vae"])
 def test_a_network_starts_near_the_linear_answer(variational: bool) -> None:
     made = narrows.datasets.make_ratings(400, 60, 8000, n_tastes=4, rated=False, random_state=0)
-    matrix = narrows.recommend.read_log(made).matrix
+    matrix = narrows.recommend.read_interactions(made).matrix
     model = started(matrix, Multinomial(12, 5, variational=variational), 0)
     linear = leading_directions(matrix, 12, 0.15, 0).solved(100.0)
     counts = matrix.sum(0)
@@ -300,7 +300,7 @@ def test_the_choice_is_told() -> None:
 
 
 def test_choosing_by_validation_users_never_sees_what_is_asked() -> None:
-    from narrows.recommend.folds import make_folds
+    from narrows.recommend.splits import make_folds
 
     table = taken((200, 30), share=0.4)
     matrix = sparse.csr_array(table)

@@ -9,10 +9,9 @@ from scipy import sparse
 
 import narrows
 from narrows import DataError, Recommender
-from narrows.recommend import Linear, Rating, read_log, split_random, split_users
-from narrows.recommend.bags import bags_of
+from narrows.recommend import Linear, Rating, read_interactions, split_random, split_users
 from narrows.recommend.rating import fit_rating
-from narrows.recommend.simple import fit_biases, item_means, shares_of
+from narrows.recommend.scorers import bags_of, fit_biases, item_means, popularity_of
 
 pd = pytest.importorskip("pandas")
 
@@ -43,7 +42,7 @@ def test_biases_by_hand() -> None:
     np.testing.assert_allclose(scores_of(scorer, sparse.csr_array((1, 2))), [[4.2, 3.75]], rtol=1e-6)
     np.testing.assert_allclose(item_means(sparse.csr_array(table)), [4.5, 3.0])
     np.testing.assert_allclose(item_means(sparse.csr_array([[5.0, 0.0]])), [5.0, 5.0])
-    np.testing.assert_allclose(shares_of(sparse.csr_array(table)), [1.0, 0.5])
+    np.testing.assert_allclose(popularity_of(sparse.csr_array(table)), [1.0, 0.5])
 
 
 def test_many_rounds_of_biases_are_the_least_squares() -> None:
@@ -205,7 +204,7 @@ def test_nothing_is_as_it_was_rated_when_it_is_left_out(factors) -> None:
 def test_what_is_left_of_a_rating_goes_to_similar_items_only(factors, monkeypatch) -> None:
     from narrows.recommend import rating
 
-    scorer = fit_rating(read_log(factors[0]).matrix, quickly(iterations=2), seed=0, tell=silent)
+    scorer = fit_rating(read_interactions(factors[0]).matrix, quickly(iterations=2), seed=0, tell=silent)
     items = torch.tensor([3, 8, 20])
     left, trust = torch.tensor([1.0, -0.5, 2.0]), torch.tensor([1.0, 0.7, 0.4])
     directions = scorer.directions.double().numpy()
@@ -242,7 +241,7 @@ def test_equal_ratings_are_foretold(scale: float) -> None:
 
 
 def test_rounds_of_the_fit_make_the_noise_smaller(factors) -> None:
-    matrix = read_log(factors[0]).matrix
+    matrix = read_interactions(factors[0]).matrix
     noises = [float(fit_rating(matrix, quickly(iterations=n), seed=0, tell=silent).numbers[2]) for n in (1, 4, 16)]
     assert noises[0] > noises[1] > noises[2]
 

@@ -77,7 +77,7 @@ def _describe_log(record: RatingsRecord) -> dict[str, Any]:
 
 def _folder_of_log(record: RatingsRecord) -> str | None:
     """Return the folder that has the files of a log, or its archive: one's own, or the cache."""
-    from narrows.datasets.lookup import cache_folder
+    from narrows.datasets.download import cache_folder
 
     own = os.environ.get("NARROWS_DATA")
     for base in ([Path(own).expanduser()] if own else []) + [cache_folder()]:
@@ -90,7 +90,7 @@ def _folder_of_log(record: RatingsRecord) -> str | None:
 
 def _folder(record: Record) -> str | None:
     """Return the folder that has all files of a data set: one's own, or the cache."""
-    from narrows.datasets.lookup import cache_folder
+    from narrows.datasets.download import cache_folder
 
     own = os.environ.get("NARROWS_DATA")
     for base in ([Path(own).expanduser()] if own else []) + [cache_folder()]:

@@ -170,7 +170,7 @@ def _check_together(
 
 def _check_metrics(metrics: str | None) -> None:
     from narrows.cli.mistakes import mistakes_of
-    from narrows.recommend.ranking import parse_metric
+    from narrows.recommend.evaluation import parse_metric
 
     with mistakes_of():
         for name in metrics.split(",") if metrics is not None else ():
@@ -204,7 +204,7 @@ def _held_out(given: Given, split: str, seed: int, options: dict[str, Any]) -> _
 
 def _of_files(path: Path, given: Given, histories: str, asked: dict[str, str | None], device: str) -> _Held:
     from narrows.cli.logs import read_ratings
-    from narrows.recommend.log import plain
+    from narrows.recommend.interactions import plain
 
     model = load_recommender(path, device)
     before = read_ratings(histories, asked)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from narrows.recommend import Log
+    from narrows.recommend import Interactions
 
 __all__ = ["Given", "column_names", "file_of_log", "ids_in", "log_mistakes", "read_ratings", "typed", "typed_users"]
 
@@ -37,7 +37,7 @@ class Given:
 
     Attributes
     ----------
-    log : Log
+    log : Interactions
         Who took what.
     titles : dict
         Titles of items, by id.
@@ -47,7 +47,7 @@ class Given:
         Which column of its file is of users, items, ratings and times.
     """
 
-    log: Log
+    log: Interactions
     titles: dict[Any, str]
     name: str
     columns: dict[str, str] = field(default_factory=dict)
@@ -131,7 +131,7 @@ def read_ratings(data: str | None, asked: dict[str, str | None], items: Path | N
         A table of titles.
     """
     from narrows import datasets
-    from narrows.recommend import read_log
+    from narrows.recommend import read_interactions
 
     file = None if data is None else file_of_log(data)
     columns: dict[str, str] = {}
@@ -145,7 +145,7 @@ def read_ratings(data: str | None, asked: dict[str, str | None], items: Path | N
             name = "a log made up for want of RATINGS"
         else:
             known, name = datasets.load_ratings(data), data
-        log, titles = read_log(known), dict(known.titles or {})
+        log, titles = read_interactions(known), dict(known.titles or {})
     else:
         with log_mistakes():
             log, columns = _read_file(file, asked)
@@ -155,8 +155,8 @@ def read_ratings(data: str | None, asked: dict[str, str | None], items: Path | N
     return Given(log, titles, name, columns)
 
 
-def _read_file(file: Path, asked: dict[str, str | None]) -> tuple[Log, dict[str, str]]:
-    from narrows.recommend import Columns, read_log
+def _read_file(file: Path, asked: dict[str, str | None]) -> tuple[Interactions, dict[str, str]]:
+    from narrows.recommend import Columns, read_interactions
     from narrows.tables import read_named
 
     names, has_head = _names_of(file)
@@ -175,14 +175,14 @@ def _read_file(file: Path, asked: dict[str, str | None]) -> tuple[Log, dict[str,
     table = read_named(file, columns=list(chosen.values()))
     for role in ("user", "item"):
         _check_ids(table[chosen[role]], role, chosen[role], file)
-    log = read_log(table, columns)
+    log = read_interactions(table, columns)
     _note_guesses(chosen, names, asked)
     return log, chosen
 
 
 def _note_guesses(chosen: dict[str, str], names: Sequence[str], asked: dict[str, str | None]) -> None:
     """Say so where columns were taken by their place, and which were left."""
-    from narrows.recommend.log import is_usual
+    from narrows.recommend.interactions import is_usual
 
     guessed = [role for role in ("user", "item") if role not in asked and not is_usual(role, chosen[role])]
     if not guessed:
@@ -260,14 +260,14 @@ def read_titles(items: Path, ids: np.ndarray, asked: dict[str, str | None]) -> d
         The columns that were named.
     """
     from narrows.recommend import Columns
-    from narrows.recommend.asking import titles_of
-    from narrows.recommend.log import plain
+    from narrows.recommend.interactions import plain
+    from narrows.recommend.queries import read_titles
     from narrows.tables.formats import existing_file
 
     if len(_names_of(existing_file(items))[0]) == 1:
         raise CommandError(f"{items} has one column, and titles need one of ids and one of titles.")
     with log_mistakes():
-        titles = titles_of(items, Columns(item=asked.get("item") or "auto"))
+        titles = read_titles(items, Columns(item=asked.get("item") or "auto"))
     if not any(plain(value) in titles for value in ids):
         theirs, ours = ", ".join(map(str, list(titles)[:3])), ", ".join(map(str, ids[:3]))
         raise CommandError(
@@ -333,9 +333,9 @@ def _whole(number: float) -> int:
     return int(number)
 
 
-def typed_users(texts: Sequence[str], log: Log, name: str) -> list[Any]:
+def typed_users(texts: Sequence[str], log: Interactions, name: str) -> list[Any]:
     """Turn the users of ``--user``, some of them with commas between, into ids; say which are not in the log."""
-    from narrows.recommend.log import plain
+    from narrows.recommend.interactions import plain
 
     known = {plain(user) for user in log.users}
     found = []

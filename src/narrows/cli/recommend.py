@@ -180,7 +180,7 @@ def _check_places(out: Path | None, save: Path | None, inputs: list[Path | None]
 
 def _whom(fitted: Any, given: Given | None, user: list[str] | None, history: str | None, *, everyone: bool) -> Whom:
     from narrows.cli.logs import typed_users
-    from narrows.recommend.log import plain
+    from narrows.recommend.interactions import plain
 
     if history is not None:
         return _with_history(fitted, history)
@@ -198,11 +198,11 @@ def _whom(fitted: Any, given: Given | None, user: list[str] | None, history: str
 
 def _with_history(fitted: Any, text: str) -> Whom:
     from narrows.cli.histories import Names, read_history
-    from narrows.recommend.asking import history_log
+    from narrows.recommend.queries import history_interactions
 
     names = Names(fitted._places, fitted.titles_)
     found = read_history(text, names)
-    log = history_log(found, fitted._columns())
+    log = history_interactions(found, fitted._columns())
     if log.rated and fitted._rater is None:
         note("Note: the model was fitted without ratings, so those of --history count for nothing.")
     rows, _ = log.on_items(fitted._places, len(fitted.items_))
@@ -243,7 +243,7 @@ def _recommended(
 
 def _predicted(fitted: Any, whom: Whom, columns: dict[str, Any]) -> np.ndarray | None:
     """Return the ratings that are predicted, as ``Recommender.predict`` would without a frame."""
-    from narrows.recommend.asking import ratings_in
+    from narrows.recommend.queries import ratings_in
 
     if fitted._rater is None or len(whom.ids) > 1000:
         return None

@@ -74,10 +74,10 @@ def _beside_simple(model: Any, given: Given) -> list[dict[str, Any]]:
     import numpy as np
     import torch
 
-    from narrows.recommend.folds import make_folds, ndcg_of
     from narrows.recommend.linear import fit_linear
     from narrows.recommend.recommender import EASE_L2
-    from narrows.recommend.simple import ConstantScorer, shares_of
+    from narrows.recommend.scorers import ConstantScorer, popularity_of
+    from narrows.recommend.splits import make_folds, ndcg_of
     from narrows.validation import device_of, seed_of
 
     found: list[dict[str, Any]] = list(model.candidates_)
@@ -90,7 +90,7 @@ def _beside_simple(model: Any, given: Given) -> list[dict[str, Any]]:
     folds, device = make_folds(liked, fraction, seed_of(model.random_state)), device_of(model.device)
     simple: dict[str, Any] = {}
     if "popularity" not in known:
-        simple["popularity"] = lambda rows: ConstantScorer(torch.from_numpy(shares_of(rows).astype(np.float32)))
+        simple["popularity"] = lambda rows: ConstantScorer(torch.from_numpy(popularity_of(rows).astype(np.float32)))
     if "EASE" not in known and min(liked.shape) <= MOST_SOLVED:
         simple[f"EASE (l2={EASE_L2:g})"] = lambda rows: fit_linear(rows, EASE_L2, 0.0, None)
     for name, scorer_of in simple.items():

@@ -7,7 +7,7 @@ import difflib
 import numpy as np
 
 from narrows.datasets.dataset import Dataset
-from narrows.datasets.lookup import content_of
+from narrows.datasets.download import content_of
 from narrows.datasets.records import RECORDS, Record
 from narrows.errors import DataError, DownloadError
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from narrows.datasets.lookup import members_of
+from narrows.datasets.download import archive_members
 from narrows.datasets.records import RATINGS, RatingsRecord
 from narrows.errors import DataError, DownloadError
 
@@ -148,7 +148,7 @@ def load_ratings(name: str, *, progress: bool | None = None) -> Ratings:
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise DataError(f"There is no set of ratings {name!r}; there is {', '.join(sorted(RATINGS))}.{hint}")
     record = RATINGS[name]
-    (rows, items), source = members_of(record, progress=progress)
+    (rows, items), source = archive_members(record, progress=progress)
     table = _numbers(rows)
     ratings = Ratings(
         user=table[:, 0].astype(np.int64),

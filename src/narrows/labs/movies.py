@@ -22,7 +22,7 @@ from narrows.recommend import Ensemble, Recommender, split_random, split_users
 if TYPE_CHECKING:
     from narrows.labs.fits import Progress
     from narrows.labs.movies_taught import TaughtResult
-    from narrows.recommend import Log, Method
+    from narrows.recommend import Interactions, Method
 
 __all__ = ["run_movies_lab"]
 
@@ -184,7 +184,7 @@ class _Lists:
                 self.kind = method = _undecided(model.method_)
             self._add(model, histories, asked)
 
-    def _add(self, model: Recommender, histories: Log, asked: Log) -> None:
+    def _add(self, model: Recommender, histories: Interactions, asked: Interactions) -> None:
         metrics = (NDCG, RECALL, PRECISION, COVERAGE, "rmse")
         found = model.evaluate(asked, histories=histories, metrics=metrics)
         self.users.append(found.users)

@@ -14,7 +14,7 @@ from narrows.errors import DataError, DownloadError
 
 if TYPE_CHECKING:
     from narrows.datasets import Ratings
-    from narrows.datasets.rating_generator import RatingStructure
+    from narrows.datasets.generators import RatingStructure
 
 __all__ = ["DATA", "MovieData", "load_movies", "made_up_movies"]
 
@@ -91,7 +91,7 @@ class MovieData:
         return found
 
     def _stars(self, users: Any, items: Any, mean: float, spread: float) -> np.ndarray:
-        from narrows.datasets.rating_generator import MATCH, MEAN_STARS
+        from narrows.datasets.generators import MATCH, MEAN_STARS
 
         made = self.structure
         assert made is not None
@@ -161,11 +161,11 @@ def made_up_movies(n_users: int, n_items: int, n_ratings: int, *, seed: int = 0,
 
 
 def _movielens() -> MovieData:
-    from narrows.datasets.lookup import members_of
+    from narrows.datasets.download import archive_members
     from narrows.datasets.records import RATINGS
 
     ratings = datasets.load_ratings(MOVIELENS)
-    (_, films), _ = members_of(RATINGS[MOVIELENS])
+    (_, films), _ = archive_members(RATINGS[MOVIELENS])
     rows: Any = csv.DictReader(io.StringIO(films.decode("utf-8"), newline=""))
     groups = {int(row["movieId"]): _group(row["genres"].split("|")) for row in rows}
     return MovieData(ratings, groups, "genre", "")

@@ -15,8 +15,8 @@
 =====================  ==========================================================================
 """
 
-from narrows.recommend.evaluating import Evaluation
-from narrows.recommend.log import Columns, Log, read_log
+from narrows.recommend.evaluation import Evaluation
+from narrows.recommend.interactions import Columns, Interactions, read_interactions
 from narrows.recommend.methods import Ensemble, Factors, Linear, Method, Multinomial, Rating
 from narrows.recommend.recommender import Recommender
 from narrows.recommend.splits import split_last, split_random, split_users
@@ -26,13 +26,13 @@ __all__ = [
     "Ensemble",
     "Evaluation",
     "Factors",
+    "Interactions",
     "Linear",
-    "Log",
     "Method",
     "Multinomial",
     "Rating",
     "Recommender",
-    "read_log",
+    "read_interactions",
     "split_last",
     "split_random",
     "split_users",

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from scipy import sparse
     from torch import Tensor
 
-    from narrows.recommend.bags import Bags
     from narrows.recommend.methods import Factors
+    from narrows.recommend.scorers import Bags
 
 __all__ = ["FactorScorer", "fit_factors"]
 

@@ -14,7 +14,7 @@ from torch import nn
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from narrows.recommend.bags import Bags
+    from narrows.recommend.scorers import Bags
 
 __all__ = ["MOST_NUMBERS", "Directions", "LinearScorer", "fit_linear", "leading_directions"]
 

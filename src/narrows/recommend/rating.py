@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from narrows.recommend.bags import Bags
     from narrows.recommend.methods import Rating
+    from narrows.recommend.scorers import Bags
 
 __all__ = ["RatingScorer", "fit_rating"]
 

@@ -9,14 +9,14 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from narrows.errors import DataError, NotBetterThanBaselineWarning
-from narrows.recommend import asking, evaluating, filing, lists, ranking
-from narrows.recommend.fitting import Found, fit_ranker
+from narrows.recommend import evaluation, queries, serialization, serving
+from narrows.recommend.base import Served
+from narrows.recommend.interactions import Interactions, positives_of, read_interactions
 from narrows.recommend.linear import fit_linear
-from narrows.recommend.log import Log, liked_of, read_log
 from narrows.recommend.methods import Method, Rating
 from narrows.recommend.rating import fit_rating
-from narrows.recommend.served import Served
-from narrows.recommend.simple import fit_biases, item_means, shares_of
+from narrows.recommend.scorers import fit_biases, item_means, popularity_of
+from narrows.recommend.search import Found, fit_ranker
 from narrows.validation import check_number, device_of, seed_of
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from narrows.recommend.evaluating import Evaluation
+    from narrows.recommend.evaluation import Evaluation
 
 __all__ = ["Recommender"]
 
@@ -140,7 +140,7 @@ class Recommender(Served):
 
         Parameters
         ----------
-        ratings : frame, mapping, CSR matrix, path or Log
+        ratings : frame, mapping, CSR matrix, path or Interactions
             Who took what: a pandas or polars frame (or a mapping of names to arrays) with a column of users, one of
             items and perhaps of ratings and times; a sparse matrix of users by items, whose ids are the numbers of rows
             and columns; the path of a csv or Parquet file. Of a pair that comes twice the last counts.
@@ -161,12 +161,12 @@ class Recommender(Served):
         """
         method = self._checked_method()
         seed, device = seed_of(self.random_state), device_of(self.device)
-        log = read_log(ratings, self._columns())
+        log = read_interactions(ratings, self._columns())
         if isinstance(method, Rating) and not log.rated:
             raise DataError("method='rating' needs a column of ratings, and the log has none")
-        named = asking.titles_of(titles, self._columns())
+        named = queries.read_titles(titles, self._columns())
         threshold = self._threshold(log)
-        liked = liked_of(log.matrix, threshold if log.rated else None)
+        liked = positives_of(log.matrix, threshold if log.rated else None)
         if not liked.nnz:
             raise DataError(f"no rating reaches positive_from={threshold:g}, so there is nothing to rank by")
         means = biases = rater = None
@@ -185,7 +185,7 @@ class Recommender(Served):
         self._means, self._biases, self._rater, self._ranker = means, biases, rater, found.scorer
         self.method_, self.reason_ = found.method, found.reason
         self.candidates_, self.history_ = found.candidates, found.history
-        self._shares, self._frames, self._names = shares_of(liked), asking.frames_like(ratings), log.names
+        self._shares, self._frames, self._names = popularity_of(liked), queries.frames_like(ratings), log.names
         self._log, self._ease, self._user_places = log, None, None
         self.baselines_ = self._baselines()
         self._warn()
@@ -225,7 +225,7 @@ class Recommender(Served):
         if self.verbose:
             print(line, flush=True)
 
-    def _threshold(self, log: Log) -> float | None:
+    def _threshold(self, log: Interactions) -> float | None:
         if not log.rated:
             return None
         if not isinstance(self.positive_from, str):
@@ -258,7 +258,7 @@ class Recommender(Served):
             Recommend only these items.
         exclude : list of ids, optional
             Never recommend these.
-        histories : frame, mapping, CSR matrix, path or Log, optional
+        histories : frame, mapping, CSR matrix, path or Interactions, optional
             Where to take the users' histories from; the log of the fit by default, while it is in memory.
 
         Returns
@@ -275,7 +275,7 @@ class Recommender(Served):
         columns = self._recommended(rows, k, rated=rated, seen=exclude_seen, among=among, exclude=exclude, own=own)
         owners = columns.pop("row")
         array = np.array(ids) if len({type(user) for user in ids}) == 1 else np.array(ids, dtype=object)
-        return asking.frame_of({"user": array[owners], **columns}, self._frames)
+        return queries.frame_of({"user": array[owners], **columns}, self._frames)
 
     def recommend_for(
         self, history: Any, k: int = 10, *, exclude_seen: bool = True, among: Any = None, exclude: Any = None
@@ -297,13 +297,13 @@ class Recommender(Served):
             As of :meth:`recommend`, without ``user``.
         """
         check_is_fitted(self, "items_")
-        log = asking.history_log(history, self._columns(), self._names, rated=self._rater is not None)
-        log = asking.by_title(log, self._places, self.titles_)
+        log = queries.history_interactions(history, self._columns(), self._names, rated=self._rater is not None)
+        log = queries.by_title(log, self._places, self.titles_)
         rows, _ = log.on_items(self._places, len(self.items_))
         own = [set(log.items.tolist())] if exclude_seen else None
         columns = self._recommended(rows, k, rated=log.rated, seen=exclude_seen, among=among, exclude=exclude, own=own)
         del columns["row"]
-        return asking.frame_of(columns, self._frames)
+        return queries.frame_of(columns, self._frames)
 
     def predict(self, pairs: Any, *, histories: Any = None) -> Any:
         """Predict ratings, in the log's own scale.
@@ -312,7 +312,7 @@ class Recommender(Served):
         ----------
         pairs : frame, log or list of (user, item)
             Of whom, and of what.
-        histories : frame, mapping, CSR matrix, path or Log, optional
+        histories : frame, mapping, CSR matrix, path or Interactions, optional
             Where to take the users' histories from; the log of the fit by default.
 
         Returns
@@ -329,14 +329,14 @@ class Recommender(Served):
         check_is_fitted(self, "items_")
         if self._rater is None:
             raise DataError("the log of the fit has no ratings to predict: recommend ranks items without them")
-        users, items = asking.pairs_of(pairs, self._columns(), self._names)
+        users, items = queries.read_pairs(pairs, self._columns(), self._names)
         ids = list(dict.fromkeys(users))
         _, rows, rated = self._rows(ids, histories)
-        rows = asking.ratings_in(rows, rated=rated)
-        row = asking.places_of(users, {user: number for number, user in enumerate(ids)})
+        rows = queries.ratings_in(rows, rated=rated)
+        row = queries.places_of(users, {user: number for number, user in enumerate(ids)})
         found, known = self._foretold(rows, row, items)
         source = np.where(known, np.where(np.diff(rows.indptr)[row] > 0, "model", "item"), "mean")
-        return asking.frame_of({"user": users, "item": items, "rating": found, "source": source}, self._frames)
+        return queries.frame_of({"user": users, "item": items, "rating": found, "source": source}, self._frames)
 
     def similar_items(self, items: Any, k: int = 10) -> Any:
         """Find the items most like some items.
@@ -362,27 +362,27 @@ class Recommender(Served):
         """
         check_is_fitted(self, "items_")
         check_number("k", k, integer=True, low=1)
-        ids = asking.column_of_ids(items, "items")
-        places = asking.places_of(ids, self._places)
+        ids = queries.column_of_ids(items, "items")
+        places = queries.places_of(ids, self._places)
         if (places < 0).any():
             raise DataError(f"the model has never seen item {ids[int((places < 0).argmax())]!r}")
         scorer = self._rater if self._ranker is None else self._ranker
-        columns = lists.similar(scorer, self.items_, places, min(k, len(self.items_) - 1))
+        columns = serving.similar(scorer, self.items_, places, min(k, len(self.items_) - 1))
         if self.titles_:
             columns["title"] = self._titles(columns["similar"])
-        return asking.frame_of(columns, self._frames)
+        return queries.frame_of(columns, self._frames)
 
     def evaluate(
-        self, held_out: Any, *, histories: Any = None, metrics: Any = ranking.METRICS, baselines: bool = True
+        self, held_out: Any, *, histories: Any = None, metrics: Any = evaluation.METRICS, baselines: bool = True
     ) -> Evaluation:
         """Measure the model, and the simple answers, on entries that were held out.
 
         Parameters
         ----------
-        held_out : frame, mapping, CSR matrix, path or Log
+        held_out : frame, mapping, CSR matrix, path or Interactions
             What users went on to take. For lists those count that are liked (``positive_from_``) and not in the
             history; for errors of ratings all.
-        histories : frame, mapping, CSR matrix, path or Log, optional
+        histories : frame, mapping, CSR matrix, path or Interactions, optional
             What these users had before; the log of the fit by default.
         metrics : iterable of str, optional
             ``ndcg@k``, ``recall@k``, ``precision@k``, ``map@k``, ``hit_rate@k``, ``coverage@k``, ``novelty@k``,
@@ -401,29 +401,29 @@ class Recommender(Served):
         check_is_fitted(self, "items_")
         metrics = [metrics] if isinstance(metrics, str) else list(metrics)
         for name in metrics:
-            ranking.parse_metric(name)
+            evaluation.parse_metric(name)
         asked_log = self._read(held_out)
         held, cold = asked_log.on_items(self._places, len(self.items_))
         ids, rows, rated = self._rows(list(asked_log.users), histories)
         liked = self._told(rows, rated=rated)
-        relevant = evaluating.unseen(self._liked(held, rated=asked_log.rated), rows)
-        ratings = asking.ratings_in(rows, rated=rated)
-        asked = evaluating.Asked(rows, ratings, held, relevant, np.maximum(self._shares, 1e-9))
+        relevant = evaluation.unseen(self._liked(held, rated=asked_log.rated), rows)
+        ratings = queries.ratings_in(rows, rated=rated)
+        asked = evaluation.Asked(rows, ratings, held, relevant, np.maximum(self._shares, 1e-9))
         if self._ranker is None:
-            rankers: dict[str, Any] = {"model": (lists.Answering(self._rater, self._shares), ratings)}
+            rankers: dict[str, Any] = {"model": (serving.Answering(self._rater, self._shares), ratings)}
         else:
-            rankers = {"model": (lists.Answering(self._ranker, self._shares), liked)}
+            rankers = {"model": (serving.Answering(self._ranker, self._shares), liked)}
         raters: dict[str, Any] = {"model": self._rater} if self._rater is not None and asked_log.rated else {}
         if baselines:
             means = self._means if self._rater is not None else None
-            others = evaluating.simple_rankers(self._shares, means)
+            others = evaluation.simple_rankers(self._shares, means)
             if (ease := self._ease_scorer()) is not None:
-                others["EASE"] = lists.Answering(ease, self._shares)
+                others["EASE"] = serving.Answering(ease, self._shares)
             rankers |= {name: (scorer, liked) for name, scorer in others.items()}
-            raters |= evaluating.simple_raters(means if asked_log.rated else None, self._biases)
+            raters |= evaluation.simple_raters(means if asked_log.rated else None, self._biases)
         device = device_of(self.device)
-        values, per_user, users = evaluating.evaluate(asked, metrics, rankers, raters, device)
-        return evaluating.Evaluation(values, per_user, np.array([ids[user] for user in users]), int(cold.sum()))
+        values, per_user, users = evaluation.evaluate(asked, metrics, rankers, raters, device)
+        return evaluation.Evaluation(values, per_user, np.array([ids[user] for user in users]), int(cold.sum()))
 
     def _ease_scorer(self) -> Any:
         if self._ease is None and self._log is not None:
@@ -449,7 +449,7 @@ class Recommender(Served):
         save(self, path)
 
     def _to_file(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        return filing.to_file(self)
+        return serialization.to_file(self)
 
     @classmethod
     def _from_file(
@@ -460,7 +460,7 @@ class Recommender(Served):
         network: Any,  # noqa: ARG003
         device: str,
     ) -> Recommender:
-        return filing.from_file(cls, metadata, tensors, device=device)
+        return serialization.from_file(cls, metadata, tensors, device=device)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "items_")

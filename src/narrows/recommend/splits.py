@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from narrows.errors import DataError
-from narrows.recommend.log import Columns, Log, kept, read_log
+from narrows.recommend.evaluation import hits_of, list_metrics
+from narrows.recommend.interactions import Columns, Interactions, kept, read_interactions
+from narrows.recommend.serving import best_items
 from narrows.validation import check_number, seed_of
 
 if TYPE_CHECKING:
+    import torch
     from numpy.random import RandomState
     from scipy import sparse
+    from scipy.sparse import csr_array
 
-__all__ = ["split_last", "split_random", "split_users", "told_and_asked"]
+__all__ = ["Fold", "fold_in_split", "make_folds", "ndcg_of", "split_last", "split_random", "split_users"]
 
 
-def told_and_asked(
+def fold_in_split(
     rows: sparse.csr_array, share: float, rng: np.random.Generator
 ) -> tuple[sparse.csr_array, sparse.csr_array]:
     """Hide a share of each user's items, at least one, and leave at least one.
@@ -51,12 +56,12 @@ def split_users(
     min_items: int = 5,
     columns: Columns | None = None,
     random_state: int | RandomState | None = None,
-) -> tuple[Log, Log, Log]:
+) -> tuple[Interactions, Interactions, Interactions]:
     """Hold out users, to see how well a model serves people it has never seen (strong generalisation).
 
     Parameters
     ----------
-    ratings : frame, mapping, CSR matrix, path or Log
+    ratings : frame, mapping, CSR matrix, path or Interactions
         The log.
     test_fraction : float, default 0.2
         Share of the users that are held out.
@@ -71,7 +76,7 @@ def split_users(
 
     Returns
     -------
-    train, histories, held_out : Log
+    train, histories, held_out : Interactions
         To fit to; to tell of the held-out users; to ask of them. Give the last two to
         :meth:`narrows.Recommender.evaluate`.
 
@@ -86,7 +91,7 @@ def split_users(
     _check_share("test_fraction", test_fraction)
     _check_share("held_out_fraction", held_out_fraction)
     check_number("min_items", min_items, integer=True, low=2)
-    log = read_log(ratings, columns)
+    log = read_interactions(ratings, columns)
     rng = np.random.default_rng(seed_of(random_state))
     counts = np.diff(log.matrix.indptr)
     able = np.flatnonzero(counts >= min_items)
@@ -100,12 +105,12 @@ def split_users(
     return log.of_users(rest), asked.entries(~hidden), asked.entries(hidden)
 
 
-def split_last(ratings: Any, n: int = 1, *, columns: Columns | None = None) -> tuple[Log, Log]:
+def split_last(ratings: Any, n: int = 1, *, columns: Columns | None = None) -> tuple[Interactions, Interactions]:
     """Hold out what each user took last, to see whether a model finds what comes next.
 
     Parameters
     ----------
-    ratings : frame, mapping, path or Log
+    ratings : frame, mapping, path or Interactions
         A log with times.
     n : int, default 1
         How many items of each user; users with no more than that keep all of theirs in the training.
@@ -114,7 +119,7 @@ def split_last(ratings: Any, n: int = 1, *, columns: Columns | None = None) -> t
 
     Returns
     -------
-    train, held_out : Log
+    train, held_out : Interactions
 
     Examples
     --------
@@ -124,7 +129,7 @@ def split_last(ratings: Any, n: int = 1, *, columns: Columns | None = None) -> t
     ['b']
     """
     check_number("n", n, integer=True, low=1)
-    log = read_log(ratings, columns)
+    log = read_interactions(ratings, columns)
     if log.times is None:
         raise DataError("to hold out what came last, the log needs a column of times: name it in columns=")
     counts = np.diff(log.matrix.indptr)
@@ -144,12 +149,12 @@ def split_random(
     *,
     columns: Columns | None = None,
     random_state: int | RandomState | None = None,
-) -> tuple[Log, Log]:
+) -> tuple[Interactions, Interactions]:
     """Hold out entries by chance, to see how far off predicted ratings are.
 
     Parameters
     ----------
-    ratings : frame, mapping, CSR matrix, path or Log
+    ratings : frame, mapping, CSR matrix, path or Interactions
         The log.
     test_fraction : float, default 0.1
         Share of all entries.
@@ -160,7 +165,7 @@ def split_random(
 
     Returns
     -------
-    train, held_out : Log
+    train, held_out : Interactions
         Both have all users and items.
 
     Examples
@@ -172,7 +177,7 @@ def split_random(
     (1800, 200)
     """
     _check_share("test_fraction", test_fraction)
-    log = read_log(ratings, columns)
+    log = read_interactions(ratings, columns)
     size = round(test_fraction * len(log))
     if not 0 < size < len(log):
         raise DataError(f"of {len(log):,} entries a share of {test_fraction:g} cannot be held out")
@@ -183,3 +188,71 @@ def split_random(
 
 def _check_share(name: str, value: Any) -> None:
     check_number(name, value, low=0, high=1, open_low=True)
+
+
+LEAST_USERS = 30
+
+
+LENGTH = 100
+
+
+MOST_VALIDATION_NUMBERS = 50_000_000
+
+
+MOST_VALIDATION_USERS = 2000
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Users to train on, and users to choose by.
+
+    Attributes
+    ----------
+    train : csr_array
+        Rows of the first.
+    told, asked : csr_array
+        Of the second: what the model is shown, and what it is to find.
+    """
+
+    train: csr_array
+    told: csr_array
+    asked: csr_array
+
+
+def ndcg_of(scorer: Any, fold: Fold, device: torch.device) -> np.ndarray:
+    """Return NDCG@100 for each validation user."""
+    best = best_items(scorer, fold.told, LENGTH, device, banned=fold.told)
+    return list_metrics("ndcg", LENGTH, hits_of(best.items, fold.asked), np.diff(fold.asked.indptr))
+
+
+def make_folds(matrix: csr_array, fraction: float | None, seed: int) -> list[Fold]:
+    """Part users into those to train on and those to choose by.
+
+    Parameters
+    ----------
+    matrix : csr_array of ones, shape (n_users, n_items)
+        Who has what.
+    fraction : float or None
+        Share of users to choose by; None takes each user once, in folds, where there are few, and otherwise a tenth. 0
+        takes none.
+    seed : int
+        Of the parting.
+    """
+    many = np.flatnonzero(np.diff(matrix.indptr) >= 5)
+    if fraction == 0 or len(many) < LEAST_USERS:
+        return []
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(many)
+    if fraction is None and len(many) < 3000:
+        parts = np.array_split(order, 5 if len(many) < 1000 else 3)
+    else:
+        size = max(1, round((fraction or 0.1) * len(many)))
+        parts = [order[:size]]
+    limit = min(MOST_VALIDATION_USERS, max(100, MOST_VALIDATION_NUMBERS // matrix.shape[1]))
+    folds = []
+    for part in parts:
+        rest = np.ones(matrix.shape[0], bool)
+        rest[part[:limit]] = False
+        told, asked = fold_in_split(matrix[part[:limit]], 0.2, rng)
+        folds.append(Fold(matrix[rest], told, asked))
+    return folds

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from narrows.recommend import ranking
-from narrows.recommend.asking import frame_of
+from narrows.recommend.queries import frame_of
+from narrows.recommend.scorers import ConstantScorer
 from narrows.recommend.serving import best_items, scores_at
-from narrows.recommend.simple import ConstantScorer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from scipy.sparse import csr_array
 
-__all__ = ["Evaluation", "evaluate"]
+__all__ = ["ERRORS", "LISTS", "METRICS", "Evaluation", "evaluate", "hits_of", "list_metrics", "parse_metric"]
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def evaluate(
     asked : Asked
         What is asked.
     metrics : iterable of str
-        See :data:`narrows.recommend.ranking.METRICS`.
+        See :data:`narrows.recommend.evaluation.METRICS`.
     rankers : dict of str to (scorer, csr_array)
         What ranks, and what it is told of the users, by name.
     raters : dict of str to scorer
@@ -112,8 +112,8 @@ def evaluate(
     users : ndarray of int
         The rows with something relevant to find.
     """
-    parsed = {name: ranking.parse_metric(name) for name in metrics}
-    lists = {name: metric for name, metric in parsed.items() if metric[0] in ranking.LISTS}
+    parsed = {name: parse_metric(name) for name in metrics}
+    lists = {name: metric for name, metric in parsed.items() if metric[0] in LISTS}
     longest = max((min(k, asked.rows.shape[1]) for _, k in lists.values()), default=0)
     users = np.flatnonzero(np.diff(asked.relevant.indptr))
     names = list(dict.fromkeys([*rankers, *raters]))
@@ -122,20 +122,20 @@ def evaluate(
     relevant = asked.relevant[users]
     for way, (scorer, told) in rankers.items() if lists and len(users) else ():
         best = best_items(scorer.to(device), told[users], longest, device, banned=asked.rows[users])
-        hits = ranking.hits_of(best.items, relevant)
+        hits = hits_of(best.items, relevant)
         for name, (kind, k) in lists.items():
             top = best.items[:, :k]
             if kind == "coverage":
-                values[way][name] = ranking.coverage(top, scorer.n_items)
+                values[way][name] = coverage(top, scorer.n_items)
                 continue
             found = (
-                ranking.novelty(top, asked.shares)
+                novelty(top, asked.shares)
                 if kind == "novelty"
-                else ranking.list_metrics(kind, k, hits, np.diff(relevant.indptr))
+                else list_metrics(kind, k, hits, np.diff(relevant.indptr))
             )
             per_user[way][name] = found
             values[way][name] = float(found.mean())
-    if errors := {name: kind for name, (kind, _) in parsed.items() if kind in ranking.ERRORS}:
+    if errors := {name: kind for name, (kind, _) in parsed.items() if kind in ERRORS}:
         pairs = np.repeat(np.arange(asked.held_out.shape[0]), np.diff(asked.held_out.indptr)), asked.held_out.indices
         for way, scorer in raters.items() if len(pairs[0]) else ():
             off = scores_at(scorer.to(device), asked.rated, pairs, device).astype(np.float64) - asked.held_out.data
@@ -172,3 +172,95 @@ def simple_raters(means: np.ndarray | None, biases: Any) -> dict[str, Any]:
         "zero table": ConstantScorer(torch.zeros(len(means))),
         "user and item bias": biases,
     }
+
+
+LISTS = ("ndcg", "recall", "precision", "map", "hit_rate", "coverage", "novelty")
+
+
+ERRORS = ("rmse", "mae")
+
+
+METRICS = ("ndcg@100", "recall@20", "precision@10", "map@10", "hit_rate@10", "coverage@10", "novelty@10", "rmse", "mae")
+
+
+"""What :meth:`narrows.Recommender.evaluate` tells by default."""
+
+
+def parse_metric(name: str) -> tuple[str, int]:
+    """Part ``"ndcg@100"`` into a name and a length; 0 for errors of ratings, 10 where none is told.
+
+    Raises
+    ------
+    ValueError
+        If there is no such metric.
+    """
+    matched = re.fullmatch(r"([a-z_]+)(?:@([1-9][0-9]*))?", name) if isinstance(name, str) else None
+    kind = matched.group(1) if matched else ""
+    if matched is None or kind not in LISTS + ERRORS or (kind in ERRORS and matched.group(2)):
+        known = ", ".join([*(f"{kind}@k" for kind in LISTS), *ERRORS])
+        raise ValueError(f"metric {name!r} is unknown; known are {known}")
+    return kind, 0 if kind in ERRORS else int(matched.group(2) or 10)
+
+
+def hits_of(top: np.ndarray, held_out: csr_array) -> np.ndarray:
+    """Say which of the recommended items were held out.
+
+    Parameters
+    ----------
+    top : ndarray of int, shape (n_users, k)
+        Columns, best first; -1 where there was nothing more to recommend.
+    held_out : csr_array of shape (n_users, n_items)
+        What was to be found.
+
+    Returns
+    -------
+    ndarray of bool, shape (n_users, k)
+    """
+    n_items = held_out.shape[1]
+    users = np.repeat(np.arange(held_out.shape[0], dtype=np.int64), np.diff(held_out.indptr))
+    there = np.sort(users * n_items + held_out.indices)
+    asked = np.where(top >= 0, np.arange(len(top), dtype=np.int64)[:, None] * n_items + top, -1)
+    place = np.minimum(np.searchsorted(there, asked), max(0, len(there) - 1))
+    return (there[place] == asked) & (top >= 0) if len(there) else np.zeros(top.shape, bool)
+
+
+def list_metrics(kind: str, k: int, hits: np.ndarray, n_held_out: np.ndarray) -> np.ndarray:
+    """Return a measure of each user's list.
+
+    Parameters
+    ----------
+    kind : {"ndcg", "recall", "precision", "map", "hit_rate"}
+        Which.
+    k : int
+        Length of the list.
+    hits : ndarray of bool, shape (n_users, at least k or all items)
+        As of :func:`hits_of`.
+    n_held_out : ndarray of int, shape (n_users,)
+        How many items were held out, at least 1.
+    """
+    found = hits[:, :k].astype(np.float64)
+    most = np.minimum(n_held_out, k)
+    if kind == "recall":
+        return found.sum(1) / most
+    if kind == "precision":
+        return found.sum(1) / k
+    if kind == "hit_rate":
+        return (found.sum(1) > 0).astype(np.float64)
+    ranks = np.arange(1, found.shape[1] + 1)
+    if kind == "map":
+        return (found * found.cumsum(1) / ranks).sum(1) / most
+    gains = 1.0 / np.log2(ranks + 1)
+    ideal = np.concatenate([[1.0], 1.0 / np.log2(np.arange(2, k + 1) + 1)]).cumsum()
+    return (found * gains).sum(1) / ideal[most - 1]
+
+
+def coverage(top: np.ndarray, n_items: int) -> float:
+    """Return the share of all items that is recommended to anyone."""
+    return len(np.unique(top[top >= 0])) / n_items
+
+
+def novelty(top: np.ndarray, shares: np.ndarray) -> Any:
+    """Return for each user the mean surprise of what is recommended: minus log2 of the share of users who have it."""
+    surprise = -np.log2(np.maximum(shares, 1e-12))
+    there = top >= 0
+    return np.where(there, surprise[np.maximum(top, 0)], 0.0).sum(1) / np.maximum(1, there.sum(1))

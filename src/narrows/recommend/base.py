@@ -8,8 +8,8 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from narrows.errors import DataError
-from narrows.recommend import asking, lists
-from narrows.recommend.log import Columns, Log, kept, liked_of, plain, read_log
+from narrows.recommend import queries, serving
+from narrows.recommend.interactions import Columns, Interactions, kept, plain, positives_of, read_interactions
 from narrows.recommend.serving import scores_at
 from narrows.validation import check_number, device_of
 
@@ -27,7 +27,7 @@ class Served(BaseEstimator):
     _ranker: Any
     _rater: Any
     _biases: Any
-    _log: Log | None
+    _log: Interactions | None
     _ease: Any
     _names: Columns | None
     _user_places: dict[Any, int] | None
@@ -54,7 +54,7 @@ class Served(BaseEstimator):
 
     def _liked(self, matrix: sparse.csr_array, *, rated: bool) -> sparse.csr_array:
         """Return ones where an item is liked."""
-        return liked_of(matrix, self.positive_from_ if rated else None)
+        return positives_of(matrix, self.positive_from_ if rated else None)
 
     def _told(self, rows: sparse.csr_array, *, rated: bool) -> sparse.csr_array:
         """Return what the ranker is told: liked items that others liked too; of the rest it has learned nothing."""
@@ -66,18 +66,18 @@ class Served(BaseEstimator):
 
         An item never seen gets the mean of all ratings.
         """
-        column = asking.places_of(items, self._places)
+        column = queries.places_of(items, self._places)
         known = column >= 0
         found = np.full(len(items), float(self._rater.mean))
         found[known] = scores_at(self._rater, rows, (row[known], column[known]), device_of(self.device))
         return found, known
 
-    def _read(self, data: Any) -> Log:
+    def _read(self, data: Any) -> Interactions:
         """Read a log as that of the fit was read."""
         rated = True if self._rater is not None else None
-        return read_log(data, self._columns(), known=self._names, rated=rated)
+        return read_interactions(data, self._columns(), known=self._names, rated=rated)
 
-    def _known(self, histories: Any) -> Log:
+    def _known(self, histories: Any) -> Interactions:
         """Return the log to take users from."""
         if histories is not None:
             return self._read(histories)
@@ -94,15 +94,15 @@ class Served(BaseEstimator):
         matrix = log.matrix if log is self._log else log.on_items(self._places, len(self.items_))[0]
         if users is None:
             return [plain(user) for user in log.users], matrix, log.rated
-        ids = asking.column_of_ids(users, "users")
-        found = asking.places_of(ids, self._places_of_users(log))
+        ids = queries.column_of_ids(users, "users")
+        found = queries.places_of(ids, self._places_of_users(log))
         if ids and (found < 0).all() and len(log.users):
             kinds = type(ids[0]).__name__, type(plain(log.users[0])).__name__
             if kinds[0] != kinds[1]:
                 raise DataError(f"the users asked for are of type {kinds[0]}, those of the log of type {kinds[1]}")
-        return ids, asking.rows_or_none(matrix, found), log.rated
+        return ids, queries.rows_or_none(matrix, found), log.rated
 
-    def _places_of_users(self, log: Log) -> dict[Any, int]:
+    def _places_of_users(self, log: Interactions) -> dict[Any, int]:
         if log is not self._log:
             return {plain(user): row for row, user in enumerate(log.users)}
         if self._user_places is None:
@@ -125,7 +125,7 @@ class Served(BaseEstimator):
         ``own`` are the items each user has that the model does not know.
         """
         check_number("k", k, integer=True, low=1)
-        allowed, asked = lists.choice_of(self._places, len(self.items_), among, exclude)
+        allowed, asked = serving.choice_of(self._places, len(self.items_), among, exclude)
         k = min(k, len(self.items_) + len(asked))
         strange = (
             [[value for value in asked if value not in has] for has in own or [set()] * rows.shape[0]] if asked else []
@@ -133,10 +133,10 @@ class Served(BaseEstimator):
         scorer, told = self._ranker, self._told(rows, rated=rated)
         if scorer is None:
             # Ratings foretell ratings: a history without any tells nothing.
-            scorer, told = self._rater, asking.ratings_in(rows, rated=rated)
+            scorer, told = self._rater, queries.ratings_in(rows, rated=rated)
         device = device_of(self.device)
-        best = lists.recommended(scorer, self._shares, told, rows if seen else None, k, allowed, device)
-        columns = lists.columns_of(self.items_, *best, strange)
+        best = serving.recommended(scorer, self._shares, told, rows if seen else None, k, allowed, device)
+        columns = serving.columns_of(self.items_, *best, strange)
         source = columns.pop("source")
         if self.titles_:
             columns["title"] = self._titles(columns["item"])

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from narrows.recommend.ensemble import EnsembleScorer
 from narrows.recommend.factors import fit_factors
-from narrows.recommend.folds import Fold, make_folds, ndcg_of
 from narrows.recommend.linear import fit_linear
 from narrows.recommend.methods import Ensemble, Factors, Linear, Method, Multinomial
-from narrows.recommend.network import fit_multinomial, name_of, plan_of, work_of
-from narrows.recommend.simple import ConstantScorer, shares_of
+from narrows.recommend.multinomial import fit_multinomial, name_of, plan_of, work_of
+from narrows.recommend.scorers import ConstantScorer, EnsembleScorer, popularity_of
+from narrows.recommend.splits import Fold, make_folds, ndcg_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,14 +24,29 @@ if TYPE_CHECKING:
 __all__ = ["Found", "fit_ranker"]
 
 L2 = (50.0, 100.0, 200.0, 500.0)
+
+
 USUAL_L2 = 100.0
+
+
 FURTHER_L2 = {50.0: 25.0, 500.0: 1000.0, 1000.0: 2000.0}
+
+
 POPULARITY = (0.15, 0.0, 0.25)
+
+
 WEIGHTS = (0.5, 1.0)
+
+
 """How much a further part counts in an ensemble, tried in turn."""
 
+
 AFFORDABLE_SEARCH = 3e11
+
+
 AFFORDABLE_EPOCH = 3e11
+
+
 AFFORDABLE_ENTRIES = 3_000_000
 
 
@@ -104,7 +118,7 @@ def fit_ranker(
     method : Method or None
         Which; None tries all that can be afforded and takes what is best on validation users.
     fraction : float or None
-        Share of users to choose by, see :func:`narrows.recommend.folds.make_folds`.
+        Share of users to choose by, see :func:`narrows.recommend.splits.make_folds`.
     seed : int
         Of everything random.
     device : torch.device
@@ -194,7 +208,7 @@ class _Search:
         """Return what popularity reaches."""
         found = []
         for fold in self.folds:
-            scorer = ConstantScorer(torch.from_numpy(shares_of(fold.train).astype(np.float32))).to(self.device)
+            scorer = ConstantScorer(torch.from_numpy(popularity_of(fold.train).astype(np.float32))).to(self.device)
             found.append(ndcg_of(scorer, fold, self.device))
         return np.concatenate(found)
 

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from narrows.errors import DataError, NarrowsError
-from narrows.recommend.log import Columns, Log, plain, read_log
+from narrows.recommend.interactions import Columns, Interactions, plain, read_interactions
 
 __all__ = [
     "by_title",
@@ -18,12 +18,12 @@ __all__ = [
     "column_of_ids",
     "frame_of",
     "frames_like",
-    "history_log",
-    "pairs_of",
+    "history_interactions",
     "places_of",
     "ratings_in",
+    "read_pairs",
+    "read_titles",
     "rows_or_none",
-    "titles_of",
 ]
 
 
@@ -72,7 +72,7 @@ def check_kind(strange: list[Any], places: dict[Any, int], what: str) -> None:
             raise DataError(f"the ids of the items are {kinds[0]}, and {what} holds {value!r}")
 
 
-def by_title(log: Log, places: dict[Any, int], titles: dict[Any, str]) -> Log:
+def by_title(log: Interactions, places: dict[Any, int], titles: dict[Any, str]) -> Interactions:
     """Take titles for the ids they belong to, where a history names items so.
 
     Raises
@@ -91,9 +91,9 @@ def by_title(log: Log, places: dict[Any, int], titles: dict[Any, str]) -> Log:
     return replace(log, items=_array(found))
 
 
-def history_log(
+def history_interactions(
     history: Any, columns: Columns, known: Columns | None = None, *, rated: bool = False, width: int | None = None
-) -> Log:
+) -> Interactions:
     """Take one user's history for a log of one user.
 
     Parameters
@@ -108,8 +108,8 @@ def history_log(
     width : int, optional
         How many columns a sparse row must have.
     """
-    if isinstance(history, Log) or (hasattr(history, "columns") and callable(history.columns)):
-        log = read_log(history, columns)
+    if isinstance(history, Interactions) or (hasattr(history, "columns") and callable(history.columns)):
+        log = read_interactions(history, columns)
         if len(log.users) != 1:
             raise DataError(
                 f"a history is of one user, not of {len(log.users):,}: give those to recommend(histories=…)"
@@ -122,7 +122,7 @@ def history_log(
             )
         if width is not None and history.shape[1] != width:
             raise DataError(f"a sparse history has a column for each of the {width:,} items, not {history.shape[1]:,}")
-        return read_log(history, columns, rated=rated or None) if history.nnz else _empty()
+        return read_interactions(history, columns, rated=rated or None) if history.nnz else _empty()
     if hasattr(history, "columns") and hasattr(history, "__getitem__") and not callable(history.columns):
         return _of_frame(history, columns, known)
     items, ratings = _listed(history)
@@ -131,7 +131,7 @@ def history_log(
     table: dict[str, Any] = {"user": np.zeros(len(items), np.int64), "item": _array(items)}
     if ratings is not None:
         table["rating"] = ratings
-    return read_log(table, Columns("user", "item", "rating" if ratings is not None else None, None))
+    return read_interactions(table, Columns("user", "item", "rating" if ratings is not None else None, None))
 
 
 def _listed(history: Any) -> tuple[list[Any], list[Any] | None]:
@@ -155,7 +155,7 @@ def _array(values: list[Any]) -> np.ndarray:
     return found
 
 
-def _of_frame(frame: Any, columns: Columns, known: Columns | None) -> Log:
+def _of_frame(frame: Any, columns: Columns, known: Columns | None) -> Interactions:
     given = {str(name): name for name in frame.columns}
     if not len(frame):
         return _empty()
@@ -169,11 +169,11 @@ def _of_frame(frame: Any, columns: Columns, known: Columns | None) -> Log:
     table: dict[str, Any] = {"user": np.zeros(len(frame), np.int64), "item": frame[given[str(found.item)]].to_numpy()}
     if found.rating is not None:
         table["rating"] = frame[given[found.rating]].to_numpy()
-    return read_log(table, Columns("user", "item", "rating" if found.rating is not None else None, None))
+    return read_interactions(table, Columns("user", "item", "rating" if found.rating is not None else None, None))
 
 
-def _empty() -> Log:
-    return Log(np.zeros(1, np.int64), np.zeros(0, np.int64), sparse.csr_array((1, 0), dtype=np.float32))
+def _empty() -> Interactions:
+    return Interactions(np.zeros(1, np.int64), np.zeros(0, np.int64), sparse.csr_array((1, 0), dtype=np.float32))
 
 
 def places_of(ids: list[Any], places: dict[Any, int]) -> np.ndarray:
@@ -197,9 +197,9 @@ def rows_or_none(matrix: sparse.csr_array, rows: np.ndarray) -> sparse.csr_array
     )
 
 
-def pairs_of(pairs: Any, columns: Columns, known: Columns | None) -> tuple[list[Any], list[Any]]:
+def read_pairs(pairs: Any, columns: Columns, known: Columns | None) -> tuple[list[Any], list[Any]]:
     """Take pairs of users and items: a frame, a log, a mapping, or a list of tuples."""
-    if isinstance(pairs, Log) or (hasattr(pairs, "columns") and callable(pairs.columns)):
+    if isinstance(pairs, Interactions) or (hasattr(pairs, "columns") and callable(pairs.columns)):
         pairs = pairs.columns()
     if hasattr(pairs, "columns") and hasattr(pairs, "__getitem__"):
         pairs = {str(name): pairs[name].to_numpy() for name in pairs.columns}
@@ -218,7 +218,7 @@ def pairs_of(pairs: Any, columns: Columns, known: Columns | None) -> tuple[list[
     return [plain(user) for user, _ in listed], [plain(item) for _, item in listed]
 
 
-def titles_of(titles: Any, columns: Columns) -> dict[Any, str]:
+def read_titles(titles: Any, columns: Columns) -> dict[Any, str]:
     """Take titles: a mapping from ids, a frame or path with a column of items and one of titles."""
     import os
 

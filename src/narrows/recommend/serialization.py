@@ -12,14 +12,13 @@ from torch import nn
 
 from narrows.errors import ModelFileError
 from narrows.estimator import state
-from narrows.recommend.ensemble import EnsembleScorer
 from narrows.recommend.factors import FactorScorer
+from narrows.recommend.interactions import Columns, plain
 from narrows.recommend.linear import LinearScorer
-from narrows.recommend.log import Columns, plain
 from narrows.recommend.methods import Ensemble, Factors, Method, Multinomial, Rating
 from narrows.recommend.multinomial import MultinomialScorer
 from narrows.recommend.rating import RatingScorer
-from narrows.recommend.simple import BiasScorer
+from narrows.recommend.scorers import BiasScorer, EnsembleScorer
 from narrows.validation import device_of
 
 if TYPE_CHECKING:

@@ -12,9 +12,8 @@ import numpy as np
 from scipy import sparse
 
 from narrows.errors import DataError
-from narrows.recommend.ids import numbered, plain
 
-__all__ = ["Columns", "Log", "is_usual", "kept", "liked_of", "plain", "read_log"]
+__all__ = ["Columns", "Interactions", "is_usual", "kept", "numbered", "plain", "positives_of", "read_interactions"]
 
 _USUAL = {
     "user": ("user", "userid", "user_id", "uid", "customer", "customer_id", "customerid", "visitor_id", "visitorid"),
@@ -91,7 +90,7 @@ class Columns:
 
 
 @dataclass(frozen=True)
-class Log:
+class Interactions:
     """Interactions of users with items, each pair once.
 
     Attributes
@@ -122,13 +121,13 @@ class Log:
 
     def __repr__(self) -> str:
         what = "ratings" if self.rated else "interactions"
-        return f"Log({len(self):,} {what} of {len(self.users):,} users with {len(self.items):,} items)"
+        return f"Interactions({len(self):,} {what} of {len(self.users):,} users with {len(self.items):,} items)"
 
-    def entries(self, keep: np.ndarray) -> Log:
+    def entries(self, keep: np.ndarray) -> Interactions:
         """Return the log with only some of its entries; all users and items stay."""
         return replace(self, matrix=kept(self.matrix, keep), times=None if self.times is None else self.times[keep])
 
-    def of_users(self, rows: np.ndarray) -> Log:
+    def of_users(self, rows: np.ndarray) -> Interactions:
         """Return the log of some users, by their row numbers."""
         times = None
         if self.times is not None:
@@ -198,7 +197,7 @@ def kept(matrix: sparse.csr_array, keep: np.ndarray) -> sparse.csr_array:
     return sparse.csr_array((matrix.data[keep], matrix.indices[keep], indptr.astype(kind)), shape=matrix.shape)
 
 
-def liked_of(matrix: sparse.csr_array, threshold: float | None) -> sparse.csr_array:
+def positives_of(matrix: sparse.csr_array, threshold: float | None) -> sparse.csr_array:
     """Return ones where an item is liked: rated so high, or there at all."""
     keep = np.ones(matrix.nnz, bool) if threshold is None else matrix.data >= np.float32(threshold)
     found = kept(matrix, keep)
@@ -206,14 +205,14 @@ def liked_of(matrix: sparse.csr_array, threshold: float | None) -> sparse.csr_ar
     return found
 
 
-def read_log(
+def read_interactions(
     data: Any, columns: Columns | None = None, *, known: Columns | None = None, rated: bool | None = None
-) -> Log:
+) -> Interactions:
     """Take what a user has for a log.
 
     Parameters
     ----------
-    data : frame, mapping, CSR matrix, path, Log or Ratings
+    data : frame, mapping, CSR matrix, path, Interactions or Ratings
         Interactions: a pandas or polars frame, or a mapping of names to arrays, with a column of users and one of items
         and perhaps of ratings and times; a sparse matrix of users by items, whose ids are row and column numbers; the
         path of such a table. Of a pair that comes twice in a table the last counts; in a matrix such entries add up.
@@ -230,7 +229,7 @@ def read_log(
         If it is none of these, has no rows, missing ids, or ratings that are no finite numbers.
     """
     columns = columns or Columns()
-    if isinstance(data, Log):
+    if isinstance(data, Interactions):
         return _unrated(data) if columns.rating is None and data.rated else data
     if sparse.issparse(data):
         log = _of_matrix(data, rated)
@@ -257,14 +256,14 @@ def read_log(
     return _of_table(table, columns.found(list(table), known))
 
 
-def _unrated(log: Log) -> Log:
+def _unrated(log: Interactions) -> Interactions:
     """Return the pairs alone."""
     matrix = log.matrix.copy()
     matrix.data = np.ones_like(matrix.data)
     return replace(log, matrix=matrix, rated=False)
 
 
-def _of_table(table: dict[str, np.ndarray], columns: Columns) -> Log:
+def _of_table(table: dict[str, np.ndarray], columns: Columns) -> Interactions:
     if flat := [name for name, values in table.items() if values.ndim != 1]:
         raise DataError(f"column {flat[0]!r} is not one column of values, but of shape {table[flat[0]].shape}")
     sizes = {len(values) for values in table.values()}
@@ -284,7 +283,9 @@ def _of_table(table: dict[str, np.ndarray], columns: Columns) -> Log:
     last = np.append((row[1:] != row[:-1]) | (column[1:] != column[:-1]), True)
     indptr = np.concatenate([[0], np.cumsum(np.bincount(row[last], minlength=len(users)))])
     matrix = sparse.csr_array((values[last], column[last], indptr), shape=(len(users), len(items)))
-    return Log(users, items, matrix, None if times is None else times[order][last], columns.rating is not None, columns)
+    return Interactions(
+        users, items, matrix, None if times is None else times[order][last], columns.rating is not None, columns
+    )
 
 
 def _ratings(values: np.ndarray, name: str) -> np.ndarray:
@@ -331,7 +332,7 @@ def _seconds(value: Any) -> float:
     return float(value)
 
 
-def _of_matrix(matrix: Any, rated: bool | None) -> Log:
+def _of_matrix(matrix: Any, rated: bool | None) -> Interactions:
     """Take a sparse matrix; its ids are numbers of rows and columns."""
     if matrix.dtype.kind not in "biuf":
         raise DataError(f"a matrix of ratings must hold numbers, not {matrix.dtype}")
@@ -345,4 +346,65 @@ def _of_matrix(matrix: Any, rated: bool | None) -> Log:
         raise DataError("the matrix of ratings holds values that are missing or infinite: leave them out")
     if rated is None:
         rated = bool((found.data != 1).any())
-    return Log(np.arange(found.shape[0]), np.arange(found.shape[1]), found.astype(np.float32), None, rated)
+    return Interactions(np.arange(found.shape[0]), np.arange(found.shape[1]), found.astype(np.float32), None, rated)
+
+
+def plain(value: Any) -> Any:
+    """Return an id as a plain Python value, so that 7 is found wherever it comes from."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def numbered(ids: np.ndarray, what: str, name: str | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return the different ids in order, and of each row the number of its id."""
+    ids = _checked(np.asarray(ids), what, name)
+    if ids.dtype.kind in "iu" and len(ids) and ids.min() >= 0 and ids.max() < 4 * len(ids) + 1000:
+        # Whole numbers from a short span need no sorting.
+        there = np.zeros(int(ids.max()) + 1, bool)
+        there[ids] = True
+        unique = np.flatnonzero(there).astype(ids.dtype)
+        place = np.cumsum(there, dtype=np.int64) - 1
+        return unique, place[ids]
+    unique, number = np.unique(ids, return_inverse=True)
+    return unique, number.astype(np.int64)
+
+
+def _checked(ids: np.ndarray, what: str, name: str | None) -> np.ndarray:
+    """Refuse missing ids and mixtures; bring whole floats to integers and texts to one type."""
+    if ids.dtype.kind not in "OiubfU":
+        raise DataError(f"column {name!r} holds {ids.dtype}, which cannot be ids: make them text or numbers")
+    missing = _missing(ids)
+    if missing.any():
+        raise DataError(f"{int(missing.sum()):,} {what} are missing, the first in row {int(missing.argmax())} (of 0..)")
+    if ids.dtype.kind == "f" and np.all(ids == np.floor(ids)) and np.all(np.abs(ids) < 2**53):
+        return ids.astype(np.int64)
+    return _of_one_kind(ids, name) if ids.dtype == object else ids
+
+
+def _missing(ids: np.ndarray) -> np.ndarray:
+    if ids.dtype.kind == "f":
+        return ~np.isfinite(ids)
+    if ids.dtype.kind == "U":
+        return np.asarray(ids == "")
+    if ids.dtype == object:
+        return np.array([_is_missing(value) for value in ids], dtype=bool)
+    return np.zeros(len(ids), bool)
+
+
+def _of_one_kind(ids: np.ndarray, name: str | None) -> np.ndarray:
+    kinds = {type(plain(value)) for value in ids}
+    if kinds == {str}:
+        return ids.astype(str)
+    if kinds == {int} and all(-(2**63) <= value < 2**63 for value in ids):
+        return ids.astype(np.int64)
+    if strange := kinds - {str, int, bool, float}:
+        kind = min(kind.__name__ for kind in strange)
+        raise DataError(f"column {name!r} holds ids of type {kind}: make them text or numbers")
+    if len(kinds) > 1:
+        shown = ", ".join(sorted(kind.__name__ for kind in kinds))
+        raise DataError(f"column {name!r} mixes ids of types {shown}: make them all text or all numbers")
+    return ids
+
+
+def _is_missing(value: Any) -> bool:
+    # NaN differs from itself, and NA says neither yes nor no.
+    return value is None or (value != value) is not False
