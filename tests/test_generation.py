@@ -117,13 +117,13 @@ def test_interpolation_goes_from_one_row_to_the_other(of_binary, binary: np.ndar
 
 
 def test_the_great_circle_keeps_its_length() -> None:
-    from narrows.variational.paths import spherical
+    from narrows.variational.paths import slerp
 
     share = np.linspace(0, 1, 9)[:, None]
-    path = spherical(np.array([2.0, 0, 0]), np.array([0, 0, 2.0]), share)
+    path = slerp(np.array([2.0, 0, 0]), np.array([0, 0, 2.0]), share)
     np.testing.assert_allclose(np.linalg.norm(path, axis=1), 2)
     for first, last in (([1.0, 0], [-1.0, 0]), ([1.0, 0], [3.0, 0]), ([0.0, 0], [1.0, 1]), ([1.0], [-2.0])):
-        path = spherical(np.array(first), np.array(last), share)
+        path = slerp(np.array(first), np.array(last), share)
         assert np.isfinite(path).all()
         np.testing.assert_allclose(path[[0, -1]], [first, last])
 

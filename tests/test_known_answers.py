@@ -131,13 +131,13 @@ def test_bounded_columns_are_kept_within_their_bounds() -> None:
 
 
 def test_bounded_squared_error_and_its_gradient() -> None:
-    from narrows.likelihoods import GaussianHead
+    from narrows.likelihoods import GaussianOutput
     from narrows.networks import Standardise
 
-    head = GaussianHead(Standardise(torch.zeros(1), torch.ones(1)), torch.zeros(1).double(), torch.ones(1).double())
+    head = GaussianOutput(Standardise(torch.zeros(1), torch.ones(1)), torch.zeros(1).double(), torch.ones(1).double())
     output = torch.tensor([[-1.0], [-1.0], [0.4], [2.0], [3.0]], requires_grad=True)
     target = torch.tensor([[0.0], [0.5], [0.1], [1.0], [0.2]])
-    cost = head.row_cost(output, target, target)
+    cost = head.nll_per_row(output, target, target)
     np.testing.assert_allclose(cost.detach(), [0, 0.25, 0.09, 0, 0.64], atol=1e-6)
     cost.sum().backward()
     np.testing.assert_allclose(output.grad[:, 0], [0, -1.0, 0.6, 0, 1.6], atol=1e-6)

@@ -68,12 +68,12 @@ def test_whole_numbers_leave_no_finer_noise_than_rounding() -> None:
 def test_dynamic_binarisation_draws_by_the_shades() -> None:
     X = np.tile(np.array([0, 51, 128, 255], dtype=np.uint8), (50_000, 1))
     head, _ = head_of(Bernoulli(dynamic=True), X)
-    drawn = head.observe(torch.from_numpy(X), torch.Generator().manual_seed(0))
+    drawn = head.binarize(torch.from_numpy(X), torch.Generator().manual_seed(0))
     assert set(drawn.unique().tolist()) == {0.0, 255.0}
     np.testing.assert_allclose(drawn.mean(0).numpy() / 255, np.array([0, 51, 128, 255]) / 255, atol=0.01)
     assert float(drawn[:, 0].max()) == 0
     assert float(drawn[:, 3].min()) == 255
-    assert head.observe(torch.from_numpy(X), None).dtype == torch.uint8
+    assert head.binarize(torch.from_numpy(X), None).dtype == torch.uint8
 
 
 @pytest.mark.parametrize(

@@ -553,7 +553,7 @@ def test_all_that_is_measured_is_on_the_device(frame, monkeypatch) -> None:
         handed.append((scorer, device))
         return np.zeros(len(pairs[0]), np.float32)
 
-    monkeypatch.setattr(recommender, "device_of", lambda name: torch.device("meta"))
+    monkeypatch.setattr(recommender, "resolve_device", lambda name: torch.device("meta"))
     monkeypatch.setattr(evaluation, "best_items", lists)
     monkeypatch.setattr(evaluation, "scores_at", numbers)
     plain_linear().fit(frame).evaluate(frame.assign(user=10**6))

@@ -18,7 +18,7 @@ import torch
 import narrows
 from narrows import Autoencoder
 from narrows.networks import Dense
-from narrows.training.optimisers import Adam, FlatParameters, Muon, RMSprop, orthogonalise
+from narrows.training.optimisers import Adam, FlatParameters, Muon, RMSprop, newton_schulz
 from narrows.training.schedules import Constant, Cosine, OneCycle, Trapezoid
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def test_orthogonalise_brings_singular_values_near_one() -> None:
     for shape in ((20, 50), (50, 20), (1, 9), (128, 784)):
         matrix = torch.randn(shape, generator=generator)
         u, _, v = torch.linalg.svd(matrix, full_matrices=False)
-        result = orthogonalise(matrix)
+        result = newton_schulz(matrix)
         singular = torch.linalg.svdvals(result)
         assert singular.min() > 0.6
         assert singular.max() < 1.3
@@ -65,13 +65,13 @@ def test_adam_is_torch_s(decay: float) -> None:
     plain = torch.nn.Linear(7, 3)
     plain.load_state_dict(ours.state_dict())
     flats = FlatParameters(ours), FlatParameters(plain)
-    steppers = [Adam(weight_decay=decay).stepper(flat) for flat in flats]
+    steppers = [Adam(weight_decay=decay).init_state(flat) for flat in flats]
     groups = [{"params": [theirs.weight], "weight_decay": decay}, {"params": [theirs.bias], "weight_decay": 0.0}]
     reference = torch.optim.AdamW(groups, lr=0.1)
     for _ in range(5):
         x = torch.randn(4, 7)
         for module, flat, stepper, step in zip((ours, plain), flats, steppers, ("step", "_plain_step"), strict=True):
-            flat.take(module(x).square().sum())
+            flat.backward(module(x).square().sum())
             if step == "_plain_step":
                 stepper._step += 1
             getattr(stepper, step)(0.1)
@@ -87,8 +87,8 @@ def test_rmsprop_first_step_is_the_sign_of_the_gradient() -> None:
     module = torch.nn.Linear(2, 1, bias=False)
     flat = FlatParameters(module)
     before = flat.values.clone()
-    stepper = RMSprop(rho=0.75, eps=0).stepper(flat)
-    flat.take((module.weight * torch.tensor([[3.0, -5.0]])).sum())
+    stepper = RMSprop(rho=0.75, eps=0).init_state(flat)
+    flat.backward((module.weight * torch.tensor([[3.0, -5.0]])).sum())
     stepper.step(0.1)
     torch.testing.assert_close(flat.values - before, torch.tensor([-0.2, 0.2]))
 
@@ -131,7 +131,7 @@ def test_a_rate_far_too_high_is_retried_lower_then_refused(curved: np.ndarray) -
 
 def test_a_retry_at_a_tenth_of_the_rate_can_save_the_fit() -> None:
     from narrows.data.rows import ArrayRows
-    from narrows.training.loop import Plan, train
+    from narrows.training.loop import TrainConfig, train
     from narrows.training.objective import LossParts
 
     module = torch.nn.Linear(1, 1, bias=False)
@@ -142,7 +142,7 @@ def test_a_retry_at_a_tenth_of_the_rate_can_save_the_fit() -> None:
         return LossParts({"loss": rows * (float("nan") if module.weight.abs().max() > 50 else 1.0)})
 
     class Descent(Adam):
-        def stepper(self, flat):
+        def init_state(self, flat):
             class Step:
                 def step(self, rate: float) -> None:
                     rates.append(rate)
@@ -153,7 +153,7 @@ def test_a_retry_at_a_tenth_of_the_rate_can_save_the_fit() -> None:
 
             return Step()
 
-    plan = Plan(Descent(), Constant(), learning_rate=2.0, batch_size=4, steps=60, evaluate_every=10)
+    plan = TrainConfig(Descent(), Constant(), learning_rate=2.0, batch_size=4, steps=60, evaluate_every=10)
     outcome = train(module, ArrayRows(np.ones((4, 1))), objective, plan, seed=0)
     assert outcome.rate_factor == pytest.approx(0.1)
     assert rates[0] == 2.0

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from narrows.data.inputs import as_companions
 from narrows.data.rows import PairedRows
 from narrows.estimator import checks, state
-from narrows.estimator.base import Pipeline
+from narrows.estimator.base import atomic_fit
+from narrows.estimator.base_autoencoder import BaseAutoencoder
 from narrows.fitting import settings as resolution
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Autoencoder"]
 
 
-class Autoencoder(Pipeline):
+class Autoencoder(BaseAutoencoder):
     """Squeeze rows through a narrow code and rebuild them.
 
     Takes the place of PCA: ``transform`` gives the codes, ``inverse_transform`` rebuilds rows from codes, both in
@@ -209,6 +210,7 @@ class Autoencoder(Pipeline):
         self.verbose = verbose
         self.callbacks = callbacks
 
+    @atomic_fit
     def fit(self, X: Any, y: Any = None) -> Autoencoder:
         """Fit to rows.
 
@@ -227,12 +229,12 @@ class Autoencoder(Pipeline):
         """
         from narrows.fitting.baselines import warn_if_not_better
         from narrows.fitting.fit import fit_model
-        from narrows.fitting.progress import watch
+        from narrows.fitting.progress import progress_bar
 
         rows = self._validated(X, y, reset=True)
         settings = resolution.settings(self, rows.n_features, self.image_shape_)
         file = resolution.checkpoint_file(self, rows, settings)
-        with watch(self, rows.n_rows) as monitor:
+        with progress_bar(self, rows.n_rows) as monitor:
             fitted = fit_model(rows, settings, monitor, file)
         if file is not None and fitted.stopped != "interrupted":
             file.remove()

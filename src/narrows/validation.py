@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-__all__ = ["check_number", "device_of", "seed_of"]
+__all__ = ["check_number", "resolve_device", "resolve_seed"]
 
 
 def check_number(
@@ -37,7 +37,7 @@ def check_number(
         raise ValueError(f"{name} must be {what}{span}{other}, got {value!r}")
 
 
-def device_of(name: str) -> torch.device:
+def resolve_device(name: str) -> torch.device:
     """Return the device of this name; of "auto" the best there is."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -49,7 +49,7 @@ def device_of(name: str) -> torch.device:
     return device
 
 
-def seed_of(random_state: Any) -> int:
+def resolve_seed(random_state: Any) -> int:
     """Turn a ``random_state`` into a number."""
     if random_state is None:
         # Not numpy's global generator: a fit leaves it untouched.

@@ -15,12 +15,11 @@ from narrows.anomaly.explaining import Explainer, expected_values
 from narrows.anomaly.fitting import PARTS, Options, fit_mixed, fit_ordinary
 from narrows.autoencoder import Autoencoder
 from narrows.data.categories import FrameColumns
-from narrows.data.inputs import Given, as_rows
-from narrows.data.rows import ArrayRows
+from narrows.data.inputs import ValidatedInput, validate_rows
+from narrows.data.rows import ArrayRows, sample_rows
 from narrows.errors import DataError
-from narrows.estimator.inference import run_rows
-from narrows.fitting.run import chosen_rows
-from narrows.validation import check_number, device_of, seed_of
+from narrows.estimator.inference import apply_in_blocks
+from narrows.validation import check_number, resolve_device, resolve_seed
 
 if TYPE_CHECKING:
     import os
@@ -156,9 +155,9 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         """
         self._check_options()
         given = self._taken(X, reset=True)
-        seed = seed_of(self.random_state)
+        seed = resolve_seed(self.random_state)
         mixed = self.contamination is not None
-        rows = chosen_rows(given.rows, MOST_MIXED_ROWS if mixed else MOST_ROWS, seed)
+        rows = sample_rows(given.rows, MOST_MIXED_ROWS if mixed else MOST_ROWS, seed)
         values = torch.cat([_finite(block.double()) for block in rows.blocks(1 << 14)]).numpy()
         options = self._options(seed)
         if mixed:
@@ -193,7 +192,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         return tuple(self.method) if isinstance(self.method, (tuple, list)) else (self.method,)
 
     def _options(self, seed: int) -> Options:
-        device_of(self.device)
+        resolve_device(self.device)
         return Options(
             parts=self._parts(),
             n_neighbors=None if isinstance(self.n_neighbors, str) else int(self.n_neighbors),
@@ -211,11 +210,11 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             return -thresholds.score_far_out(self._calibration, self.false_positive_rate)
         return float(np.percentile(-self._scores(rows), 100 * float(self.contamination)))
 
-    def _taken(self, X: Any, *, reset: bool) -> Given:
+    def _taken(self, X: Any, *, reset: bool) -> ValidatedInput:
         """Validate input and take it for rows of numbers, of a frame with categories a column for each of these."""
         form = FrameColumns.learn(X, others=True) if reset else self._form
         if form is None:
-            given = as_rows(self, X, reset=reset, allow_missing=True)
+            given = validate_rows(self, X, reset=reset, allow_missing=True)
         else:
             values = form.encode(X)
             if len(values) == 0:
@@ -224,7 +223,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
                 raise DataError(f"column {form.value_names[int(np.isinf(values).any(0).argmax())]!r} holds infinity")
             _check_feature_names(self, X, reset=reset)
             _check_n_features(self, X, reset=reset)
-            given = Given(ArrayRows(values), np.dtype(np.float64), (values.shape[1],))
+            given = ValidatedInput(ArrayRows(values), np.dtype(np.float64), (values.shape[1],))
         self._form = form
         return given
 
@@ -236,7 +235,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         def score(block: Tensor) -> Tensor:
             return self._scoring.scores(_finite(block.double()))
 
-        return run_rows(torch.nn.Identity(), rows, score, (), np.dtype(np.float64))
+        return apply_in_blocks(torch.nn.Identity(), rows, score, (), np.dtype(np.float64))
 
     def anomaly_score(self, X: Any) -> np.ndarray:
         """Say how strange rows are: higher is stranger.

@@ -63,12 +63,12 @@ def compare(
     if max_epochs is not None:
         held["max_epochs"] = max_epochs
     import narrows
-    from narrows.fitting.progress import stages
+    from narrows.fitting.progress import stage_progress
 
     if isinstance(X, files.Data):
         files.refuse_missing(X, data, fitting=True)
         X = X.images()
-    with mistakes_of(names), stages() as tell:
+    with mistakes_of(names), stage_progress() as tell:
         held |= {"random_state": seed, "progress": tell, "feature_names": names}
         found = narrows.compare(X, sizes, y, ordered=ordered, scaling=scaling, **held)
     if report is not None:

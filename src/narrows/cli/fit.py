@@ -231,9 +231,9 @@ def _labels(
 
 def _check_classes(classes: Any, n_rows: int, labels: str) -> None:
     """Refuse labels that are no classes before the fit, which would pass over them."""
-    from narrows.variational.labels import classes_of
+    from narrows.variational.labels import encode_labels
 
-    if classes_of(classes, n_rows) is None:
+    if encode_labels(classes, n_rows) is None:
         count = len(set(classes.tolist()))
         raise CommandError(f"--labels {labels} holds no classes: {count:,} different values in {n_rows:,} rows.")
 
@@ -285,9 +285,9 @@ def _type_columns(estimator: Any, data: str, chosen: list[str] | None, rows: Any
 
 
 def _has_code(estimator: Any) -> bool:
-    from narrows.fitting.settings import network_of
+    from narrows.fitting.settings import resolve_network
 
-    return network_of(estimator).has_code
+    return resolve_network(estimator).has_code
 
 
 def _n_rows(rows: Any) -> int:

@@ -78,7 +78,7 @@ def _beside_simple(model: Any, given: Given) -> list[dict[str, Any]]:
     from narrows.recommend.recommender import EASE_L2
     from narrows.recommend.scorers import ConstantScorer, popularity_of
     from narrows.recommend.splits import make_folds, ndcg_of
-    from narrows.validation import device_of, seed_of
+    from narrows.validation import resolve_device, resolve_seed
 
     found: list[dict[str, Any]] = list(model.candidates_)
     known = {candidate["method"].partition(" ")[0] for candidate in found}
@@ -87,7 +87,7 @@ def _beside_simple(model: Any, given: Given) -> list[dict[str, Any]]:
     liked = model._liked(given.log.matrix, rated=given.log.rated)
     liked = liked[np.diff(liked.indptr) > 0]
     fraction = None if isinstance(model.validation_fraction, str) else float(model.validation_fraction)
-    folds, device = make_folds(liked, fraction, seed_of(model.random_state)), device_of(model.device)
+    folds, device = make_folds(liked, fraction, resolve_seed(model.random_state)), resolve_device(model.device)
     simple: dict[str, Any] = {}
     if "popularity" not in known:
         simple["popularity"] = lambda rows: ConstantScorer(torch.from_numpy(popularity_of(rows).astype(np.float32)))

@@ -12,7 +12,7 @@ import torch
 from narrows.codec.exact import STEP
 from narrows.codec.pictures_network import PictureNet, PictureObjective, is_weight
 from narrows.data.rows import ArrayRows
-from narrows.training.loop import Hooks, Outcome, Plan, train
+from narrows.training.loop import TrainConfig, TrainerCallbacks, TrainResult, train
 from narrows.training.objective import LossParts
 from narrows.training.optimisers import Adam
 from narrows.training.schedules import OneCycle
@@ -75,7 +75,7 @@ def fit_network(
     return whole_numbers(net), differences, [_short(record, values) for record in outcome.history]
 
 
-def _cost(outcome: Outcome) -> float:
+def _cost(outcome: TrainResult) -> float:
     record = outcome.history[-1] if outcome.history else {}
     return float(record.get("val_loss", record.get("loss", math.inf)))
 
@@ -99,7 +99,7 @@ def _trained(
     seed: int,
     tell: Callable[[dict[str, Any]], None] | None,
     share: float = 1.0,
-) -> tuple[PictureNet, Outcome]:
+) -> tuple[PictureNet, TrainResult]:
     """Train one network for a share of the usual steps, and no longer than some seconds."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -116,7 +116,7 @@ def _trained(
 
     steps = max(50, int(share * PASSES * len(rest)) // batch)
     every = max(20, min(steps // 20, 500))
-    plan = Plan(
+    plan = TrainConfig(
         Adam(),
         OneCycle(),
         LEARNING_RATE,
@@ -139,7 +139,7 @@ def _trained(
         plan,
         seed=seed,
         evaluate=evaluate if len(check) else None,
-        hooks=Hooks(on_record=tell_record),
+        callbacks=TrainerCallbacks(on_record=tell_record),
     )
     return net, outcome
 

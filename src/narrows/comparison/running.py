@@ -104,9 +104,9 @@ def compare(
     True
     """
     if progress is None and verbose:
-        from narrows.fitting.progress import stages
+        from narrows.fitting.progress import stage_progress
 
-        with stages() as told:
+        with stage_progress() as told:
             return compare(
                 X, n_components, y, X_test=X_test, y_test=y_test, ordered=ordered, scaling=scaling,
                 feature_names=feature_names, random_state=random_state, progress=told, **options,

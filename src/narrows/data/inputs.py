@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
     from narrows.data.rows import Rows
 
-__all__ = ["Given", "as_companions", "as_rows", "is_path"]
+__all__ = ["ValidatedInput", "as_companions", "is_path", "validate_rows"]
 
 
 @dataclass(frozen=True)
-class Given:
+class ValidatedInput:
     """Validated input.
 
     Attributes
@@ -45,7 +45,7 @@ def is_path(X: Any) -> bool:
     return isinstance(X, (str, os.PathLike))
 
 
-def as_rows(estimator: BaseEstimator, X: Any, *, reset: bool, allow_missing: bool) -> Given:
+def validate_rows(estimator: BaseEstimator, X: Any, *, reset: bool, allow_missing: bool) -> ValidatedInput:
     """Validate input as scikit-learn does, without copying it or changing its type.
 
     Parameters
@@ -84,7 +84,7 @@ def as_rows(estimator: BaseEstimator, X: Any, *, reset: bool, allow_missing: boo
         rows: Rows = SparseRows(csr_array(checked))
     else:
         rows = ArrayRows(checked)
-    return Given(rows, _float_dtype(checked.dtype), row_shape or (rows.n_features,))
+    return ValidatedInput(rows, _float_dtype(checked.dtype), row_shape or (rows.n_features,))
 
 
 def _flat(X: Any) -> tuple[Any, tuple[int, ...] | None]:
@@ -97,7 +97,9 @@ def _flat(X: Any) -> tuple[Any, tuple[int, ...] | None]:
     return X.reshape(shape[0], -1) if shape[0] else np.empty((0, 1)), tuple(int(size) for size in shape[1:])
 
 
-def as_companions(estimator: BaseEstimator, X: Any, y: Any, given: Given, *, allow_missing: bool) -> Rows | None:
+def as_companions(
+    estimator: BaseEstimator, X: Any, y: Any, given: ValidatedInput, *, allow_missing: bool
+) -> Rows | None:
     """Validate the clean rows that may be handed in beside noisy ones.
 
     Parameters
@@ -106,7 +108,7 @@ def as_companions(estimator: BaseEstimator, X: Any, y: Any, given: Given, *, all
         Already told of ``X``.
     X, y : object
         What the user gave. Labels, which pipelines hand to every step, are of one dimension and mean nothing here.
-    given : Given
+    given : ValidatedInput
         What became of ``X``.
     allow_missing : bool
         Whether NaN may stand for a missing value.
@@ -128,7 +130,7 @@ def as_companions(estimator: BaseEstimator, X: Any, y: Any, given: Given, *, all
             stacklevel=3,
         )
         return None
-    return as_rows(estimator, y, reset=False, allow_missing=allow_missing).rows
+    return validate_rows(estimator, y, reset=False, allow_missing=allow_missing).rows
 
 
 def _float_dtype(dtype: np.dtype) -> np.dtype:
@@ -136,7 +138,7 @@ def _float_dtype(dtype: np.dtype) -> np.dtype:
     return np.dtype(np.float32 if narrow else np.float64)
 
 
-def _from_file(estimator: BaseEstimator, path: str | os.PathLike[str], *, reset: bool) -> Given:
+def _from_file(estimator: BaseEstimator, path: str | os.PathLike[str], *, reset: bool) -> ValidatedInput:
 
     from sklearn.utils.validation import _check_n_features
 
@@ -158,7 +160,7 @@ def _from_file(estimator: BaseEstimator, path: str | os.PathLike[str], *, reset:
                 f"{path} does not have the columns of the fit, in their order"
                 + (f": {missing[0]!r} is missing" if missing else "")
             )
-    return Given(StreamRows(source), _float_dtype(source.dtype), tuple(source.shape))
+    return ValidatedInput(StreamRows(source), _float_dtype(source.dtype), tuple(source.shape))
 
 
 def _refuse_text_columns(X: Any) -> None:

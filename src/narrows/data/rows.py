@@ -21,7 +21,17 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
     from torch import Tensor
 
-__all__ = ["ArrayRows", "Pair", "PairedRows", "Rows", "Segmented", "SparseRows", "as_tensor", "plain_rows"]
+__all__ = [
+    "ArrayRows",
+    "Pair",
+    "PairedRows",
+    "Rows",
+    "Segmented",
+    "SparseRows",
+    "as_tensor",
+    "plain_rows",
+    "sample_rows",
+]
 
 # Types torch can index and convert itself; the others go through numpy, a batch at a time.
 _TORCH_TYPES = frozenset(["uint8", "int8", "int16", "int32", "int64", "float32", "float64", "bool"])
@@ -227,3 +237,10 @@ class PairedRows:
 def plain_rows(rows: Any) -> Any:
     """Return the rows alone, where each may have another beside it."""
     return rows.rows if isinstance(rows, PairedRows) else rows
+
+
+def sample_rows(rows: Any, limit: int, seed: int) -> Any:
+    """Return at most ``limit`` of the rows, chosen at random, in their order."""
+    if rows.n_rows <= limit:
+        return rows
+    return rows.subset(np.sort(np.random.default_rng(seed).choice(rows.n_rows, limit, replace=False)))

@@ -64,14 +64,17 @@ class StreamRows:
             The rows held out, read into memory in one pass over the file.
         """
         numbers = np.sort(np.random.default_rng(seed).choice(self.n_rows, n_held_out, replace=False))
-        found = []
-        for segment, start in enumerate(self._starts[:-1]):
-            for piece in self._source.read(segment, self._piece_rows):
-                low, high = np.searchsorted(numbers, [start, start + len(piece)])
-                if high > low:
-                    found.append(piece[numbers[low:high] - start])
-                start += len(piece)
-        return StreamRows(self._source, numbers), ArrayRows(np.concatenate(found))
+        return StreamRows(self._source, numbers), self.subset(numbers)
+
+    def subset(self, index: np.ndarray) -> ArrayRows:
+        """Read the rows with these rising numbers into memory, in one pass over the file."""
+        found, start = [], 0
+        for piece in self._pieces(np.arange(len(self._starts) - 1), together=1):
+            low, high = np.searchsorted(index, [start, start + len(piece)])
+            if high > low:
+                found.append(piece[index[low:high] - start])
+            start += len(piece)
+        return ArrayRows(np.concatenate(found))
 
     def blocks(self, rows: int) -> Iterator[Tensor]:
         """Yield all rows in file order, exactly ``rows`` at a time but for the last block."""

@@ -1,255 +1,75 @@
-"""What a fitted model does with rows: encode, decode, rebuild, clean, score, save."""
+"""What all fitted estimators share: a fit that fails changes nothing, and one file to be kept in."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Self, TypeVar
 
-import numpy as np
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from narrows.data.inputs import as_rows
-from narrows.estimator import checks
-from narrows.estimator.inference import run_rows
+from narrows.estimator import serialization
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable
 
     from torch import Tensor
 
-    from narrows.data.inputs import Given
-    from narrows.networks.model import EncoderDecoder
+__all__ = ["FittedEstimator", "atomic_fit"]
 
-__all__ = ["Pipeline"]
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
-class Pipeline(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    """The use of a fitted pipeline; the estimators that fit one derive from it.
+def atomic_fit(fit: Callable[P, T]) -> Callable[P, T]:
+    """Decorate a method that fits: where it raises, the estimator is left as it was before the call.
 
-    Rows may come as an array, a frame, a CSR matrix or the path of a file; images also as an array (n, height,
-    width) or (n, height, width, channels), and what is returned for them then has that shape too.
+    The method may set and delete attributes, but must not change fitted objects in place.
     """
 
-    _network_by_shape: ClassVar[bool] = False
-    """Whether ``network="auto"`` chooses between tables and images."""
+    @wraps(fit)
+    def fit_or_restore(*args: P.args, **kwargs: P.kwargs) -> T:
+        state = args[0].__dict__
+        before = state.copy()
+        try:
+            return fit(*args, **kwargs)
+        except BaseException:
+            state.clear()
+            state.update(before)
+            raise
 
-    _model: EncoderDecoder
-    _row_shape: tuple[int, ...]
-    n_components_: int
-    n_features_in_: int
-    image_shape_: tuple[int, int, int] | None
+    return fit_or_restore
 
-    def _set_model(self, model: EncoderDecoder, n_components: int, *, few_rows: bool) -> None:
-        self._model = model
-        self._few_rows = few_rows
-        self.encoder_, self.decoder_ = model.encoder, model.decoder
-        self.n_components_ = n_components
-        self._n_features_out = n_components
 
-    def _rows(self, X: Any) -> Given:
-        check_is_fitted(self, "encoder_")
-        given = self._taken(X, reset=False, allow_missing=self._model.standardise.missing)
-        checks.check_rows(self, given.row_shape)
-        return given
+class FittedEstimator(BaseEstimator):
+    """Base of the public estimators.
 
-    def _taken(self, X: Any, *, reset: bool, allow_missing: bool) -> Given:
-        """Validate input and take it for rows of numbers."""
-        return as_rows(self, X, reset=reset, allow_missing=allow_missing)
+    A subclass names an attribute that only a fit sets, decorates its ``fit`` with :func:`atomic_fit`, is known to
+    :data:`narrows.estimator.serialization.CLASSES`, and says by ``_to_file`` and ``_from_file`` what a file holds.
+    """
 
-    def transform(self, X: Any, n_components: int | None = None) -> np.ndarray:
-        """Encode rows: the same for the same row, whatever rows come with it.
-
-        Parameters
-        ----------
-        X : array-like, frame, CSR matrix or path, shape (n, n_features)
-            The rows.
-        n_components : int, optional
-            How many numbers of the code to give, all by default; fewer only of a model fitted with ``ordered=True``,
-            whose first numbers are a code by themselves.
-
-        Returns
-        -------
-        ndarray of shape (n, n_components_)
-            The codes, float32 for float32 and 8- and 16-bit input, otherwise float64.
-        """
-        given = self._rows(X)
-        checks.check_code(self, "transform")
-        size = checks.code_size(self, n_components)
-        return run_rows(self._model, given.rows, lambda x: self.encoder_(x)[:, :size], (size,), given.float_dtype)
-
-    def inverse_transform(self, X: Any) -> np.ndarray:
-        """Decode codes to rows in the data's units.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, n_components_)
-            The codes; of an ordered model also the first few numbers of them.
-
-        Returns
-        -------
-        ndarray of shape (n, n_features_in_)
-            Or of images, if the model was fitted to an array of images.
-        """
-        check_is_fitted(self, "encoder_")
-        checks.check_code(self, "inverse_transform")
-        rows, dtype = checks.code_rows(self, X)
-        decoded = run_rows(self._model, rows, self._decode, (self._model.head.n_features,), dtype)
-        return decoded.reshape(-1, *self._row_shape)
-
-    def _decode(self, codes: Tensor) -> Tensor:
-        output = self._model.decode(codes.float())
-        return self._model.head.mean(output.double() if codes.element_size() == 8 else output)
-
-    def reconstruct(self, X: Any, n_components: int | None = None) -> np.ndarray:
-        """Encode and decode rows.
-
-        Parameters
-        ----------
-        X : array-like, frame, CSR matrix or path, shape (n, n_features)
-            The rows.
-        n_components : int, optional
-            From how many numbers of the code, as for :meth:`transform`.
-
-        Returns
-        -------
-        ndarray of the shape of X
-            In the data's units; missing values are filled in.
-        """
-        given = self._rows(X)
-        model = self._model
-        wide = given.float_dtype == np.float64
-        size = None if n_components is None else checks.code_size(self, n_components)
-
-        def rebuild(block: Tensor) -> Tensor:
-            output = model.output(model.standardise(block), size)
-            return model.head.mean(output.double() if wide else output)
-
-        rebuilt = run_rows(model, given.rows, rebuild, (model.head.n_features,), given.float_dtype)
-        return rebuilt.reshape(-1, *given.row_shape)
-
-    def denoise(self, X: Any) -> np.ndarray:
-        """Clean noisy rows: rebuild them with a model that was fitted to give clean rows for noisy ones.
-
-        It is :meth:`reconstruct` by the name of the job, for a model fitted with ``corruption`` or to pairs of noisy
-        and clean rows. One that was fitted to clean rows alone may serve too, where noise does not pass its code.
-
-        Parameters
-        ----------
-        X : array-like, frame, CSR matrix or path, shape (n, n_features)
-            The noisy rows.
-
-        Returns
-        -------
-        ndarray of the shape of X
-            In the data's units.
-        """
-        return self.reconstruct(X)
-
-    def denoise_image(self, image: Any, *, tile: int = 256) -> np.ndarray:
-        """Clean one picture of any size, by tiles that overlap as far as the network sees.
-
-        No seam shows, since every pixel is computed from all that it would be computed from without tiles; memory is
-        bounded by the tile.
-
-        Parameters
-        ----------
-        image : array of shape (height, width) or (height, width, channels)
-            In the units of the fit. Each channel of a colour picture goes by itself through a model of grey images.
-        tile : int, default 256
-            Height and width of the pieces that are computed at once; larger ones overlap less in all but take more
-            memory.
-
-        Returns
-        -------
-        ndarray of float32, of the shape of the image
-
-        Raises
-        ------
-        DataError
-            If the network takes images of one size only and this is not of it, or it is no image.
-        """
-        from narrows.estimator.tiled_inference import denoise_image
-
-        check_is_fitted(self, "encoder_")
-        return denoise_image(self, image, tile)
-
-    def reconstruction_error(self, X: Any, *, per_feature: bool = False) -> np.ndarray:
-        """Measure how far rows are from their reconstruction.
-
-        Parameters
-        ----------
-        X : array-like, frame, CSR matrix or path, shape (n, n_features)
-            The rows.
-        per_feature : bool, default False
-            Whether to return each value's squared error rather than the row's mean.
-
-        Returns
-        -------
-        ndarray of shape (n,), or of the shape of X
-            Squared errors in the data's units; in standard deviations of each column with ``scaling="standard"``.
-            Missing values have NaN and do not count in the mean.
-        """
-        given = self._rows(X)
-        model = self._model
-        unit = model.standardise.scale64 if model.standardise.scale64.numel() > 1 else 1.0
-
-        def measure(block: Tensor) -> Tensor:
-            exact = block.double()
-            mean = model.head.mean(model.output(model.standardise(block)).double())
-            error = ((mean - exact) / unit).square()
-            return error if per_feature else error.nanmean(1)
-
-        shape = (model.head.n_features,) if per_feature else ()
-        errors = run_rows(model, given.rows, measure, shape, np.dtype(np.float64))
-        return errors.reshape(-1, *given.row_shape) if per_feature else errors
-
-    def score_samples(self, X: Any) -> np.ndarray:
-        """Score rows by the likelihood: higher is better rebuilt.
-
-        Parameters
-        ----------
-        X : array-like, frame, CSR matrix or path, shape (n, n_features)
-            The rows.
-
-        Returns
-        -------
-        ndarray of shape (n,)
-            Minus the cost per value: minus the mean squared error in the data's units, or minus the cross-entropy.
-        """
-        given = self._rows(X)
-        model = self._model
-        factor = model.head.unit / self.n_features_in_
-
-        def score(block: Tensor) -> Tensor:
-            z = model.standardise(block)
-            return -factor * model.head.row_cost(model.output(z), block, z).double()
-
-        return run_rows(model, given.rows, score, (), np.dtype(np.float64))
-
-    def score(self, X: Any, y: Any = None) -> float:
-        """Return the mean of :meth:`score_samples`, for model selection.
-
-        Parameters
-        ----------
-        X : array-like, frame, CSR matrix or path, shape (n, n_features)
-            The rows.
-        y : ignored
-            For scikit-learn's pipelines.
-        """
-        return float(self.score_samples(X).mean())
+    _fitted_attribute: ClassVar[str]
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fitted model to one file, whole or not at all; :func:`narrows.load` reads it.
+        """Write the fitted estimator to one file, whole or not at all; :func:`narrows.load` reads it.
 
         Parameters
         ----------
         path : path-like
             The file. An old one stays whole if the new one cannot be written.
         """
-        from narrows.estimator.serialization import save
+        check_is_fitted(self)
+        serialization.save(self, path)
 
-        check_is_fitted(self, "encoder_")
-        save(self, path)
+    def _to_file(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Return all of the fitted estimator as JSON values and tensors."""
+        raise NotImplementedError
+
+    @classmethod
+    def _from_file(cls, metadata: dict[str, Any], tensors: dict[str, Tensor], *, network: Any, device: str) -> Self:
+        """Rebuild the estimator from what ``_to_file`` gave; raise ModelFileError where that cannot be."""
+        raise NotImplementedError
 
     def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "encoder_")
+        return hasattr(self, self._fitted_attribute)

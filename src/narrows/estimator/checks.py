@@ -8,7 +8,7 @@ import numpy as np
 
 from narrows.data.rows import ArrayRows
 from narrows.errors import DataError
-from narrows.fitting.settings import network_of
+from narrows.fitting.settings import resolve_network
 from narrows.networks.ordered import OrderedDecoder
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def code_size(estimator: Autoencoder, n_components: int | None) -> int:
 
 def check_code(estimator: Autoencoder, what: str) -> None:
     """Refuse what needs a code where the network has none."""
-    if not network_of(estimator).has_code:
+    if not resolve_network(estimator).has_code:
         raise DataError(
             f"{what} needs a code, and a network with skips has none that is narrow: use reconstruct or denoise, "
             "or fit a network without skips"

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
     from narrows.data.rows import Rows
 
-__all__ = ["run_rows"]
+__all__ = ["apply_in_blocks"]
 
 PAD_ROWS = 64
 
 
-def run_rows(
+def apply_in_blocks(
     module: nn.Module, rows: Rows, function: Callable[[Tensor], Tensor], shape: tuple[int, ...], dtype: np.dtype
 ) -> np.ndarray:
     """Apply a function to all rows, a block at a time.

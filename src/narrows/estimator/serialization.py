@@ -6,6 +6,7 @@ network from its options and fills in the weights; nothing in the file is ever e
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,19 +16,21 @@ from narrows.io.container import read_tensors, write_tensors
 if TYPE_CHECKING:
     import os
 
-__all__ = ["describe", "load", "save"]
+__all__ = ["CLASSES", "UNSAVED_OPTIONS", "describe", "load", "save"]
 
 KIND = "narrows model"
 
+CLASSES = {
+    "AnomalyDetector": "narrows.anomaly",
+    "Autoencoder": "narrows.autoencoder",
+    "Codec": "narrows.codec",
+    "Recommender": "narrows.recommend",
+    "VariationalAutoencoder": "narrows.variational",
+}
+"""Where the class of each name in a file is found."""
 
-def _classes() -> dict[str, Any]:
-    from narrows.anomaly import AnomalyDetector
-    from narrows.autoencoder import Autoencoder
-    from narrows.codec import Codec
-    from narrows.recommend import Recommender
-    from narrows.variational import VariationalAutoencoder
-
-    return {kind.__name__: kind for kind in (AnomalyDetector, Autoencoder, Codec, Recommender, VariationalAutoencoder)}
+UNSAVED_OPTIONS = ("callbacks", "checkpoint", "verbose")
+"""What concerns the process that fits: never written to a file, never taken from one."""
 
 
 def save(estimator: Any, path: str | os.PathLike[str]) -> None:
@@ -75,12 +78,11 @@ def load(path: str | os.PathLike[str], *, network: Any = None, device: str = "au
     """
     path = Path(path)
     metadata, tensors = read_tensors(path, KIND)
-    known = _classes()
     name = metadata.get("class")
-    if name not in known:
+    if not isinstance(name, str) or name not in CLASSES:
         raise ModelFileError(f"{path} holds a {name!r}, which this version of narrows does not know: upgrade narrows")
     try:
-        return known[name]._from_file(metadata, tensors, network=network, device=device)
+        return getattr(import_module(CLASSES[name]), name)._from_file(metadata, tensors, network=network, device=device)
     except (LookupError, TypeError, AttributeError, ValueError, RuntimeError) as error:
         if isinstance(error, ModelFileError):
             raise

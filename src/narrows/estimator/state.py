@@ -14,19 +14,19 @@ from narrows.corruption import Corruption
 from narrows.errors import ModelFileError
 from narrows.estimator.checks import is_ordered
 from narrows.fitting.build import assemble
-from narrows.fitting.settings import network_of, network_option
+from narrows.fitting.settings import network_option, resolve_network
 from narrows.likelihoods import Likelihood
-from narrows.networks import Modules, Network, Standardise, Start
+from narrows.networks import LinearInit, Modules, Network, Standardise
 from narrows.priors import Prior
 from narrows.training.optimisers import Optimizer
 from narrows.training.schedules import Schedule
-from narrows.validation import device_of
+from narrows.validation import resolve_device
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from narrows.estimator.base import Pipeline
-    from narrows.likelihoods import Head
+    from narrows.estimator.base_autoencoder import BaseAutoencoder
+    from narrows.likelihoods import OutputDistribution
     from narrows.networks.model import EncoderDecoder
 
 __all__ = ["FAMILIES", "from_file", "option_to_json", "to_file"]
@@ -41,7 +41,7 @@ FAMILIES: dict[str, type] = {
 }
 
 
-def to_file(estimator: Pipeline) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def to_file(estimator: BaseAutoencoder) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Return all of a fitted estimator as JSON values and tensors."""
     options = {}
     for name, value in estimator.get_params(deep=False).items():
@@ -64,7 +64,7 @@ def to_file(estimator: Pipeline) -> tuple[dict[str, Any], dict[str, Tensor]]:
     return {"options": options, "fitted": fitted}, dict(model.state_dict())
 
 
-def _likelihood_record(head: Head) -> Any:
+def _likelihood_record(head: OutputDistribution) -> Any:
     """Return the likelihood that makes such a head, by its name alone where it has no settings of its own."""
     option = head.option()
     return type(option).__name__ if option == type(option)() else option.to_json()
@@ -91,7 +91,7 @@ def option_to_json(name: str, value: Any) -> Any:
 
 
 def from_file(
-    cls: type[Pipeline], metadata: dict[str, Any], tensors: dict[str, Tensor], *, network: Any, device: str
+    cls: type[BaseAutoencoder], metadata: dict[str, Any], tensors: dict[str, Tensor], *, network: Any, device: str
 ) -> Any:
     """Rebuild a fitted estimator from what :func:`to_file` gave."""
     options, fitted = dict(metadata["options"]), metadata["fitted"]
@@ -112,7 +112,7 @@ def from_file(
     estimator._row_shape = tuple(fitted.get("row_shape", [fitted["n_features_in"]]))
     model = _empty_model(estimator, fitted, tensors)
     model.load_state_dict(tensors)
-    estimator._set_model(model.to(device_of(device)).eval(), fitted["n_components"], few_rows=fitted["few_rows"])
+    estimator._set_model(model.to(resolve_device(device)).eval(), fitted["n_components"], few_rows=fitted["few_rows"])
     estimator.n_features_in_ = fitted["n_features_in"]
     if "feature_names_in" in fitted:
         estimator.feature_names_in_ = np.asarray(fitted["feature_names_in"], dtype=object)
@@ -130,7 +130,7 @@ def _own_network(network: Any) -> Network:
     return network_option(network)
 
 
-def _empty_model(estimator: Pipeline, fitted: dict[str, Any], tensors: dict[str, Tensor]) -> EncoderDecoder:
+def _empty_model(estimator: BaseAutoencoder, fitted: dict[str, Any], tensors: dict[str, Tensor]) -> EncoderDecoder:
     """Build the pipeline in the right shape; its weights are still to be filled in."""
     # Where a frame has categories, each of them is a value.
     n_features, n_components = fitted.get("n_values", fitted["n_features_in"]), fitted["n_components"]
@@ -148,7 +148,7 @@ def _empty_model(estimator: Pipeline, fitted: dict[str, Any], tensors: dict[str,
     center = torch.ones(n_features) if "encoder.1.center" in tensors else torch.zeros(n_features)
     zeros = torch.zeros(n_features, n_components, dtype=torch.float64)
     ones = torch.ones(n_features, dtype=torch.float64)
-    start = Start(
+    start = LinearInit(
         zeros,
         ones.new_ones(n_components),
         center.double(),
@@ -160,7 +160,7 @@ def _empty_model(estimator: Pipeline, fitted: dict[str, Any], tensors: dict[str,
         posterior=fitted.get("posterior", False),
         n_labels=fitted.get("n_labels", 0),
     )
-    own = network_of(estimator)
+    own = resolve_network(estimator)
     if fitted.get("linear_path") is not None:
         own = replace(own, linear_path=fitted["linear_path"])  # type: ignore[call-arg]
     return assemble(own, standardise, start, head, torch.Generator())

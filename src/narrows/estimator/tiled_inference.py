@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from narrows.estimator.base import Pipeline
+    from narrows.estimator.base_autoencoder import BaseAutoencoder
 
 __all__ = ["denoise_image"]
 
 
-def denoise_image(estimator: Pipeline, image: Any, tile: int) -> np.ndarray:
+def denoise_image(estimator: BaseAutoencoder, image: Any, tile: int) -> np.ndarray:
     """Clean one picture; see :meth:`narrows.Autoencoder.denoise_image`."""
     shape = estimator.image_shape_
     if shape is None:
@@ -80,7 +80,7 @@ def _parts(picture: np.ndarray, n_channels: int) -> Iterator[np.ndarray]:
         yield picture[None, :, :, number]
 
 
-def _by_tiles(estimator: Pipeline, picture: np.ndarray, cleaned: np.ndarray, tile: int) -> None:
+def _by_tiles(estimator: BaseAutoencoder, picture: np.ndarray, cleaned: np.ndarray, tile: int) -> None:
     """Fill ``cleaned``, a tile at a time."""
     model = estimator._model
     encoder, decoder = model.encoder[1], model.decoder[1]

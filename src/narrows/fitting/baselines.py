@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from narrows.networks.base import Start
+    from narrows.networks.base import LinearInit
     from narrows.networks.model import EncoderDecoder
     from narrows.networks.scaling import Standardise
 
     Blocks = Iterable[tuple[Tensor, Tensor]]
 
-__all__ = ["compare", "simple_errors", "size_errors", "squared_errors", "surely_better", "warn_if_not_better"]
+__all__ = ["compare", "significantly_better", "simple_errors", "size_errors", "squared_errors", "warn_if_not_better"]
 
 CLEARLY = 0.99
 """A model must be at least one per cent better to be worth its complexity."""
 
 
-def simple_errors(blocks: Blocks, standardise: Standardise, start: Start) -> dict[str, Tensor]:
+def simple_errors(blocks: Blocks, standardise: Standardise, start: LinearInit) -> dict[str, Tensor]:
     """Measure what the mean row and PCA leave unexplained of each row.
 
     Parameters
@@ -38,7 +38,7 @@ def simple_errors(blocks: Blocks, standardise: Standardise, start: Start) -> dic
         Rows the baselines were not fitted to, and what the model is shown of them.
     standardise : Standardise
         The scaling in whose units errors are counted.
-    start : Start
+    start : LinearInit
         The mean and the components, fitted to the training rows.
 
     Returns
@@ -86,7 +86,7 @@ def squared_errors(blocks: Blocks, rebuild: Callable[[Tensor], Tensor], unit: Te
     return torch.cat(found)
 
 
-def size_errors(blocks: Blocks, model: EncoderDecoder, start: Start) -> dict[str, Tensor]:
+def size_errors(blocks: Blocks, model: EncoderDecoder, start: LinearInit) -> dict[str, Tensor]:
     """Measure an ordered model, and PCA, with the first few numbers of their codes.
 
     Parameters
@@ -95,7 +95,7 @@ def size_errors(blocks: Blocks, model: EncoderDecoder, start: Start) -> dict[str
         Rows they were not fitted to, and what they are shown of them.
     model : EncoderDecoder
         With an :class:`~narrows.networks.ordered.OrderedDecoder`.
-    start : Start
+    start : LinearInit
         The mean and the components.
 
     Returns
@@ -146,7 +146,7 @@ def compare(errors: dict[str, Tensor], *, held_out: bool) -> dict[str, Any]:
     return {**means, "held_out": held_out, "rows": len(errors["values"])}
 
 
-def surely_better(first: Tensor, second: Tensor) -> bool:
+def significantly_better(first: Tensor, second: Tensor) -> bool:
     """Say whether the first row losses are lower than the second by more than two standard errors of the mean."""
     gain = (second - first).double()
     if len(gain) < 2:

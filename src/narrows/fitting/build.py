@@ -12,9 +12,9 @@ from narrows.data.rows import PairedRows, plain_rows
 from narrows.errors import DataError
 from narrows.fitting.defaults import FEW_ROWS
 from narrows.fitting.elbo import KLWeight, NegativeElbo
-from narrows.fitting.objectives import OrderedReconstruction, Reconstruction, shown_spread
-from narrows.likelihoods import Bernoulli, DiscretisedLogistic, Gaussian, Likelihood, Mixed, NormalHead
-from narrows.networks import Convolutional, Dense, Standardise, Start
+from narrows.fitting.objectives import OrderedReconstruction, Reconstruction, corrupted_std
+from narrows.likelihoods import Bernoulli, DiscretisedLogistic, Gaussian, Likelihood, Mixed, NormalOutput
+from narrows.networks import Convolutional, Dense, LinearInit, Standardise
 from narrows.networks.base import POSTERIOR_LOG_VARIANCE
 from narrows.networks.dense import PASSING
 from narrows.networks.model import EncoderDecoder
@@ -28,19 +28,19 @@ if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
 
     from narrows.data.rows import Rows
-    from narrows.fitting.defaults import Budget
-    from narrows.likelihoods import Head
+    from narrows.fitting.defaults import TrainingOptions
+    from narrows.likelihoods import OutputDistribution
     from narrows.networks import Network
     from narrows.training.objective import Objective
 
-__all__ = ["UNDECIDED", "Settings", "assemble", "build_model", "objective_of", "settled"]
+__all__ = ["AUTO", "FitConfig", "assemble", "build_model", "objective_of", "resolve_auto"]
 
-UNDECIDED = Likelihood()
+AUTO = Likelihood()
 """Stands for the likelihood that the data is still to decide."""
 
 
 @dataclass(frozen=True)
-class Settings:
+class FitConfig:
     """All options of a fit, resolved."""
 
     n_components: int
@@ -49,7 +49,7 @@ class Settings:
     corrupt: Callable[[Tensor, Generator], Tensor] | None
     missing: bool
     scaling: str
-    budget: Budget
+    budget: TrainingOptions
     validation_fraction: float | None
     early_stopping: bool
     device: torch.device
@@ -76,7 +76,7 @@ class Settings:
         return "dense" if self.corrupt is None else "corrupted"
 
 
-def build_model(rows: Rows, moments: Moments, whole: Moments, settings: Settings) -> tuple[EncoderDecoder, Start]:
+def build_model(rows: Rows, moments: Moments, whole: Moments, settings: FitConfig) -> tuple[EncoderDecoder, LinearInit]:
     """Make the untrained pipeline.
 
     Parameters
@@ -87,7 +87,7 @@ def build_model(rows: Rows, moments: Moments, whole: Moments, settings: Settings
         Of the training rows: they set the scale and the linear start.
     whole : Moments
         Of all rows: they show the values' bounds.
-    settings : Settings
+    settings : FitConfig
         The options.
     """
     network = settings.network
@@ -98,9 +98,9 @@ def build_model(rows: Rows, moments: Moments, whole: Moments, settings: Settings
     standardise = Standardise(shift, scale, missing=settings.missing)
     seen_spread = None
     if settings.kl is None and (settings.corrupt is not None or isinstance(rows, PairedRows)):
-        seen_spread = shown_spread(rows, settings.corrupt, settings.seed, standardise)
+        seen_spread = corrupted_std(rows, settings.corrupt, settings.seed, standardise)
     hold = whole.n_rows < FEW_ROWS
-    start = Start(
+    start = LinearInit(
         components,
         deviations,
         center,
@@ -113,7 +113,7 @@ def build_model(rows: Rows, moments: Moments, whole: Moments, settings: Settings
         n_labels=settings.n_labels,
     )
     head = settings.likelihood.head(standardise, whole.pooled() if network.of_images else whole, clean.dtype)
-    if isinstance(head, NormalHead):
+    if isinstance(head, NormalOutput):
         # What the components leave, and what the noise on the codes adds.
         explained = (components * deviations).square().sum(1)
         passed = math.exp(POSTERIOR_LOG_VARIANCE) if settings.kl is not None else 0.0
@@ -123,7 +123,7 @@ def build_model(rows: Rows, moments: Moments, whole: Moments, settings: Settings
 
 
 def assemble(
-    network: Network, standardise: Standardise, start: Start, head: Head, generator: Generator
+    network: Network, standardise: Standardise, start: LinearInit, head: OutputDistribution, generator: Generator
 ) -> EncoderDecoder:
     """Put scaling, network and head together."""
     encoder, decoder = build_network(network, start, head, generator)
@@ -134,7 +134,7 @@ def assemble(
     return EncoderDecoder(standardise, encoder, decoder, head, has_code=network.has_code)
 
 
-def settled(settings: Settings, moments: Moments) -> Settings:
+def resolve_auto(settings: FitConfig, moments: Moments) -> FitConfig:
     """Decide what a variational model leaves to the data: what it costs, how columns are scaled, where it starts.
 
     Data most of whose values are the ends of 0..1 or 0..255, as those of ink on paper are, gets a Bernoulli
@@ -143,7 +143,7 @@ def settled(settings: Settings, moments: Moments) -> Settings:
     if settings.kl is None:
         return settings
     likelihood = settings.likelihood
-    if likelihood == UNDECIDED:
+    if likelihood == AUTO:
         likelihood = Bernoulli() if _mostly_ends(moments) and not settings.levels else Gaussian()
     if isinstance(likelihood, Gaussian) and not likelihood.is_density:
         if likelihood.variance == "none":
@@ -175,7 +175,9 @@ def _mostly_ends(moments: Moments) -> bool:
     return bool(ends > 0.5 * moments.count.sum())
 
 
-def build_network(network: Network, start: Start, head: Head, generator: Generator) -> tuple[nn.Module, nn.Module]:
+def build_network(
+    network: Network, start: LinearInit, head: OutputDistribution, generator: Generator
+) -> tuple[nn.Module, nn.Module]:
     """Make an encoder and a decoder; for an ordered code one decoder for each of a few sizes."""
     encoder, decoder = network.build(start, head, generator)
     if not start.ordered:
@@ -185,7 +187,7 @@ def build_network(network: Network, start: Start, head: Head, generator: Generat
     return encoder, OrderedDecoder([*decoders, decoder], sizes)
 
 
-def _scaling(moments: Moments, settings: Settings) -> tuple[Tensor, Tensor]:
+def _scaling(moments: Moments, settings: FitConfig) -> tuple[Tensor, Tensor]:
     """Return what is subtracted from each column, and what it is then divided by."""
     mean, variance = moments.mean, moments.variance
     ones = torch.ones_like(variance)
@@ -201,7 +203,7 @@ def _scaling(moments: Moments, settings: Settings) -> tuple[Tensor, Tensor]:
     return mean, ones * (common if common > 0 else 1.0)
 
 
-def objective_of(model: EncoderDecoder, settings: Settings) -> Objective:
+def objective_of(model: EncoderDecoder, settings: FitConfig) -> Objective:
     """Return what a model is trained on."""
     if settings.kl is not None:
         return NegativeElbo(

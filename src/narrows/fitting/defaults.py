@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from narrows.training.loop import Plan
+from narrows.training.loop import TrainConfig
 
 if TYPE_CHECKING:
     from narrows.training.optimisers import Optimizer
     from narrows.training.schedules import Schedule
 
-__all__ = ["Budget", "Split", "make_plan", "make_split"]
+__all__ = ["Split", "TrainingOptions", "make_plan", "make_split"]
 
 FEW_ROWS = 500
 """Below this many rows one held-out tenth says too little: folds are used instead."""
@@ -73,7 +73,7 @@ MOST_ROWS = {
 
 
 @dataclass(frozen=True)
-class Budget:
+class TrainingOptions:
     """What a user may set of the training; None leaves it to the defaults."""
 
     optimizer: Optimizer
@@ -130,12 +130,14 @@ def make_split(n_rows: int, fraction: float | None, *, starts_linear: bool) -> S
     return Split(1, held_out, refit=starts_linear and n_rows <= REFIT_ROWS)
 
 
-def make_plan(budget: Budget, n_rows: int, n_features: int, work: int, *, evaluated: bool, kind: str = "dense") -> Plan:
+def make_plan(
+    budget: TrainingOptions, n_rows: int, n_features: int, work: int, *, evaluated: bool, kind: str = "dense"
+) -> TrainConfig:
     """Fill in what the user left open.
 
     Parameters
     ----------
-    budget : Budget
+    budget : TrainingOptions
         The user's settings.
     n_rows, n_features : int
         Shape of the training rows.
@@ -161,7 +163,7 @@ def make_plan(budget: Budget, n_rows: int, n_features: int, work: int, *, evalua
     patience = budget.patience
     if patience is None and evaluated and budget.max_epochs is None:
         patience = EVALUATIONS // 3
-    return Plan(
+    return TrainConfig(
         optimizer=budget.optimizer,
         schedule=budget.schedule,
         learning_rate=budget.learning_rate or _learning_rate(budget.optimizer, n_rows, n_features, kind),

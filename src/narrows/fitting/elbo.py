@@ -129,14 +129,14 @@ class NegativeElbo:
         """Return reconstruction and KL of each row, in nats."""
         model, head = self.model, self.model.head
         given, labels = self._parted(batch, generator)
-        x = head.observe(given, generator)
+        x = head.binarize(given, generator)
         z = model.standardise(x)
         mean, log_variance = model.posterior(self._shown(x, z, generator))
         code = mean
         if self.sampled and generator is not None:
             noise = torch.randn(mean.shape, generator=generator, device=mean.device)
             code = torch.addcmul(mean, torch.exp(log_variance / 2), noise)
-        reconstruction = head.row_cost(model.decode(code, labels), x, z)
+        reconstruction = head.nll_per_row(model.decode(code, labels), x, z)
         single = kl_to_normal(mean, log_variance)
         kl = single.sum(1)
         parts = {"reconstruction_loss": reconstruction, "kl_loss": kl}

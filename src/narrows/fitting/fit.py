@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from narrows.data.rows import plain_rows
-from narrows.fitting.baselines import compare, surely_better
-from narrows.fitting.build import Settings, build_model
+from narrows.fitting.baselines import compare, significantly_better
+from narrows.fitting.build import FitConfig, build_model
 from narrows.fitting.defaults import make_split
 from narrows.fitting.run import (
-    Monitor,
+    ProgressCallbacks,
     Run,
     few_of,
     joint_history,
@@ -26,8 +26,8 @@ from narrows.fitting.run import (
     split_rows,
     train_run,
 )
-from narrows.likelihoods import Gaussian, GaussianHead
-from narrows.training.loop import Outcome, Plan
+from narrows.likelihoods import Gaussian, GaussianOutput
+from narrows.training.loop import TrainConfig, TrainResult
 from narrows.training.moments import Moments, measure
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Fitted:
         Whether the model is still the linear start.
     stopped : str
         Why the training ended.
-    plan : Plan
+    plan : TrainConfig
         How it was trained.
     steps : int
         Steps behind the final weights.
@@ -69,21 +69,23 @@ class Fitted:
     baselines: dict[str, Any]
     stayed: bool
     stopped: str
-    plan: Plan
+    plan: TrainConfig
     steps: int
     few_rows: bool
 
 
-def fit_model(rows: Rows, settings: Settings, monitor: Monitor, file: CheckpointFile | None = None) -> Fitted:
+def fit_model(
+    rows: Rows, settings: FitConfig, monitor: ProgressCallbacks, file: CheckpointFile | None = None
+) -> Fitted:
     """Fit an autoencoder to rows.
 
     Parameters
     ----------
     rows : Rows
         All rows.
-    settings : Settings
+    settings : FitConfig
         The options.
-    monitor : Monitor
+    monitor : ProgressCallbacks
         Who is told.
     file : CheckpointFile, optional
         Where to save the state now and then.
@@ -132,14 +134,16 @@ def fit_model(rows: Rows, settings: Settings, monitor: Monitor, file: Checkpoint
     return _fitted(model, runs, errors, stayed=stayed, stopped=stopped, steps=first.outcome.evaluated[best])
 
 
-def _fit_all(rows: Rows, moments: Moments, settings: Settings, monitor: Monitor, file: CheckpointFile | None) -> Fitted:
+def _fit_all(
+    rows: Rows, moments: Moments, settings: FitConfig, monitor: ProgressCallbacks, file: CheckpointFile | None
+) -> Fitted:
     """Fit without held-out rows: too few of them, or the user wants none."""
     too_few = settings.network.starts_linear and rows.n_rows < 10 and settings.validation_fraction is None
     stayed = too_few or not bool((moments.variance > 0).any())
     if stayed:
         model, start = build_model(rows, moments, moments, settings)
         plan = replace(make_run_plan(rows, model, settings, evaluated=False), steps=0)
-        run = Run(model, start, plan, Outcome(stopped="budget"))
+        run = Run(model, start, plan, TrainResult(stopped="budget"))
     else:
         run = train_run("fit", rows, None, moments, moments, settings, monitor, file, n_runs=1)
     errors = measured(run, few_of(rows, settings.seed), settings)
@@ -172,32 +176,32 @@ def _fitted(
     return Fitted(model.eval(), history, baselines, stayed, stopped, runs[0].plan, steps, runs[0].start.hold)
 
 
-def _choose(runs: list[Run], settings: Settings) -> tuple[int, bool]:
+def _choose(runs: list[Run], settings: FitConfig) -> tuple[int, bool]:
     """Find the evaluation at which to stop, and whether to keep to the linear start instead."""
     losses = joint_losses(runs)
     means = losses.double().mean(1)
     best = int(means.argmin()) if settings.early_stopping else len(means) - 1
     if not settings.network.starts_linear or not settings.early_stopping:
         return best, False
-    stayed = best == 0 or not surely_better(losses[best], losses[0])
+    stayed = best == 0 or not significantly_better(losses[best], losses[0])
     return (0, True) if stayed else (best, False)
 
 
-def _plain_if_no_worse(settings: Settings, errors: dict[str, Tensor]) -> Settings:
+def _plain_if_no_worse(settings: FitConfig, errors: dict[str, Tensor]) -> FitConfig:
     """Leave out guessed bounds where held-out rows cannot tell that they help: then the start is exactly PCA."""
     guessed = settings.likelihood == Gaussian()
-    if guessed and not surely_better(errors["model"], errors["pca"]):
+    if guessed and not significantly_better(errors["model"], errors["pca"]):
         return replace(settings, likelihood=Gaussian(bounds="none"))
     return settings
 
 
-def _errors(runs: list[Run], best: int, settings: Settings) -> dict[str, Tensor]:
+def _errors(runs: list[Run], best: int, settings: FitConfig) -> dict[str, Tensor]:
     """Measure the chosen model and the trivial answers on the held-out rows of all runs."""
     found = []
     for run in runs:
         assert run.held_out is not None
         # For squared error the loss of the evaluation chosen is the error itself.
-        known = isinstance(run.model.head, GaussianHead) and not settings.ordered
+        known = isinstance(run.model.head, GaussianOutput) and not settings.ordered
         if not known:
             run.load(run.outcome.best_values)
         found.append(measured(run, run.held_out, settings, run.outcome.held_out[best].double() if known else None))

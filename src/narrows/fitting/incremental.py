@@ -10,17 +10,17 @@ import torch
 from narrows.data.rows import plain_rows
 from narrows.errors import TrainingDivergedError
 from narrows.fitting.baselines import compare, simple_errors, squared_errors
-from narrows.fitting.build import build_model, objective_of, settled
+from narrows.fitting.build import build_model, objective_of, resolve_auto
 from narrows.fitting.defaults import make_plan
 from narrows.fitting.elbo import active_components
-from narrows.fitting.objectives import shown_blocks
+from narrows.fitting.objectives import corrupted_blocks
 from narrows.networks.work import work_per_row
 from narrows.training.moments import measure
 from narrows.training.optimisers import FlatParameters
 
 if TYPE_CHECKING:
     from narrows.data.rows import Rows
-    from narrows.fitting.build import Settings
+    from narrows.fitting.build import FitConfig
 
 __all__ = ["Incremental"]
 
@@ -32,13 +32,13 @@ class Incremental:
     ----------
     rows : Rows
         The first portion: it sets the scale and the linear start, but is not trained on yet.
-    settings : Settings
+    settings : FitConfig
         The options.
     """
 
-    def __init__(self, rows: Rows, settings: Settings) -> None:
+    def __init__(self, rows: Rows, settings: FitConfig) -> None:
         moments = measure(plain_rows(rows), allow_missing=settings.missing, names=settings.names)
-        settings = settled(settings, moments)
+        settings = resolve_auto(settings, moments)
         self.moments = moments
         self.model, self._start = build_model(rows, moments, moments, settings)
         work = work_per_row(self.model, rows.n_features)
@@ -47,7 +47,7 @@ class Incremental:
         rate = settings.budget.learning_rate or plan.learning_rate / 5
         self.plan = replace(plan, learning_rate=rate, steps=0)
         self._flat = FlatParameters(self.model)
-        self._stepper = self.plan.optimizer.stepper(self._flat)
+        self._optimizer = self.plan.optimizer.init_state(self._flat)
         self._objective = objective_of(self.model, settings)
         self.settings = settings
         self._generator = torch.Generator(settings.device).manual_seed(settings.seed)
@@ -58,7 +58,7 @@ class Incremental:
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
         del state["_flat"], state["_objective"]
-        state["_stepper"] = {name: value.clone() for name, value in self._stepper.state().items()}
+        state["_optimizer"] = {name: value.clone() for name, value in self._optimizer.state().items()}
         state["_generator"] = self._generator.get_state()
         return state
 
@@ -66,8 +66,8 @@ class Incremental:
         self.__dict__.update(state)
         # Pickling parts the parameters from the one vector that they were views of.
         self._flat = FlatParameters(self.model)
-        self._stepper = self.plan.optimizer.stepper(self._flat)
-        self._stepper.restore(state["_stepper"])
+        self._optimizer = self.plan.optimizer.init_state(self._flat)
+        self._optimizer.restore(state["_optimizer"])
         self._objective = objective_of(self.model, self.settings)
         self._generator = torch.Generator(self.settings.device)
         self._generator.set_state(state["_generator"])
@@ -81,8 +81,8 @@ class Incremental:
             for batch in rows.batches(self.plan.batch_size, self.settings.seed + self._portions):
                 found = self._objective(batch.to(self.settings.device), self._generator)
                 loss = found.total
-                self._flat.take(loss.mean())
-                self._stepper.step(self.plan.learning_rate)
+                self._flat.backward(loss.mean())
+                self._optimizer.step(self.plan.learning_rate)
                 self.n_steps += 1
                 for name, part in ({"loss": loss} | (found.parts if len(found.parts) > 1 else {})).items():
                     sums[name] = sums.get(name, 0.0) + float(part.detach().sum())
@@ -108,7 +108,7 @@ class Incremental:
     def compare(self, rows: Rows) -> dict[str, Any]:
         """Hold the model against the mean row and PCA, on the portion it has just seen."""
         standardise = self.model.standardise
-        blocks = lambda: shown_blocks(rows, self.settings.corrupt, self.settings.seed)  # noqa: E731
+        blocks = lambda: corrupted_blocks(rows, self.settings.corrupt, self.settings.seed)  # noqa: E731
         errors = simple_errors(blocks(), standardise, self._start)
         errors["model"] = squared_errors(blocks(), self.model, standardise.scale64)
         unit = standardise.squared_unit

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Corrupt = Callable[[Tensor, Generator], Tensor]
 
-__all__ = ["BLOCK_ROWS", "OrderedReconstruction", "Reconstruction", "shown", "shown_blocks", "shown_spread"]
+__all__ = ["BLOCK_ROWS", "OrderedReconstruction", "Reconstruction", "corrupted_blocks", "corrupted_std", "shown"]
 
 LITTLE = 1e-2
 """Share of the largest error below which a smaller one no longer counts for more."""
@@ -58,16 +58,16 @@ def shown(batch: Any, corrupt: Corrupt | None, generator: Generator | None) -> t
     return clean, seen
 
 
-def shown_blocks(rows: Rows, corrupt: Corrupt | None, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+def corrupted_blocks(rows: Rows, corrupt: Corrupt | None, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield clean rows and what the encoder is shown of them, in order, the same for the same seed."""
     generator = torch.Generator().manual_seed(seed + 1)
     for block in rows.blocks(BLOCK_ROWS):
         yield shown(block, corrupt, generator)
 
 
-def shown_spread(rows: Rows, corrupt: Corrupt | None, seed: int, standardise: Any) -> Tensor:
+def corrupted_std(rows: Rows, corrupt: Corrupt | None, seed: int, standardise: Any) -> Tensor:
     """Return the standard deviation of each column of what the encoder is shown, from the first few blocks."""
-    blocks = islice(shown_blocks(rows, corrupt, seed), 4)
+    blocks = islice(corrupted_blocks(rows, corrupt, seed), 4)
     return torch.cat([standardise(seen) for _, seen in blocks]).double().std(0, correction=0)
 
 
@@ -92,7 +92,7 @@ class Reconstruction:
         standardise = self.model.standardise
         z = standardise(clean)
         output = self.model.output(z if seen is clean else standardise(seen))
-        return LossParts({"reconstruction": self.model.head.row_cost(output, clean, z)})
+        return LossParts({"reconstruction": self.model.head.nll_per_row(output, clean, z)})
 
 
 class OrderedReconstruction(Reconstruction):
@@ -112,7 +112,7 @@ class OrderedReconstruction(Reconstruction):
         code = model.encoder[1](z if seen is clean else model.standardise(seen))
         cuts = generator if model.training else None
         outputs: list[Tensor] = model.decoder[1].outputs(code, cuts)  # type: ignore[operator]
-        costs = [model.head.row_cost(output, clean, z) for output in outputs]
+        costs = [model.head.nll_per_row(output, clean, z) for output in outputs]
         # Costs weighed so that their sum is the geometric mean, and its gradient theirs.
         means = torch.stack([cost.detach().mean() for cost in costs]).clamp_min(1e-30)
         # A size at which next to nothing is left must not outweigh all others.

@@ -7,21 +7,21 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from narrows.fitting.run import Monitor
+from narrows.fitting.run import ProgressCallbacks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from narrows.autoencoder import Autoencoder
-    from narrows.training.loop import Plan
+    from narrows.training.loop import TrainConfig
 
-__all__ = ["stages", "watch"]
+__all__ = ["progress_bar", "stage_progress"]
 
 REFRESH_SECONDS = 0.1
 
 
 @contextmanager
-def watch(estimator: Autoencoder, n_rows: int) -> Iterator[Monitor]:
+def progress_bar(estimator: Autoencoder, n_rows: int) -> Iterator[ProgressCallbacks]:
     """Yield the monitor of a fit: it calls the callbacks and, when ``verbose``, draws the bar."""
     callbacks = list(estimator.callbacks)
 
@@ -30,7 +30,7 @@ def watch(estimator: Autoencoder, n_rows: int) -> Iterator[Monitor]:
         return any([bool(callback(record)) for callback in callbacks])  # noqa: C419
 
     if not estimator.verbose:
-        yield Monitor(on_record=tell)
+        yield ProgressCallbacks(on_record=tell)
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -49,7 +49,7 @@ def watch(estimator: Autoencoder, n_rows: int) -> Iterator[Monitor]:
 
 
 @contextmanager
-def stages() -> Iterator[Callable[[str, float], None]]:
+def stage_progress() -> Iterator[Callable[[str, float], None]]:
     """Yield what is told of stages of long work and draws them: a bar on a terminal, otherwise a line for each."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -86,10 +86,10 @@ class _Bar:
         self._rows = self._waiting = 0
         self._began = self._drawn = time.monotonic()
 
-    def monitor(self) -> Monitor:
-        return Monitor(self._on_run, self._on_step, self._on_record)
+    def monitor(self) -> ProgressCallbacks:
+        return ProgressCallbacks(self._on_run, self._on_step, self._on_record)
 
-    def _on_run(self, name: str, plan: Plan, n_runs: int) -> None:
+    def _on_run(self, name: str, plan: TrainConfig, n_runs: int) -> None:
         steps = plan.stop_at if plan.stop_at is not None else plan.steps
         if self._task is not None:
             self._progress.remove_task(self._task)

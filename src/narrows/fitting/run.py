@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from narrows.data.rows import ArrayRows
+from narrows.data.rows import sample_rows
 from narrows.data.streams import StreamRows
 from narrows.fitting.baselines import simple_errors, size_errors, squared_errors
-from narrows.fitting.build import Settings, build_model, objective_of
+from narrows.fitting.build import FitConfig, build_model, objective_of
 from narrows.fitting.defaults import MOST_HELD_OUT, Split, make_plan
 from narrows.fitting.elbo import active_components
-from narrows.fitting.objectives import BLOCK_ROWS, shown_blocks
+from narrows.fitting.objectives import BLOCK_ROWS, corrupted_blocks
 from narrows.networks.variational import VariationalModel
 from narrows.networks.work import work_per_row
-from narrows.training.loop import Hooks, Outcome, Plan, train
+from narrows.training.loop import TrainConfig, TrainerCallbacks, TrainResult, train
 from narrows.training.objective import LossParts
 from narrows.training.optimisers import FlatParameters
 
@@ -31,21 +31,19 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from narrows.data.rows import Rows
-    from narrows.networks import Start
+    from narrows.networks import LinearInit
     from narrows.networks.model import EncoderDecoder
     from narrows.training.checkpoint import CheckpointFile
     from narrows.training.moments import Moments
 
 __all__ = [
-    "Monitor",
+    "ProgressCallbacks",
     "Run",
-    "chosen_rows",
     "few_of",
     "joint_history",
     "joint_losses",
     "make_run_plan",
     "measured",
-    "rows_at",
     "scaled",
     "split_rows",
     "train_run",
@@ -53,10 +51,10 @@ __all__ = [
 
 
 @dataclass
-class Monitor:
+class ProgressCallbacks:
     """Who watches a fit: told of each run, step and record."""
 
-    on_run: Callable[[str, Plan, int], None] = lambda name, plan, n_runs: None  # noqa: ARG005
+    on_run: Callable[[str, TrainConfig, int], None] = lambda name, plan, n_runs: None  # noqa: ARG005
     on_step: Callable[[int], None] = lambda rows: None  # noqa: ARG005
     on_record: Callable[[dict[str, Any]], bool | None] = lambda record: None  # noqa: ARG005
 
@@ -66,9 +64,9 @@ class Run:
     """One training: its model, what it started from, and how it went."""
 
     model: EncoderDecoder
-    start: Start
-    plan: Plan
-    outcome: Outcome
+    start: LinearInit
+    plan: TrainConfig
+    outcome: TrainResult
     held_out: Rows | None = None
     flat: FlatParameters = field(init=False)
 
@@ -97,29 +95,10 @@ def split_rows(rows: Rows, split: Split, seed: int) -> list[tuple[Rows, ...]]:
 
 def few_of(rows: Rows, seed: int) -> Rows:
     """Return as many of the rows as are held out at most, by chance; of a stream all."""
-    return rows if isinstance(rows, StreamRows) else chosen_rows(rows, MOST_HELD_OUT, seed)
+    return rows if isinstance(rows, StreamRows) else sample_rows(rows, MOST_HELD_OUT, seed)
 
 
-def chosen_rows(rows: Rows, most: int, seed: int) -> Rows:
-    """Return so many rows at most, chosen by chance."""
-    if rows.n_rows <= most:
-        return rows
-    return rows_at(rows, np.sort(np.random.default_rng(seed).choice(rows.n_rows, most, replace=False)))
-
-
-def rows_at(rows: Rows, index: np.ndarray) -> Rows:
-    """Return the rows with these rising numbers; those of a file are brought into memory."""
-    if not isinstance(rows, StreamRows):
-        return rows.subset(index)  # type: ignore[attr-defined]
-    parts, start = [], 0
-    for block in rows.blocks(BLOCK_ROWS):
-        ends = np.searchsorted(index, (start, start + len(block)))
-        parts.append(block[index[slice(*ends)] - start])
-        start += len(block)
-    return ArrayRows(torch.cat(parts).numpy())
-
-
-def make_run_plan(rows: Rows, model: EncoderDecoder, settings: Settings, *, evaluated: bool) -> Plan:
+def make_run_plan(rows: Rows, model: EncoderDecoder, settings: FitConfig, *, evaluated: bool) -> TrainConfig:
     """Decide how to train a model on rows."""
     work = work_per_row(model, rows.n_features)
     return make_plan(settings.budget, rows.n_rows, rows.n_features, work, evaluated=evaluated, kind=settings.kind)
@@ -131,12 +110,12 @@ def train_run(
     held_out: Rows | None,
     moments: Moments,
     whole: Moments,
-    settings: Settings,
-    monitor: Monitor,
+    settings: FitConfig,
+    monitor: ProgressCallbacks,
     file: CheckpointFile | None,
     *,
     n_runs: int,
-    repeat: tuple[Plan, int] | None = None,
+    repeat: tuple[TrainConfig, int] | None = None,
     time_share: float | None = None,
 ) -> Run:
     """Build a model for some rows and train it on them.
@@ -149,15 +128,15 @@ def train_run(
         To train on, and to watch by; None where there are none.
     moments, whole : Moments
         Of ``rows``, and of all rows.
-    settings : Settings
+    settings : FitConfig
         The options.
-    monitor : Monitor
+    monitor : ProgressCallbacks
         Who is told.
     file : CheckpointFile or None
         Where to save the state now and then.
     n_runs : int
         How many runs this fit has in all: they share the time.
-    repeat : tuple of Plan and int, optional
+    repeat : tuple of TrainConfig and int, optional
         The plan of an earlier run, and at which of its steps to stop.
     time_share : float, optional
         Share of the time limit; by default the same for each run.
@@ -172,7 +151,7 @@ def train_run(
             plan = replace(plan, max_seconds=plan.max_seconds * share)
     else:
         plan = replace(repeat[0], stop_at=repeat[1], patience=None)
-    if settings.kl is None and not model.head.unlimited:
+    if settings.kl is None and not model.head.unbounded:
         # Ten times the loss of a model that says nothing: no fit gets there but one that runs away.
         plan = replace(plan, hopeless=10 * (float(start.spread.square().sum()) + rows.n_features))
     monitor.on_run(name, plan, n_runs)
@@ -201,7 +180,7 @@ def train_run(
         plan,
         seed=settings.seed,
         evaluate=evaluate if held_out is not None else None,
-        hooks=Hooks(monitor.on_step, on_record, facts),
+        callbacks=TrainerCallbacks(monitor.on_step, on_record, facts),
         checkpoints=file.run(name) if file is not None else None,
     )
     return Run(model, start, plan, outcome, held_out)
@@ -228,14 +207,14 @@ def joint_history(runs: list[Run]) -> list[dict[str, Any]]:
     return joint
 
 
-def measured(run: Run, rows: Rows, settings: Settings, known: Tensor | None = None) -> dict[str, Tensor]:
+def measured(run: Run, rows: Rows, settings: FitConfig, known: Tensor | None = None) -> dict[str, Tensor]:
     """Measure a run's model, if its errors are not known yet, and the trivial answers."""
     model = run.model
     device = run.flat.values.device
     model.cpu()
 
     def blocks() -> Any:
-        return shown_blocks(rows, settings.corrupt, settings.seed)
+        return corrupted_blocks(rows, settings.corrupt, settings.seed)
 
     errors = simple_errors(blocks(), model.standardise, run.start)
     errors["model"] = known if known is not None else squared_errors(blocks(), model.eval(), model.standardise.scale64)

@@ -16,19 +16,19 @@ import numpy as np
 from narrows.corruption import Corruption
 from narrows.data.rows import Pair
 from narrows.errors import DataError
-from narrows.fitting.build import Settings
-from narrows.fitting.defaults import Budget
+from narrows.fitting.build import FitConfig
+from narrows.fitting.defaults import TrainingOptions
 from narrows.likelihoods import Gaussian, Likelihood
 from narrows.networks import Convolutional, Dense, Modules, Network
 from narrows.training.checkpoint import CheckpointFile
 from narrows.training.optimisers import Adam, Muon, Optimizer
 from narrows.training.schedules import Schedule, Trapezoid
-from narrows.validation import check_number, device_of, seed_of
+from narrows.validation import check_number, resolve_device, resolve_seed
 
 if TYPE_CHECKING:
     from narrows.autoencoder import Autoencoder
     from narrows.data.rows import Rows
-    from narrows.training.loop import Plan
+    from narrows.training.loop import TrainConfig
 
 _COUNTS = {"n_components": 1, "batch_size": 1, "max_epochs": 1, "patience": 1}
 
@@ -56,7 +56,7 @@ def network_option(value: Any) -> Network:
     return Network.resolve(value)
 
 
-def network_of(estimator: Autoencoder, shape: tuple[int, ...] | None = None) -> Network:
+def resolve_network(estimator: Autoencoder, shape: tuple[int, ...] | None = None) -> Network:
     """Return the network of an estimator, which ``"auto"`` leaves to whether its rows are images of a known shape."""
     if estimator._network_by_shape and isinstance(estimator.network, str) and estimator.network == "auto":
         known = shape if shape is not None else getattr(estimator, "image_shape_", None)
@@ -64,22 +64,22 @@ def network_of(estimator: Autoencoder, shape: tuple[int, ...] | None = None) -> 
     return network_option(estimator.network)
 
 
-def settings(estimator: Autoencoder, n_features: int, shape: tuple[int, int, int] | None = None) -> Settings:
+def settings(estimator: Autoencoder, n_features: int, shape: tuple[int, int, int] | None = None) -> FitConfig:
     """Resolve all parameters for data with this many columns, which may be images of this shape."""
-    network = network_of(estimator, shape)
+    network = resolve_network(estimator, shape)
     if network.of_images and estimator.scaling == "standard":
         raise ValueError("scaling='standard' is for columns of different units: images are scaled as a whole")
     ordered = bool(getattr(estimator, "ordered", False))
     if ordered and not network.has_code:
         raise ValueError("ordered=True needs a network with a code, which one with skips does not have")
-    return Settings(
+    return FitConfig(
         n_components=_number(estimator.n_components) or min(32, -(-n_features // 2)),
         network=network,
         likelihood=_likelihood(estimator.likelihood),
         corrupt=_corrupt(estimator.corruption),
         missing=estimator.missing == "mask",
         scaling=estimator.scaling,
-        budget=Budget(
+        budget=TrainingOptions(
             optimizer=_optimizer(estimator.optimizer, muon=network.of_images),
             schedule=Trapezoid() if estimator.schedule == "auto" else Schedule.resolve(estimator.schedule),
             learning_rate=_number(estimator.learning_rate),
@@ -90,8 +90,8 @@ def settings(estimator: Autoencoder, n_features: int, shape: tuple[int, int, int
         ),
         validation_fraction=_number(estimator.validation_fraction),
         early_stopping=bool(estimator.early_stopping),
-        device=device_of(estimator.device),
-        seed=seed_of(estimator.random_state),
+        device=resolve_device(estimator.device),
+        seed=resolve_seed(estimator.random_state),
         names=[str(name) for name in getattr(estimator, "feature_names_in_", [])] or None,
         image_shape=shape,
         ordered=ordered,
@@ -120,7 +120,7 @@ def image_shape(estimator: Autoencoder, n_features: int, row_shape: tuple[int, .
     if shape is None and len(row_shape) > 1:
         shape = row_shape
     if shape is None:
-        network = network_of(estimator)
+        network = resolve_network(estimator)
         if not network.of_images:
             return None
         side = math.isqrt(n_features)
@@ -148,7 +148,7 @@ def _corrupt(value: Any) -> Any:
     return Corruption.resolve(value).apply
 
 
-def checkpoint_file(estimator: Autoencoder, rows: Rows, chosen: Settings) -> CheckpointFile | None:
+def checkpoint_file(estimator: Autoencoder, rows: Rows, chosen: FitConfig) -> CheckpointFile | None:
     """Open the checkpoint of this fit, if it has one."""
     if estimator.checkpoint is None:
         return None
@@ -161,7 +161,7 @@ def checkpoint_file(estimator: Autoencoder, rows: Rows, chosen: Settings) -> Che
     return CheckpointFile(os.fspath(estimator.checkpoint), estimator.checkpoint_seconds, digest.hexdigest())
 
 
-def plan_record(plan: Plan) -> dict[str, Any]:
+def plan_record(plan: TrainConfig) -> dict[str, Any]:
     """Return a plan as plain values."""
     return {
         "optimizer": plan.optimizer.to_json(),
@@ -174,7 +174,7 @@ def plan_record(plan: Plan) -> dict[str, Any]:
 
 def check_code(estimator: Autoencoder, what: str) -> None:
     """Refuse what needs a code where the network has none."""
-    if not network_of(estimator).has_code:
+    if not resolve_network(estimator).has_code:
         raise DataError(
             f"{what} needs a code, and a network with skips has none that is narrow: use reconstruct or denoise, "
             "or fit a network without skips"

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from narrows.data.rows import ArrayRows
 from narrows.labs.results import Accuracy
-from narrows.training.loop import Plan, train
+from narrows.training.loop import TrainConfig, train
 from narrows.training.objective import LossParts
 from narrows.training.optimisers import RMSprop
 from narrows.training.schedules import Constant
@@ -75,7 +75,9 @@ class CodeClassifier:
         )
         steps_a_pass = math.ceil(rows.n_rows / self.batch_size)
         steps = self.epochs * steps_a_pass
-        plan = Plan(RMSprop(), Constant(), self.learning_rate, self.batch_size, steps, evaluate_every=steps_a_pass)
+        plan = TrainConfig(
+            RMSprop(), Constant(), self.learning_rate, self.batch_size, steps, evaluate_every=steps_a_pass
+        )
         outcome = train(layers, rows, CrossEntropy(layers), plan, seed=self.seed)
         if outcome.stopped == "interrupted":
             raise KeyboardInterrupt

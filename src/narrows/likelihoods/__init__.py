@@ -5,24 +5,24 @@ turns the decoder's raw output into a mean in the data's units, into a cost, and
 features; the mean over rows is taken by whoever trains.
 """
 
-from narrows.likelihoods.base import Head, Likelihood
-from narrows.likelihoods.bernoulli import Bernoulli, BernoulliHead
-from narrows.likelihoods.gaussian import Gaussian, GaussianHead, hard_bounds
-from narrows.likelihoods.logistic import DiscretisedLogistic, DiscretisedLogisticHead
-from narrows.likelihoods.mixed import Mixed, MixedHead
-from narrows.likelihoods.normal import NormalHead
+from narrows.likelihoods.base import Likelihood, OutputDistribution
+from narrows.likelihoods.bernoulli import Bernoulli, BernoulliOutput
+from narrows.likelihoods.gaussian import Gaussian, GaussianOutput, hard_bounds
+from narrows.likelihoods.logistic import DiscretisedLogistic, DiscretisedLogisticOutput
+from narrows.likelihoods.mixed import Mixed, MixedOutput
+from narrows.likelihoods.normal import NormalOutput
 
 __all__ = [
     "Bernoulli",
-    "BernoulliHead",
+    "BernoulliOutput",
     "DiscretisedLogistic",
-    "DiscretisedLogisticHead",
+    "DiscretisedLogisticOutput",
     "Gaussian",
-    "GaussianHead",
-    "Head",
+    "GaussianOutput",
     "Likelihood",
     "Mixed",
-    "MixedHead",
-    "NormalHead",
+    "MixedOutput",
+    "NormalOutput",
+    "OutputDistribution",
     "hard_bounds",
 ]

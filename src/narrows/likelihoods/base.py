@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from narrows.networks.scaling import Standardise
     from narrows.training.moments import Moments
 
-__all__ = ["Head", "Likelihood"]
+__all__ = ["Likelihood", "OutputDistribution"]
 
 
-class Head(nn.Module):
+class OutputDistribution(nn.Module):
     """The end of a model: the decoder's raw output becomes a mean and a cost."""
 
     standardise: Standardise
 
-    unlimited = False
+    unbounded = False
     """Whether a row unlike those learnt may cost any amount: a high cost is then no sign of divergence."""
 
     @property
@@ -47,7 +47,7 @@ class Head(nn.Module):
         """Return the likelihood whose :meth:`~Likelihood.empty_head` is such a head."""
         raise NotImplementedError
 
-    def observe(self, x: Tensor, generator: Generator | None) -> Tensor:
+    def binarize(self, x: Tensor, generator: Generator | None) -> Tensor:
         """Return the rows a step is to learn; a likelihood whose data is itself drawn draws it here.
 
         Parameters
@@ -89,7 +89,7 @@ class Head(nn.Module):
         """
         raise NotImplementedError
 
-    def row_cost(self, output: Tensor, x: Tensor, z: Tensor) -> Tensor:
+    def nll_per_row(self, output: Tensor, x: Tensor, z: Tensor) -> Tensor:
         """Return the cost summed over the observed features, shape (rows,)."""
         cost = self.cost(output, x, z)
         if self.standardise.missing:
@@ -123,7 +123,7 @@ class Head(nn.Module):
 class Likelihood(Option):
     """The family of likelihoods."""
 
-    def head(self, standardise: Standardise, moments: Moments, dtype: Any) -> Head:
+    def head(self, standardise: Standardise, moments: Moments, dtype: Any) -> OutputDistribution:
         """Fit the likelihood to data.
 
         Parameters
@@ -137,6 +137,6 @@ class Likelihood(Option):
         """
         raise TypeError(f"{type(self).__name__} is not a likelihood")
 
-    def empty_head(self, standardise: Standardise) -> Head:
+    def empty_head(self, standardise: Standardise) -> OutputDistribution:
         """Return a head whose fitted values are still to be loaded."""
         raise TypeError(f"{type(self).__name__} is not a likelihood")

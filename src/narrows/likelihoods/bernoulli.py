@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional
 
 from narrows.errors import DataError
-from narrows.likelihoods.base import Head, Likelihood
+from narrows.likelihoods.base import Likelihood, OutputDistribution
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from narrows.networks.scaling import Standardise
     from narrows.training.moments import Moments
 
-__all__ = ["Bernoulli", "BernoulliHead"]
+__all__ = ["Bernoulli", "BernoulliOutput"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Bernoulli(Likelihood):
 
     dynamic: bool = False
 
-    def head(self, standardise: Standardise, moments: Moments, dtype: Any) -> Head:
+    def head(self, standardise: Standardise, moments: Moments, dtype: Any) -> OutputDistribution:
         """Check the range and fit the start."""
         top = 255.0 if str(dtype) == "uint8" and float(moments.maximum.max()) > 1 else 1.0
         low, high = float(moments.minimum.min()), float(moments.maximum.max())
@@ -45,14 +45,14 @@ class Bernoulli(Likelihood):
                 f"likelihood='bernoulli' needs values in 0..1, but these lie in {low:g}..{high:g}: "
                 "scale them, or use likelihood='gaussian'"
             )
-        return BernoulliHead(standardise, moments.mean / top, top, dynamic=self.dynamic)
+        return BernoulliOutput(standardise, moments.mean / top, top, dynamic=self.dynamic)
 
-    def empty_head(self, standardise: Standardise) -> Head:
+    def empty_head(self, standardise: Standardise) -> OutputDistribution:
         """Return a head for values in 0..1."""
-        return BernoulliHead(standardise, torch.full_like(standardise.shift64, 0.5), 1.0, dynamic=self.dynamic)
+        return BernoulliOutput(standardise, torch.full_like(standardise.shift64, 0.5), 1.0, dynamic=self.dynamic)
 
 
-class BernoulliHead(Head):
+class BernoulliOutput(OutputDistribution):
     """Cross-entropy on logits."""
 
     start: Tensor
@@ -69,7 +69,7 @@ class BernoulliHead(Head):
         """Return the likelihood that makes such a head."""
         return Bernoulli(dynamic=self.dynamic)
 
-    def observe(self, x: Tensor, generator: Generator | None) -> Tensor:
+    def binarize(self, x: Tensor, generator: Generator | None) -> Tensor:
         """Return zeros and ones drawn by chances, if the likelihood is dynamic."""
         if not self.dynamic or generator is None:
             return x

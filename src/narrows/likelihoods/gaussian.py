@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from narrows.likelihoods.base import Head, Likelihood
-from narrows.likelihoods.normal import NormalHead
+from narrows.likelihoods.base import Likelihood, OutputDistribution
+from narrows.likelihoods.normal import NormalOutput
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from narrows.networks.scaling import Standardise
     from narrows.training.moments import Moments
 
-__all__ = ["Gaussian", "GaussianHead", "hard_bounds"]
+__all__ = ["Gaussian", "GaussianOutput", "hard_bounds"]
 
 VARIANCES = ("auto", "none", "fixed", "common", "column", "value")
 
@@ -68,24 +68,24 @@ class Gaussian(Likelihood):
         """Whether there is a noise, so that reconstructions have a likelihood."""
         return self.variance not in ("auto", "none")
 
-    def head(self, standardise: Standardise, moments: Moments, dtype: Any) -> Head:
+    def head(self, standardise: Standardise, moments: Moments, dtype: Any) -> OutputDistribution:
         """Fit the bounds, or the noise to begin with."""
         if self.is_density:
-            return NormalHead.for_data(standardise, moments, self.variance)
+            return NormalOutput.for_data(standardise, moments, self.variance)
         low = torch.full_like(moments.mean, -torch.inf)
         high = torch.full_like(moments.mean, torch.inf)
         if self.bounds == "auto":
             low, high = hard_bounds(moments)
         elif not isinstance(self.bounds, str):
             low, high = low.fill_(self.bounds[0]), high.fill_(self.bounds[1])
-        return GaussianHead(standardise, low, high)
+        return GaussianOutput(standardise, low, high)
 
-    def empty_head(self, standardise: Standardise) -> Head:
+    def empty_head(self, standardise: Standardise) -> OutputDistribution:
         """Return a head without bounds, or with any noise."""
         if self.is_density:
-            return NormalHead(standardise, torch.ones_like(standardise.shift64), self.variance)
+            return NormalOutput(standardise, torch.ones_like(standardise.shift64), self.variance)
         nothing = torch.full_like(standardise.shift64, torch.inf)
-        return GaussianHead(standardise, -nothing, nothing)
+        return GaussianOutput(standardise, -nothing, nothing)
 
 
 FEW_ROWS = 500
@@ -122,7 +122,7 @@ class _ClampedSquaredError(torch.autograd.Function):
     """Squared error of a clamped output, summed over features, its gradient passing straight through the clamp."""
 
     @staticmethod
-    def forward(ctx: Any, output: Tensor, z: Tensor, head: GaussianHead, observed: Tensor | None) -> Tensor:
+    def forward(ctx: Any, output: Tensor, z: Tensor, head: GaussianOutput, observed: Tensor | None) -> Tensor:
         error = head.clamp(output).sub_(z)
         if observed is not None:
             error.mul_(observed)
@@ -135,7 +135,7 @@ class _ClampedSquaredError(torch.autograd.Function):
         return error * (2.0 * gradients[0]).unsqueeze(1), None, None, None
 
 
-class GaussianHead(Head):
+class GaussianOutput(OutputDistribution):
     """Squared error in the model's scaled units, the mean clamped to bounds.
 
     Parameters
@@ -186,7 +186,7 @@ class GaussianHead(Head):
         """Return the squared error of each value, in scaled units."""
         return (self.clamp(output) - z).square()
 
-    def row_cost(self, output: Tensor, x: Tensor, z: Tensor) -> Tensor:
+    def nll_per_row(self, output: Tensor, x: Tensor, z: Tensor) -> Tensor:
         """Return the squared error of each row."""
         observed = (~torch.isnan(x)).to(output.dtype) if self.standardise.missing else None
         cost: Tensor = _ClampedSquaredError.apply(output, z, self, observed)

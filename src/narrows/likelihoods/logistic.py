@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional
 
 from narrows.errors import DataError
-from narrows.likelihoods.base import Head, Likelihood
+from narrows.likelihoods.base import Likelihood, OutputDistribution
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from narrows.networks.scaling import Standardise
     from narrows.training.moments import Moments
 
-__all__ = ["DiscretisedLogistic", "DiscretisedLogisticHead"]
+__all__ = ["DiscretisedLogistic", "DiscretisedLogisticOutput"]
 
 LEAST_LOG_SCALE = -7.0
 LEAST_CHANCE = 1e-12
@@ -49,7 +49,7 @@ class DiscretisedLogistic(Likelihood):
         if not isinstance(self.components, int) or isinstance(self.components, bool) or self.components < 1:
             raise ValueError(f"components must be a whole number of at least 1, got {self.components!r}")
 
-    def head(self, standardise: Standardise, moments: Moments, dtype: Any) -> Head:
+    def head(self, standardise: Standardise, moments: Moments, dtype: Any) -> OutputDistribution:
         """Check the type and take the range."""
         if getattr(dtype, "kind", "f") not in "iub":
             raise DataError(
@@ -59,14 +59,14 @@ class DiscretisedLogistic(Likelihood):
         low, high = float(moments.minimum.min()), float(moments.maximum.max())
         if str(dtype) == "uint8" and high > 127:
             low, high = 0.0, 255.0
-        return DiscretisedLogisticHead(standardise, low, high, self.components)
+        return DiscretisedLogisticOutput(standardise, low, high, self.components)
 
-    def empty_head(self, standardise: Standardise) -> Head:
+    def empty_head(self, standardise: Standardise) -> OutputDistribution:
         """Return a head for 8-bit values."""
-        return DiscretisedLogisticHead(standardise, 0.0, 255.0, self.components)
+        return DiscretisedLogisticOutput(standardise, 0.0, 255.0, self.components)
 
 
-class DiscretisedLogisticHead(Head):
+class DiscretisedLogisticOutput(OutputDistribution):
     """Logistic distributions in scaled units, integrated over bins of width one in the data's.
 
     The decoder's output is laid out (means, log-scales, weights), each of ``components`` times ``n_features``.
@@ -74,7 +74,7 @@ class DiscretisedLogisticHead(Head):
 
     low: Tensor
     high: Tensor
-    unlimited = True
+    unbounded = True
 
     def __init__(self, standardise: Standardise, low: float, high: float, components: int) -> None:
         super().__init__()

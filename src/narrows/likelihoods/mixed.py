@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn import functional
 
-from narrows.likelihoods.base import Head, Likelihood
-from narrows.likelihoods.normal import NormalHead
+from narrows.likelihoods.base import Likelihood, OutputDistribution
+from narrows.likelihoods.normal import NormalOutput
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from narrows.networks.scaling import Standardise
     from narrows.training.moments import Moments
 
-__all__ = ["Mixed", "MixedHead"]
+__all__ = ["Mixed", "MixedOutput"]
 
 
 @dataclass(frozen=True)
@@ -38,20 +38,20 @@ class Mixed(Likelihood):
     levels: Any = ()
     variance: str = "column"
 
-    def head(self, standardise: Standardise, moments: Moments, dtype: Any) -> Head:
+    def head(self, standardise: Standardise, moments: Moments, dtype: Any) -> OutputDistribution:
         """Take the noise to begin with, and how frequent the categories are."""
-        head = MixedHead.for_data(standardise, moments, self.variance)
+        head = MixedOutput.for_data(standardise, moments, self.variance)
         head.set_blocks(tuple(self.levels), moments.mean)
         return head
 
-    def empty_head(self, standardise: Standardise) -> Head:
+    def empty_head(self, standardise: Standardise) -> OutputDistribution:
         """Return a head with any noise."""
-        head = MixedHead(standardise, torch.ones_like(standardise.shift64), self.variance)
+        head = MixedOutput(standardise, torch.ones_like(standardise.shift64), self.variance)
         head.set_blocks(tuple(self.levels), torch.full_like(standardise.shift64, 0.5))
         return head
 
 
-class MixedHead(NormalHead):
+class MixedOutput(NormalOutput):
     """Normal noise for numbers, and for each block of a category's columns a softmax."""
 
     frequent: Tensor
@@ -66,7 +66,7 @@ class MixedHead(NormalHead):
         """Return the likelihood that makes such a head."""
         return Mixed(self.levels, self.kind)
 
-    def log_chances(self, output: Tensor) -> list[Tensor]:
+    def log_prob(self, output: Tensor) -> list[Tensor]:
         """Return the logarithms of the chances of each block's categories, (rows, categories)."""
         raw = output[:, self.n_numbers : self.n_features]
         # Outputs are standardised columns; a chance moves by so much relative to itself, to the first order.
@@ -77,19 +77,19 @@ class MixedHead(NormalHead):
     def mean(self, output: Tensor) -> Tensor:
         """Return means of the numbers in the data's units, and the chances of all categories."""
         numbers = super().mean(output)[:, : self.n_numbers]
-        return torch.cat([numbers, *(part.exp() for part in self.log_chances(output))], 1)
+        return torch.cat([numbers, *(part.exp() for part in self.log_prob(output))], 1)
 
     def cost(self, output: Tensor, x: Tensor, z: Tensor) -> Tensor:
         """Return minus the logarithm of each number's density; of a block all cost stands at its category."""
         numbers = super().cost(output, x, z)[:, : self.n_numbers]
         ones = torch.nan_to_num(x[:, self.n_numbers :]).to(output.dtype)
-        return torch.cat([numbers, -ones * torch.cat(self.log_chances(output), 1)], 1)
+        return torch.cat([numbers, -ones * torch.cat(self.log_prob(output), 1)], 1)
 
     def sample(self, output: Tensor, generator: Generator) -> Tensor:
         """Draw numbers about their means, and one category of each block."""
         numbers = super().sample(output, generator)[:, : self.n_numbers]
         blocks = []
-        for part in self.log_chances(output):
+        for part in self.log_prob(output):
             chosen = torch.multinomial(part.exp(), 1, generator=generator)
             blocks.append(torch.zeros_like(part).scatter_(1, chosen, 1.0))
         return torch.cat([numbers, *blocks], 1)

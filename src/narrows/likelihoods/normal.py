@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from narrows.likelihoods.base import Head
+from narrows.likelihoods.base import OutputDistribution
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from narrows.networks.scaling import Standardise
     from narrows.training.moments import Moments
 
-__all__ = ["NormalHead"]
+__all__ = ["NormalOutput"]
 
 LEAST_SHARE = 1e-4
 """Noise below this share of a column's variance is not told from none."""
@@ -30,7 +30,7 @@ LEAST = 1e-6
 """The same for a column without variance, in scaled units."""
 
 
-class NormalHead(Head):
+class NormalOutput(OutputDistribution):
     """A mean in scaled units with a variance that the data is to show.
 
     The cost is minus the logarithm of the density in the data's own units. A variance never falls below a floor:
@@ -48,7 +48,7 @@ class NormalHead(Head):
     """
 
     floor: Tensor
-    unlimited = True
+    unbounded = True
 
     def __init__(self, standardise: Standardise, floor: Tensor, kind: str) -> None:
         super().__init__()

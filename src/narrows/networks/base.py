@@ -13,16 +13,16 @@ from narrows.options import Option
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
 
-    from narrows.likelihoods import Head
+    from narrows.likelihoods import OutputDistribution
 
-__all__ = ["Network", "Start"]
+__all__ = ["LinearInit", "Network"]
 
 POSTERIOR_LOG_VARIANCE = -2.0
 """Of every number of a code before training: it passes on most of its value, and can come to pass on less."""
 
 
 @dataclass(frozen=True)
-class Start:
+class LinearInit:
     """What is known of the standardised rows before training: the best linear code of the size asked for.
 
     Attributes
@@ -102,7 +102,7 @@ class Start:
         below = torch.full_like(bias, POSTERIOR_LOG_VARIANCE)
         return functional.pad(weight / spread[:, None], (0, 0, 0, len(bias))), torch.cat([bias / spread, below])
 
-    def linear_decoder(self, head: Head) -> tuple[Tensor, Tensor]:
+    def linear_decoder(self, head: OutputDistribution) -> tuple[Tensor, Tensor]:
         """Return weight (n_outputs, code_inputs) and bias of the linear path back."""
         components = self.components * self.code_spread if self.posterior else self.components
         weight, bias = head.linear_start(components, self.center)
@@ -128,14 +128,14 @@ class Network(Option):
         """Whether all that passes from the encoder to the decoder is a code of ``n_components`` numbers."""
         return True
 
-    def build(self, start: Start, head: Head, generator: Generator) -> tuple[nn.Module, nn.Module]:
+    def build(self, start: LinearInit, head: OutputDistribution, generator: Generator) -> tuple[nn.Module, nn.Module]:
         """Make an encoder and a decoder.
 
         Parameters
         ----------
-        start : Start
+        start : LinearInit
             Sizes, and the linear solution to start from.
-        head : Head
+        head : OutputDistribution
             What the decoder's output goes into.
         generator : torch.Generator
             The only source of randomness.

@@ -23,14 +23,14 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from narrows.networks.base import Network, Start
+from narrows.networks.base import LinearInit, Network
 from narrows.networks.dense import ACTIVATIONS, CLAMP, corrected
-from narrows.networks.layers import Constant, Linear
+from narrows.networks.layers import Bias, Linear
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
-    from narrows.likelihoods import Head
+    from narrows.likelihoods import OutputDistribution
 
 __all__ = ["Convolutional", "SkipDecoder", "SkipEncoder"]
 
@@ -105,7 +105,7 @@ class Convolutional(Network):
         """Whether a code of a fixed size passes from the encoder to the decoder."""
         return not self.skips
 
-    def build(self, start: Start, head: Head, generator: Generator) -> tuple[nn.Module, nn.Module]:
+    def build(self, start: LinearInit, head: OutputDistribution, generator: Generator) -> tuple[nn.Module, nn.Module]:
         """Make the encoder and its mirror."""
         assert start.image_shape is not None
         height, width, n_channels = start.image_shape
@@ -136,7 +136,7 @@ class Convolutional(Network):
             FromMaps(start.image_shape, copies),
         )
         if not self.starts_linear:
-            return into, nn.Sequential(*outof, Constant(head.linear_start(start.components, start.center)[1]))
+            return into, nn.Sequential(*outof, Bias(head.linear_start(start.components, start.center)[1]))
         common = float(start.seen.square().mean()) ** 0.5
         seen = torch.full_like(start.spread, common if common > 0 else 1.0)
         return corrected(into, outof, start, head, seen=seen, clamp=CLAMP)

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from narrows.networks.base import Network, Start
+from narrows.networks.base import LinearInit, Network
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
-    from narrows.likelihoods import Head
+    from narrows.likelihoods import OutputDistribution
 
 __all__ = ["Modules"]
 
@@ -38,12 +38,12 @@ class Posterior(nn.Module):
         return torch.cat(tuple(found[:2]), 1) if isinstance(found, (tuple, list)) else found
 
 
-def _refuse_sigmoid(decoder: nn.Module, head: Head) -> None:
+def _refuse_sigmoid(decoder: nn.Module, head: OutputDistribution) -> None:
     """Refuse a second sigmoid: a decoder as courses have it ends in one, and a Bernoulli likelihood has its own."""
     last = decoder
     while isinstance(last, nn.Sequential) and len(last):
         last = last[-1]
-    if type(head).__name__ == "BernoulliHead" and isinstance(last, nn.Sigmoid):
+    if type(head).__name__ == "BernoulliOutput" and isinstance(last, nn.Sigmoid):
         raise ValueError(
             "the decoder ends in a sigmoid, but likelihood='bernoulli' takes logits and applies the sigmoid itself: "
             "leave it out"
@@ -79,7 +79,7 @@ class Modules(Network, named=False):
             if not isinstance(getattr(self, name), nn.Module):
                 raise TypeError(f"{name} must be a torch.nn.Module, got {getattr(self, name)!r}")
 
-    def build(self, start: Start, head: Head, generator: Generator) -> tuple[nn.Module, nn.Module]:
+    def build(self, start: LinearInit, head: OutputDistribution, generator: Generator) -> tuple[nn.Module, nn.Module]:
         """Copy the modules and check their shapes with two rows of zeros."""
         encoder, decoder = copy.deepcopy(self.encoder).float(), copy.deepcopy(self.decoder).float()
         if start.posterior:

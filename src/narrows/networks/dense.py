@@ -21,13 +21,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from narrows.networks.base import Network, Start
+from narrows.networks.base import LinearInit, Network
 from narrows.networks.layers import Linear
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
-    from narrows.likelihoods import Head
+    from narrows.likelihoods import OutputDistribution
 
 __all__ = ["ACTIVATIONS", "Dense", "corrected"]
 
@@ -130,7 +130,7 @@ class Dense(Network):
         twice = ordered or (posterior and n_features >= 64)
         return (2 * first, first) if twice else (first, first // 2)
 
-    def build(self, start: Start, head: Head, generator: Generator) -> tuple[nn.Module, nn.Module]:
+    def build(self, start: LinearInit, head: OutputDistribution, generator: Generator) -> tuple[nn.Module, nn.Module]:
         """Make the encoder and its mirror."""
         widths = self.widths(start.n_features, ordered=start.ordered, posterior=start.posterior)
         corrects = self.starts_linear
@@ -179,8 +179,8 @@ class Dense(Network):
 def corrected(
     into: nn.Module,
     outof: nn.Module,
-    start: Start,
-    head: Head,
+    start: LinearInit,
+    head: OutputDistribution,
     *,
     center: Tensor | None = None,
     seen: Tensor,
@@ -192,9 +192,9 @@ def corrected(
     ----------
     into, outof : torch.nn.Module
         The layers, whose last one starts at zero.
-    start : Start
+    start : LinearInit
         The linear paths.
-    head : Head
+    head : OutputDistribution
         What the decoder's output goes into.
     center : Tensor, optional
         What is subtracted from the encoder's input before its layers see it.
@@ -207,10 +207,10 @@ def corrected(
     gain = torch.where(seen > 0, 1 / seen, torch.zeros_like(seen))
     code_gain = functional.pad(1 / spread, (0, start.n_labels), value=1.0)
     end = None if start.posterior else spread
-    encoder = Corrected(
+    encoder = LinearResidual(
         Linear(*start.linear_encoder()), into, center=center, gain=gain, clamp=clamp, fade=start.hold, end=end
     )
-    decoder = Corrected(Linear(*start.linear_decoder(head)), outof, gain=code_gain, clamp=clamp, fade=start.hold)
+    decoder = LinearResidual(Linear(*start.linear_decoder(head)), outof, gain=code_gain, clamp=clamp, fade=start.hold)
     if start.hold:
         encoder.linear.requires_grad_(requires_grad=False)
         decoder.linear.requires_grad_(requires_grad=False)
@@ -258,7 +258,7 @@ def _without_identities(layers: nn.Sequential) -> nn.Sequential:
     return nn.Sequential(*(layer for layer in layers if not isinstance(layer, nn.Identity)))
 
 
-class Corrected(nn.Module):
+class LinearResidual(nn.Module):
     """A linear path plus a stack of layers that corrects it.
 
     Parameters

@@ -10,7 +10,7 @@ from torch.nn import functional
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Constant", "Linear"]
+__all__ = ["Bias", "Linear"]
 
 STEADY_WIDTH = 16
 
@@ -44,7 +44,7 @@ class Linear(nn.Linear):
         return functional.linear(x, weight, functional.pad(self.bias, (0, spare)))[:, : self.out_features]
 
 
-class Constant(nn.Module):
+class Bias(nn.Module):
     """Add a row that is learnt: a decoder begins with the mean row, and has what varies left to learn.
 
     Parameters

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from narrows.networks.scaling import Times
+from narrows.networks.scaling import Scale
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from narrows.likelihoods import Head
+    from narrows.likelihoods import OutputDistribution
     from narrows.networks.scaling import Standardise
 
 __all__ = ["EncoderDecoder", "Mean"]
@@ -20,7 +20,7 @@ __all__ = ["EncoderDecoder", "Mean"]
 class Mean(nn.Module):
     """The head's way from the decoder's output to the data's units, as a layer."""
 
-    def __init__(self, head: Head) -> None:
+    def __init__(self, head: OutputDistribution) -> None:
         super().__init__()
         self.head = head
 
@@ -38,7 +38,7 @@ class EncoderDecoder(nn.Module):
         The first layer.
     encoder, decoder : torch.nn.Module
         As a network option builds them.
-    head : Head
+    head : OutputDistribution
         The likelihood's end; it holds the same scaling layer.
     has_code : bool, default True
         Whether what passes between the two is one tensor of codes, which is then told in the data's units.
@@ -49,14 +49,14 @@ class EncoderDecoder(nn.Module):
         standardise: Standardise,
         encoder: nn.Module,
         decoder: nn.Module,
-        head: Head,
+        head: OutputDistribution,
         *,
         has_code: bool = True,
     ) -> None:
         super().__init__()
         # Where all columns share a scale, codes are told in the data's units.
         unit = float(standardise.scale64) if standardise.scale64.numel() == 1 else 1.0
-        into, outof = (Times(unit), Times(1 / unit)) if has_code else (nn.Identity(), nn.Identity())
+        into, outof = (Scale(unit), Scale(1 / unit)) if has_code else (nn.Identity(), nn.Identity())
         self.encoder = nn.Sequential(standardise, encoder, into)
         self.decoder = nn.Sequential(outof, decoder, Mean(head))
 
@@ -66,7 +66,7 @@ class EncoderDecoder(nn.Module):
         return self.encoder[0]  # type: ignore[return-value]
 
     @property
-    def head(self) -> Head:
+    def head(self) -> OutputDistribution:
         """The likelihood's end."""
         return self.decoder[2].head  # type: ignore[return-value]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Standardise", "Times"]
+__all__ = ["Scale", "Standardise"]
 
 
 class Standardise(nn.Module):
@@ -63,7 +63,7 @@ class Standardise(nn.Module):
         self.factor = (1 / self.scale64).float()
 
 
-class Times(nn.Module):
+class Scale(nn.Module):
     """Multiply by a number: codes leave in the data's units, as PCA's do, and come back.
 
     Parameters

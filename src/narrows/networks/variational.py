@@ -13,10 +13,10 @@ from narrows.networks.model import EncoderDecoder, Mean
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from narrows.likelihoods import Head
+    from narrows.likelihoods import OutputDistribution
     from narrows.networks.scaling import Standardise
 
-__all__ = ["LabelRoom", "PosteriorMean", "VariationalModel"]
+__all__ = ["PadLabels", "PosteriorMean", "VariationalModel"]
 
 LOG_VARIANCES = (-14.0, 6.0)
 """What is taken for certain, and for nothing known at all: beyond, exponentials run away."""
@@ -30,7 +30,7 @@ class PosteriorMean(nn.Module):
         return x[:, : x.shape[1] // 2]
 
 
-class LabelRoom(nn.Module):
+class PadLabels(nn.Module):
     """Codes with room for a label after them, left at zero, which is "unknown", where none is given.
 
     Parameters
@@ -58,7 +58,7 @@ class VariationalModel(EncoderDecoder):
         The first layer.
     encoder, decoder : torch.nn.Module
         As a network option builds them for a :class:`~narrows.networks.Start` with a posterior.
-    head : Head
+    head : OutputDistribution
         The likelihood's end.
     n_components : int
         Numbers of a code.
@@ -71,7 +71,7 @@ class VariationalModel(EncoderDecoder):
         standardise: Standardise,
         encoder: nn.Module,
         decoder: nn.Module,
-        head: Head,
+        head: OutputDistribution,
         *,
         n_components: int,
         n_labels: int = 0,
@@ -79,7 +79,7 @@ class VariationalModel(EncoderDecoder):
         nn.Module.__init__(self)
         self.n_components, self.n_labels = n_components, n_labels
         self.encoder = nn.Sequential(standardise, encoder, PosteriorMean())
-        self.decoder = nn.Sequential(LabelRoom(n_components + n_labels), decoder, Mean(head))
+        self.decoder = nn.Sequential(PadLabels(n_components + n_labels), decoder, Mean(head))
 
     def posterior(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and log-variance of the codes of standardised rows."""

@@ -11,7 +11,7 @@ from narrows.errors import DataError
 from narrows.recommend import queries, serving
 from narrows.recommend.interactions import Columns, Interactions, kept, plain, positives_of, read_interactions
 from narrows.recommend.serving import scores_at
-from narrows.validation import check_number, device_of
+from narrows.validation import check_number, resolve_device
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -69,7 +69,7 @@ class Served(BaseEstimator):
         column = queries.places_of(items, self._places)
         known = column >= 0
         found = np.full(len(items), float(self._rater.mean))
-        found[known] = scores_at(self._rater, rows, (row[known], column[known]), device_of(self.device))
+        found[known] = scores_at(self._rater, rows, (row[known], column[known]), resolve_device(self.device))
         return found, known
 
     def _read(self, data: Any) -> Interactions:
@@ -134,7 +134,7 @@ class Served(BaseEstimator):
         if scorer is None:
             # Ratings foretell ratings: a history without any tells nothing.
             scorer, told = self._rater, queries.ratings_in(rows, rated=rated)
-        device = device_of(self.device)
+        device = resolve_device(self.device)
         best = serving.recommended(scorer, self._shares, told, rows if seen else None, k, allowed, device)
         columns = serving.columns_of(self.items_, *best, strange)
         source = columns.pop("source")

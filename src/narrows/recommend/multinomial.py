@@ -14,7 +14,7 @@ from torch import nn
 from narrows.recommend.linear import leading_directions
 from narrows.recommend.scorers import BagRows
 from narrows.recommend.splits import Fold, ndcg_of
-from narrows.training.loop import Hooks, Plan, train
+from narrows.training.loop import TrainConfig, TrainerCallbacks, train
 from narrows.training.objective import LossParts
 from narrows.training.optimisers import Adam
 from narrows.training.schedules import OneCycle
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from narrows.recommend.methods import Multinomial
     from narrows.recommend.scorers import Bags
-    from narrows.training.loop import Outcome
+    from narrows.training.loop import TrainResult
 
 __all__ = ["Hiding", "MultinomialScorer", "fit_multinomial", "name_of", "plan_of", "started", "work_of"]
 
@@ -266,7 +266,7 @@ def work_of(n_items: int, method: Multinomial) -> float:
     return float(n_items) * (method.n_components + method.hidden)
 
 
-def plan_of(matrix: csr_array, method: Multinomial) -> Plan:
+def plan_of(matrix: csr_array, method: Multinomial) -> TrainConfig:
     """Decide batch size and budget."""
     n_users, n_items = matrix.shape
     size = 500 if n_users > 10_000 else 100
@@ -275,7 +275,7 @@ def plan_of(matrix: csr_array, method: Multinomial) -> Plan:
     work = work_of(n_items, method)
     affordable = int(FLOP_BUDGET / (6.0 * work * n_users))
     epochs = max(1, min(EPOCHS, affordable)) if isinstance(method.max_epochs, str) else int(method.max_epochs)
-    return Plan(
+    return TrainConfig(
         optimizer=Adam(),
         schedule=OneCycle(peak=0.1),
         learning_rate=method.learning_rate,
@@ -295,7 +295,7 @@ def fit_multinomial(
     fold: Fold | None = None,
     stop: int | None = None,
     tell: Callable[[str], None] = lambda line: None,  # noqa: ARG005
-) -> tuple[Any, Outcome]:
+) -> tuple[Any, TrainResult]:
     """Train once.
 
     Parameters
@@ -319,7 +319,7 @@ def fit_multinomial(
     -------
     scorer : MultinomialScorer
         Trained.
-    outcome : Outcome
+    outcome : TrainResult
         How it went; the history has ``ndcg@100`` where there was a fold.
     """
     model = started(matrix, method, seed).to(device)
@@ -341,7 +341,7 @@ def fit_multinomial(
         plan,
         seed=seed,
         evaluate=evaluate if fold is not None else None,
-        hooks=Hooks(on_record=told),
+        callbacks=TrainerCallbacks(on_record=told),
     )
     if fold is not None:
         nn.utils.vector_to_parameters(outcome.best_values, model.parameters())

@@ -17,7 +17,7 @@ from narrows.recommend.methods import Method, Rating
 from narrows.recommend.rating import fit_rating
 from narrows.recommend.scorers import fit_biases, item_means, popularity_of
 from narrows.recommend.search import Found, fit_ranker
-from narrows.validation import check_number, device_of, seed_of
+from narrows.validation import check_number, resolve_device, resolve_seed
 
 if TYPE_CHECKING:
     import os
@@ -160,7 +160,7 @@ class Recommender(Served):
             If the log cannot be used as it is; the sentence says why.
         """
         method = self._checked_method()
-        seed, device = seed_of(self.random_state), device_of(self.device)
+        seed, device = resolve_seed(self.random_state), resolve_device(self.device)
         log = read_interactions(ratings, self._columns())
         if isinstance(method, Rating) and not log.rated:
             raise DataError("method='rating' needs a column of ratings, and the log has none")
@@ -421,14 +421,16 @@ class Recommender(Served):
                 others["EASE"] = serving.Answering(ease, self._shares)
             rankers |= {name: (scorer, liked) for name, scorer in others.items()}
             raters |= evaluation.simple_raters(means if asked_log.rated else None, self._biases)
-        device = device_of(self.device)
+        device = resolve_device(self.device)
         values, per_user, users = evaluation.evaluate(asked, metrics, rankers, raters, device)
         return evaluation.Evaluation(values, per_user, np.array([ids[user] for user in users]), int(cold.sum()))
 
     def _ease_scorer(self) -> Any:
         if self._ease is None and self._log is not None:
             liked = self._liked(self._log.matrix, rated=self._log.rated)
-            self._ease = fit_linear(liked[np.diff(liked.indptr) > 0], EASE_L2, 0.0, None).to(device_of(self.device))
+            self._ease = fit_linear(liked[np.diff(liked.indptr) > 0], EASE_L2, 0.0, None).to(
+                resolve_device(self.device)
+            )
         return self._ease
 
     def save(self, path: str | os.PathLike[str]) -> None:

@@ -19,7 +19,7 @@ from narrows.recommend.methods import Ensemble, Factors, Method, Multinomial, Ra
 from narrows.recommend.multinomial import MultinomialScorer
 from narrows.recommend.rating import RatingScorer
 from narrows.recommend.scorers import BiasScorer, EnsembleScorer
-from narrows.validation import device_of
+from narrows.validation import resolve_device
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -107,7 +107,7 @@ def from_file(
     model.method_, model._frames = _method(fitted["method"]), fitted["library"]
     if not isinstance(model.method_, Method):
         raise ModelFileError("the file does not say how the model ranks")
-    place = device_of(device)
+    place = resolve_device(device)
     parts = {name.removeprefix("ranker."): part for name, part in tensors.items() if name.startswith("ranker.")}
     model._ranker = None if isinstance(model.method_, Rating) else _ranker(model.method_, parts).to(place)
     model._rater = model._biases = None

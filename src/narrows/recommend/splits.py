@@ -11,7 +11,7 @@ from narrows.errors import DataError
 from narrows.recommend.evaluation import hits_of, list_metrics
 from narrows.recommend.interactions import Columns, Interactions, kept, read_interactions
 from narrows.recommend.serving import best_items
-from narrows.validation import check_number, seed_of
+from narrows.validation import check_number, resolve_seed
 
 if TYPE_CHECKING:
     import torch
@@ -92,7 +92,7 @@ def split_users(
     _check_share("held_out_fraction", held_out_fraction)
     check_number("min_items", min_items, integer=True, low=2)
     log = read_interactions(ratings, columns)
-    rng = np.random.default_rng(seed_of(random_state))
+    rng = np.random.default_rng(resolve_seed(random_state))
     counts = np.diff(log.matrix.indptr)
     able = np.flatnonzero(counts >= min_items)
     size = round(test_fraction * len(able))
@@ -182,7 +182,7 @@ def split_random(
     if not 0 < size < len(log):
         raise DataError(f"of {len(log):,} entries a share of {test_fraction:g} cannot be held out")
     held = np.zeros(len(log), bool)
-    held[np.random.default_rng(seed_of(random_state)).permutation(len(log))[:size]] = True
+    held[np.random.default_rng(resolve_seed(random_state)).permutation(len(log))[:size]] = True
     return log.entries(~held), log.entries(held)
 
 

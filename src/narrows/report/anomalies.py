@@ -160,10 +160,8 @@ def _picked(detector: Any, X: Any, numbers: np.ndarray) -> Any:
     if hasattr(X, "columns"):
         return X[numbers.tolist()]
     if isinstance(X, (str, os.PathLike)):
-        from narrows.fitting.run import rows_at
-
         order = np.argsort(numbers)
-        few = next(iter(rows_at(detector._given(X), numbers[order]).blocks(len(numbers)))).numpy()
+        few = next(iter(detector._given(X).subset(numbers[order]).blocks(len(numbers)))).numpy()
         values = few[np.argsort(order)]
     else:
         values = X.tocsr()[numbers].toarray() if hasattr(X, "tocsr") else np.asarray(X)[numbers]

@@ -19,7 +19,7 @@ from narrows.errors import ModelFileError
 from narrows.io.container import read_tensors, write_tensors
 
 if TYPE_CHECKING:
-    from narrows.training.loop import Outcome, _Run
+    from narrows.training.loop import TrainResult, _Run
 
 __all__ = ["CheckpointFile", "Checkpoints"]
 
@@ -97,7 +97,7 @@ class Checkpoints:
         state.seconds = spent
         tensors = {name: getattr(state, name) for name in _VECTORS}
         tensors["values"] = run.flat.values
-        tensors |= {f"optimizer.{name}": value for name, value in run.stepper.state().items()}
+        tensors |= {f"optimizer.{name}": value for name, value in run.optimizer.state().items()}
         tensors["generator"], tensors["global"] = run.generator.get_state(), torch.get_rng_state()
         if state.held_out:
             tensors["held_out"] = torch.stack(state.held_out)
@@ -114,14 +114,14 @@ class Checkpoints:
             return
         prefix = f"{self._name}/"
         tensors = {name[len(prefix) :]: value for name, value in self._file.tensors.items() if name.startswith(prefix)}
-        state: Outcome = run.state
+        state: TrainResult = run.state
         for name in _PLAIN:
             setattr(state, name, plain[name])
         device = run.flat.values.device
         for name in _VECTORS:
             setattr(state, name, tensors[name].to(device))
         run.flat.values.copy_(tensors["values"])
-        run.stepper.restore({n[10:]: v for n, v in tensors.items() if n.startswith("optimizer.")})
+        run.optimizer.restore({n[10:]: v for n, v in tensors.items() if n.startswith("optimizer.")})
         run.generator.set_state(tensors["generator"])
         torch.set_rng_state(tensors["global"])
         state.held_out = list(tensors["held_out"]) if "held_out" in tensors else []

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from narrows.data.rows import Rows
     from narrows.training.checkpoint import Checkpoints
     from narrows.training.objective import LossParts, Objective
-    from narrows.training.optimisers import Optimizer, Stepper
+    from narrows.training.optimisers import Optimizer, OptimizerState
     from narrows.training.schedules import Schedule
 
-__all__ = ["Hooks", "Outcome", "Plan", "train"]
+__all__ = ["TrainConfig", "TrainResult", "TrainerCallbacks", "train"]
 
 RETRY_FACTOR = 0.1
 
@@ -38,7 +38,7 @@ TOTAL = "loss"
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainConfig:
     """How to train, all decided.
 
     Attributes
@@ -80,7 +80,7 @@ class Plan:
 
 
 @dataclass
-class Hooks:
+class TrainerCallbacks:
     """What to do at each moment of the training.
 
     Attributes
@@ -99,7 +99,7 @@ class Hooks:
 
 
 @dataclass
-class Outcome:
+class TrainResult:
     """How a training went, and all it needs to go on.
 
     Attributes
@@ -151,13 +151,13 @@ def train(
     module: nn.Module,
     rows: Rows,
     objective: Objective,
-    plan: Plan,
+    plan: TrainConfig,
     *,
     seed: int,
     evaluate: Callable[[], LossParts] | None = None,
-    hooks: Hooks | None = None,
+    callbacks: TrainerCallbacks | None = None,
     checkpoints: Checkpoints | None = None,
-) -> Outcome:
+) -> TrainResult:
     """Train a module in place; its parameters end at the last step, the best ones are in the outcome.
 
     Parameters
@@ -168,13 +168,13 @@ def train(
         What to train on.
     objective : Objective
         The loss of a batch.
-    plan : Plan
+    plan : TrainConfig
         Optimiser, rate, budget.
     seed : int
         Orders the rows, corrupts, drops out. No global random state is touched.
     evaluate : callable, optional
         Gives the loss of each held-out row, its parts apart.
-    hooks : Hooks, optional
+    callbacks : TrainerCallbacks, optional
         What to do at each moment.
     checkpoints : Checkpoints, optional
         Where to save the state now and then, and to find the state of a training that was cut off.
@@ -186,7 +186,7 @@ def train(
     """
     n_parameters = sum(p.numel() for p in module.parameters())
     with torch.random.fork_rng(devices=[]), threads_for(6.0 * (plan.work or n_parameters) * plan.batch_size):
-        run = _Run(module, rows, objective, plan, seed, evaluate, hooks or Hooks(), checkpoints)
+        run = _Run(module, rows, objective, plan, seed, evaluate, callbacks or TrainerCallbacks(), checkpoints)
         try:
             return run.go_or_retry()
         finally:
@@ -201,19 +201,19 @@ class _Run:
         module: nn.Module,
         rows: Rows,
         objective: Objective,
-        plan: Plan,
+        plan: TrainConfig,
         seed: int,
         evaluate: Callable[[], LossParts] | None,
-        hooks: Hooks,
+        callbacks: TrainerCallbacks,
         checkpoints: Checkpoints | None,
     ) -> None:
         self.module, self.rows, self.objective, self.plan = module, rows, objective, plan
-        self.seed, self.evaluate, self.hooks, self.checkpoints = seed, evaluate, hooks, checkpoints
+        self.seed, self.evaluate, self.callbacks, self.checkpoints = seed, evaluate, callbacks, checkpoints
         self.flat = FlatParameters(module)
-        self.stepper: Stepper = plan.optimizer.stepper(self.flat)
+        self.optimizer: OptimizerState = plan.optimizer.init_state(self.flat)
         self.generator = torch.Generator(self.flat.values.device).manual_seed(seed)
         torch.manual_seed(seed)
-        self.state = Outcome(start_values=self.flat.values.clone())
+        self.state = TrainResult(start_values=self.flat.values.clone())
         self.last = min(plan.steps, plan.stop_at if plan.stop_at is not None else plan.steps)
         self.rate = 0.0
         self.began = time.perf_counter()
@@ -222,13 +222,13 @@ class _Run:
 
     def start_again(self, rate_factor: float) -> None:
         self.flat.values.copy_(self.state.start_values)
-        self.stepper = self.plan.optimizer.stepper(self.flat)
+        self.optimizer = self.plan.optimizer.init_state(self.flat)
         self.generator.manual_seed(self.seed)
         torch.manual_seed(self.seed)
         seconds = self.state.seconds
-        self.state = Outcome(start_values=self.state.start_values, rate_factor=rate_factor, seconds=seconds)
+        self.state = TrainResult(start_values=self.state.start_values, rate_factor=rate_factor, seconds=seconds)
 
-    def go_or_retry(self) -> Outcome:
+    def go_or_retry(self) -> TrainResult:
         try:
             return self.go()
         except _Diverged:
@@ -242,7 +242,7 @@ class _Run:
                 "extreme values in the data"
             ) from None
 
-    def go(self) -> Outcome:
+    def go(self) -> TrainResult:
         state = self.state
         try:
             if not state.stopped:
@@ -286,13 +286,13 @@ class _Run:
             batch = batch.to(self.flat.values.device)
         loss = self.objective(batch, self.generator, self._progress())
         total = loss.total
-        self.flat.take(total.mean())
+        self.flat.backward(total.mean())
         self.rate = plan.learning_rate * state.rate_factor * plan.schedule.factor(self._progress())
-        self.stepper.step(self.rate)
+        self.optimizer.step(self.rate)
         state.step += 1
         state.batch += 1
         self._add(loss, len(batch))
-        self.hooks.on_step(len(batch))
+        self.callbacks.on_step(len(batch))
 
     def _progress(self) -> float:
         done = self.state.step / self.plan.steps
@@ -334,7 +334,7 @@ class _Run:
             record |= self._facts()
         if not first or self.evaluate is not None:
             state.history.append(record)
-            if self.hooks.on_record(record):
+            if self.callbacks.on_record(record):
                 state.stopped = state.stopped or "callback"
         state.sums, state.rows = {}, 0
 
@@ -345,7 +345,7 @@ class _Run:
     def _facts(self) -> dict[str, float]:
         self.module.eval()
         with torch.no_grad():
-            return self.hooks.facts()
+            return self.callbacks.facts()
 
     def _evaluate(self) -> dict[str, float]:
         assert self.evaluate is not None

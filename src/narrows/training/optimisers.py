@@ -18,7 +18,7 @@ from narrows.options import Option
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Adam", "FlatParameters", "Muon", "Optimizer", "RMSprop", "Stepper", "orthogonalise"]
+__all__ = ["Adam", "FlatParameters", "Muon", "Optimizer", "OptimizerState", "RMSprop", "newton_schulz"]
 
 
 class FlatParameters:
@@ -32,7 +32,7 @@ class FlatParameters:
     Attributes
     ----------
     values, gradients : Tensor, shape (n_parameters,)
-        All parameters, and after :meth:`take` their gradients.
+        All parameters, and after :meth:`backward` their gradients.
     """
 
     def __init__(self, module: nn.Module) -> None:
@@ -49,7 +49,7 @@ class FlatParameters:
         """Cut a vector as long as the parameters into views of their shapes."""
         return [part.view(p.shape) for part, p in zip(vector.split(self._sizes), self.parameters, strict=True)]
 
-    def take(self, loss: Tensor) -> None:
+    def backward(self, loss: Tensor) -> None:
         """Put the gradient of ``loss`` into ``gradients``."""
         found = torch.autograd.grad(loss, self.parameters, allow_unused=True)
         parts = [
@@ -70,9 +70,9 @@ class FlatParameters:
 
 @dataclass(frozen=True)
 class Optimizer(Option):
-    """The family of optimisers; a value holds the settings, its :meth:`stepper` the state."""
+    """The family of optimisers; a value holds the settings, its :meth:`init_state` the state."""
 
-    def stepper(self, flat: FlatParameters) -> Stepper:
+    def init_state(self, flat: FlatParameters) -> OptimizerState:
         """Return the running optimiser for these parameters."""
         raise TypeError(f"{type(self).__name__} is not an optimiser")
 
@@ -82,7 +82,7 @@ class Optimizer(Option):
         return 1e-3
 
 
-class Stepper:
+class OptimizerState:
     """A running optimiser."""
 
     def step(self, rate: float) -> None:
@@ -134,12 +134,12 @@ class Adam(Optimizer):
         _check_shares(self, "beta1", "beta2")
         _check_not_negative(self, "eps", "weight_decay")
 
-    def stepper(self, flat: FlatParameters) -> Stepper:
+    def init_state(self, flat: FlatParameters) -> OptimizerState:
         """Return the running optimiser."""
-        return _AdamStepper(self, flat)
+        return _AdamState(self, flat)
 
 
-class _AdamStepper(Stepper):
+class _AdamState(OptimizerState):
     """Calls torch's fused kernel itself: ``torch.optim`` would import the compiler, a second for every process."""
 
     def __init__(self, settings: Adam, flat: FlatParameters) -> None:
@@ -211,12 +211,12 @@ class RMSprop(Optimizer):
         _check_shares(self, "rho")
         _check_not_negative(self, "eps")
 
-    def stepper(self, flat: FlatParameters) -> Stepper:
+    def init_state(self, flat: FlatParameters) -> OptimizerState:
         """Return the running optimiser."""
-        return _RMSpropStepper(self, flat)
+        return _RMSpropState(self, flat)
 
 
-class _RMSpropStepper(Stepper):
+class _RMSpropState(OptimizerState):
     def __init__(self, settings: RMSprop, flat: FlatParameters) -> None:
         self._settings = settings
         self._flat = flat
@@ -257,9 +257,9 @@ class Muon(Optimizer):
         _check_shares(self, "momentum")
         _check_not_negative(self, "vector_rate", "block")
 
-    def stepper(self, flat: FlatParameters) -> Stepper:
+    def init_state(self, flat: FlatParameters) -> OptimizerState:
         """Return the running optimiser."""
-        return _MuonStepper(self, flat)
+        return _MuonState(self, flat)
 
     @property
     def typical_rate(self) -> float:
@@ -267,12 +267,12 @@ class Muon(Optimizer):
         return 0.02
 
 
-class _MuonStepper(Stepper):
+class _MuonState(OptimizerState):
     def __init__(self, settings: Muon, flat: FlatParameters) -> None:
         self._settings = settings
         self._flat = flat
         self._momentum = torch.zeros_like(flat.values)
-        self._adam = _AdamStepper(Adam(), flat)
+        self._adam = _AdamState(Adam(), flat)
         self._matrices = [number for number, p in enumerate(flat.parameters) if p.ndim >= 2]
 
     def step(self, rate: float) -> None:
@@ -295,14 +295,14 @@ def in_blocks(matrix: Tensor, block: int) -> Tensor:
     """Orthogonalise a matrix, its shorter side cut into equal parts of at most ``block`` rows; 0 leaves it whole."""
     short = min(matrix.shape)
     if not block or short <= block:
-        return orthogonalise(matrix)
+        return newton_schulz(matrix)
     across = matrix.shape[0] > matrix.shape[1]
     wide = matrix.T if across else matrix
-    parts = torch.cat([orthogonalise(part) for part in wide.tensor_split(-(-short // block))])
+    parts = torch.cat([newton_schulz(part) for part in wide.tensor_split(-(-short // block))])
     return parts.T if across else parts
 
 
-def orthogonalise(matrix: Tensor, steps: int = 5) -> Tensor:
+def newton_schulz(matrix: Tensor, steps: int = 5) -> Tensor:
     """Bring all singular values of a matrix near one, keeping its singular vectors.
 
     The quintic Newton-Schulz iteration of Muon, run on the small square ``matrix @ matrix.T`` and multiplied out

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
-from narrows.estimator.inference import run_rows
+from narrows.estimator.inference import apply_in_blocks
 from narrows.fitting.elbo import kl_to_normal
 from narrows.variational.noise import row_keys, row_normals
 
@@ -58,7 +58,7 @@ class _Rows:
 
     def log_likelihood(self, codes: Tensor) -> Tensor:
         """Return the logarithm of the rows' density given codes."""
-        return -self.model.head.row_cost(self.model.decode(codes, self.labels), self.block, self.z).double()
+        return -self.model.head.nll_per_row(self.model.decode(codes, self.labels), self.block, self.z).double()
 
 
 def bound(
@@ -93,7 +93,7 @@ def bound(
             divergence += kl if prior is None else density - prior.log_density(codes)
         return torch.stack([likelihood / n_samples, divergence / n_samples], 1)
 
-    found = run_rows(model, rows, measure, (2,), np.dtype(np.float64))
+    found = apply_in_blocks(model, rows, measure, (2,), np.dtype(np.float64))
     return Elbo(found[:, 0] - found[:, 1], found[:, 0], found[:, 1])
 
 
@@ -118,7 +118,7 @@ def importance_bound(
             total = torch.logaddexp(total, own.log_likelihood(codes) + under_prior - density)
         return total - math.log(n_samples)
 
-    return run_rows(model, rows, measure, (), np.dtype(np.float64))
+    return apply_in_blocks(model, rows, measure, (), np.dtype(np.float64))
 
 
 class _Place:

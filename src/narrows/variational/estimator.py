@@ -12,12 +12,13 @@ from narrows.data.inputs import is_path
 from narrows.data.rows import ArrayRows, PairedRows
 from narrows.errors import DataError
 from narrows.estimator import checks, state
+from narrows.estimator.base import atomic_fit
 from narrows.fitting import settings as resolution
-from narrows.fitting.build import UNDECIDED
+from narrows.fitting.build import AUTO
 from narrows.fitting.elbo import KLWeight
 from narrows.priors import CodePrior, Prior
 from narrows.validation import check_number
-from narrows.variational.labels import classes_of
+from narrows.variational.labels import encode_labels
 from narrows.variational.pipeline import VariationalPipeline
 from narrows.variational.sampling import Form, measure_marginals
 from narrows.variational.verdict import warn_of
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from narrows.corruption import Corruption
     from narrows.data.rows import Rows
-    from narrows.fitting.build import Settings
+    from narrows.fitting.build import FitConfig
     from narrows.likelihoods import Likelihood
     from narrows.networks import Network
     from narrows.training.optimisers import Optimizer
@@ -259,6 +260,7 @@ class VariationalAutoencoder(VariationalPipeline):
         self.verbose = verbose
         self.callbacks = callbacks
 
+    @atomic_fit
     def fit(self, X: Any, y: Any = None) -> VariationalAutoencoder:
         """Fit to rows.
 
@@ -275,13 +277,13 @@ class VariationalAutoencoder(VariationalPipeline):
         VariationalAutoencoder
             This object. Ctrl-C ends the training early and keeps the best weights so far.
         """
-        from narrows.fitting.progress import watch
+        from narrows.fitting.progress import progress_bar
         from narrows.variational.fitting import fit_variational
 
         rows, labels = self._validated_rows(X, y, reset=True)
         settings = self._settings(rows)
         file = resolution.checkpoint_file(self, rows, settings)
-        with watch(self, rows.n_rows) as monitor:
+        with progress_bar(self, rows.n_rows) as monitor:
             fitted = fit_variational(rows, settings, monitor, file)
         if file is not None and fitted.stopped != "interrupted":
             file.remove()
@@ -314,23 +316,23 @@ class VariationalAutoencoder(VariationalPipeline):
         check_number("free_bits", self.free_bits, low=0)
         check_number("kl_warmup", self.kl_warmup, low=0, high=1)
         Prior.resolve(self.prior)
-        if not resolution.network_of(self).has_code:
+        if not resolution.resolve_network(self).has_code:
             raise ValueError("a variational autoencoder needs a network with a code: one with skips has none")
 
     def _labels(self, y: Any, count: int, *, reset: bool) -> np.ndarray | None:
         """Return the number of each row's label, if labels were given."""
-        found = None if y is None else classes_of(y, count)
+        found = None if y is None else encode_labels(y, count)
         if reset:
             self.__dict__.pop("classes_", None)
             if found is not None:
                 self.classes_ = found[0]
         return None if found is None else found[1]
 
-    def _settings(self, rows: Rows) -> Settings:
+    def _settings(self, rows: Rows) -> FitConfig:
         settings = resolution.settings(self, rows.n_features, self.image_shape_)
         kl = KLWeight(float(self.beta), float(self.kl_warmup), float(self.free_bits))
         undecided = isinstance(self.likelihood, str) and self.likelihood == "auto"
-        likelihood = UNDECIDED if undecided else settings.likelihood
+        likelihood = AUTO if undecided else settings.likelihood
         n_labels = len(self.classes_) if self.conditional else 0
         settings = replace(settings, kl=kl, likelihood=likelihood, n_labels=n_labels)
         if self._columns is None:
@@ -441,7 +443,7 @@ class VariationalAutoencoder(VariationalPipeline):
         return tags
 
 
-def _settled_record(settings: Settings) -> dict[str, Any]:
+def _settled_record(settings: FitConfig) -> dict[str, Any]:
     """Return what the data has decided, as plain values."""
     return {
         "likelihood": settings.likelihood.to_json(),

@@ -10,24 +10,24 @@ import numpy as np
 import torch
 
 from narrows.data.rows import plain_rows
-from narrows.estimator.inference import run_rows
-from narrows.fitting.baselines import compare, surely_better
-from narrows.fitting.build import build_model, objective_of, settled
+from narrows.estimator.inference import apply_in_blocks
+from narrows.fitting.baselines import compare, significantly_better
+from narrows.fitting.build import build_model, objective_of, resolve_auto
 from narrows.fitting.defaults import make_split
 from narrows.fitting.elbo import KLWeight, active_components
-from narrows.fitting.run import Run, few_of, joint_history, joint_losses, measured, rows_at, split_rows, train_run
+from narrows.fitting.run import Run, few_of, joint_history, joint_losses, measured, split_rows, train_run
 from narrows.training.moments import Moments, measure
 from narrows.training.objective import LossParts
 from narrows.variational.measures import independent_cost, ppca_cost, values_of
 
 if TYPE_CHECKING:
     from narrows.data.rows import Rows
-    from narrows.fitting.build import Settings
-    from narrows.fitting.run import Monitor
+    from narrows.fitting.build import FitConfig
+    from narrows.fitting.run import ProgressCallbacks
     from narrows.networks.variational import VariationalModel
     from narrows.priors import CodePrior, Prior
     from narrows.training.checkpoint import CheckpointFile
-    from narrows.training.loop import Plan
+    from narrows.training.loop import TrainConfig
 
 __all__ = ["Fitted", "fit_variational", "fitted_prior", "with_total"]
 
@@ -56,13 +56,13 @@ class Fitted:
         Squared errors and bits a value of the model and of the simple answers, on the same rows.
     stopped : str
         Why the training ended.
-    plan : Plan
+    plan : TrainConfig
         How it was trained.
     steps : int
         Steps behind the final weights.
     active : int
         Numbers of the code that are used.
-    settings : Settings
+    settings : FitConfig
         As the data had them settled.
     moments : Moments
         Of all rows.
@@ -72,23 +72,25 @@ class Fitted:
     history: list[dict[str, Any]]
     baselines: dict[str, Any]
     stopped: str
-    plan: Plan
+    plan: TrainConfig
     steps: int
     active: int
-    settings: Settings
+    settings: FitConfig
     moments: Moments
 
 
-def fit_variational(rows: Rows, settings: Settings, monitor: Monitor, file: CheckpointFile | None = None) -> Fitted:
+def fit_variational(
+    rows: Rows, settings: FitConfig, monitor: ProgressCallbacks, file: CheckpointFile | None = None
+) -> Fitted:
     """Fit a variational autoencoder to rows.
 
     Parameters
     ----------
     rows : Rows
         All rows; pairs of rows and label numbers where the decoder is told of labels.
-    settings : Settings
+    settings : FitConfig
         The options.
-    monitor : Monitor
+    monitor : ProgressCallbacks
         Who is told.
     file : CheckpointFile, optional
         Where to save the state now and then.
@@ -98,7 +100,7 @@ def fit_variational(rows: Rows, settings: Settings, monitor: Monitor, file: Chec
     names = settings.names
     own = [[measure(plain_rows(part), allow_missing=settings.missing, names=names) for part in pair] for pair in parts]
     whole = own[0][0] if split.folds == 0 else own[0][0].merge(own[0][1])
-    settings = settled(settings, whole)
+    settings = resolve_auto(settings, whole)
     runs: list[Run] = []
     fit = _Fit(settings, whole, monitor, file, 1 / (len(parts) * (1 + PLAIN_SHARE) + split.refit))
     for number, pair in enumerate(parts):
@@ -144,9 +146,9 @@ def fit_variational(rows: Rows, settings: Settings, monitor: Monitor, file: Chec
 class _Fit:
     """What all the trainings of one fit share."""
 
-    settings: Settings
+    settings: FitConfig
     whole: Moments
-    monitor: Monitor
+    monitor: ProgressCallbacks
     file: CheckpointFile | None
     time_share: float
 
@@ -185,19 +187,19 @@ class _Fit:
         return found
 
 
-def _choose(runs: list[Run], settings: Settings) -> tuple[int, bool]:
+def _choose(runs: list[Run], settings: FitConfig) -> tuple[int, bool]:
     """Return the steps that did best on held-out rows, and whether that is none: the linear start is kept."""
     losses = joint_losses(runs)
     means = losses.double().mean(1)
     if not settings.early_stopping:
         return runs[0].outcome.step, False
     best = int(means.argmin())
-    if settings.network.starts_linear and (best == 0 or not surely_better(losses[best], losses[0])):
+    if settings.network.starts_linear and (best == 0 or not significantly_better(losses[best], losses[0])):
         return 0, True
     return runs[0].outcome.evaluated[best], False
 
 
-def _load(run: Run, settings: Settings, *, stayed: bool) -> None:
+def _load(run: Run, settings: FitConfig, *, stayed: bool) -> None:
     """Give a run's model the parameters that count."""
     outcome = run.outcome
     if stayed:
@@ -206,7 +208,7 @@ def _load(run: Run, settings: Settings, *, stayed: bool) -> None:
         run.load(outcome.best_values if settings.early_stopping else outcome.values)
 
 
-def with_total(record: dict[str, Any], settings: Settings) -> dict[str, Any]:
+def with_total(record: dict[str, Any], settings: FitConfig) -> dict[str, Any]:
     """Add the total of the losses as they are in the end, when the KL has its whole weight."""
     assert settings.kl is not None
     result = dict(record)
@@ -218,7 +220,7 @@ def with_total(record: dict[str, Any], settings: Settings) -> dict[str, Any]:
 
 
 def _compared(
-    runs: list[Run], plain: list[Run], parts: list[tuple[Rows, ...]], own: list[list[Moments]], settings: Settings
+    runs: list[Run], plain: list[Run], parts: list[tuple[Rows, ...]], own: list[list[Moments]], settings: FitConfig
 ) -> dict[str, Any]:
     """Measure the models of all runs, and the simple answers, on the rows that each did not see."""
     unspoilt = replace(settings, corrupt=None)
@@ -244,7 +246,7 @@ def _compared(
     return found
 
 
-def _costs(run: Run, train_rows: Rows, rows: Rows, moments: Moments, settings: Settings) -> dict[str, float]:
+def _costs(run: Run, train_rows: Rows, rows: Rows, moments: Moments, settings: FitConfig) -> dict[str, float]:
     """Return the mean cost of rows, in nats, under a model and under the simple ones."""
     model = run.model.eval()
     device = settings.device
@@ -285,14 +287,14 @@ def fitted_prior(
     shares = None if labels is None else np.bincount(labels) / len(labels)
     if rows.n_rows > MOST_CODES:
         index = _chosen(rows.n_rows, labels, seed)
-        rows, labels = rows_at(rows, index), None if labels is None else labels[index]
+        rows, labels = rows.subset(index), None if labels is None else labels[index]  # type: ignore[attr-defined]
     generator = torch.Generator().manual_seed(seed)
 
     def encode(block: torch.Tensor) -> torch.Tensor:
         return torch.cat(model.posterior(model.standardise(block)), 1)
 
     size = model.n_components
-    found = torch.from_numpy(run_rows(model, rows, encode, (2 * size,), np.dtype(np.float64)))
+    found = torch.from_numpy(apply_in_blocks(model, rows, encode, (2 * size,), np.dtype(np.float64)))
     mean, log_variance = found[:, :size], found[:, size:]
     noise = torch.randn(mean.shape, generator=generator, dtype=torch.float64)
     codes = (mean + torch.exp(log_variance / 2) * noise).numpy()

@@ -9,15 +9,15 @@ import torch
 from sklearn.utils.validation import _check_feature_names, _check_n_features, check_is_fitted
 
 from narrows.data.categories import FrameColumns
-from narrows.data.inputs import Given
+from narrows.data.inputs import ValidatedInput
 from narrows.data.rows import ArrayRows
 from narrows.errors import DataError
-from narrows.estimator.base import Pipeline
+from narrows.estimator.base_autoencoder import BaseAutoencoder
 from narrows.estimator.checks import code_rows
 from narrows.priors import Normal, Prior
-from narrows.validation import check_number, seed_of
+from narrows.validation import check_number, resolve_seed
 from narrows.variational import sampling
-from narrows.variational.paths import spherical
+from narrows.variational.paths import slerp
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +33,7 @@ __all__ = ["GeneratingPipeline"]
 PRIORS = ("normal", "mixture")
 
 
-class GeneratingPipeline(Pipeline):
+class GeneratingPipeline(BaseAutoencoder):
     """What a fitted variational autoencoder makes of codes, in the form of the data it was fitted to."""
 
     _model: VariationalModel
@@ -43,7 +43,7 @@ class GeneratingPipeline(Pipeline):
     classes_: np.ndarray
     prior: Prior | str
 
-    def _taken(self, X: Any, *, reset: bool, allow_missing: bool) -> Given:
+    def _taken(self, X: Any, *, reset: bool, allow_missing: bool) -> ValidatedInput:
         """Validate input and take it for rows of numbers, of a frame with categories a column for each of these."""
         columns = FrameColumns.learn(X) if reset else self._form.columns
         if columns is None:
@@ -58,7 +58,7 @@ class GeneratingPipeline(Pipeline):
             )
         if reset:
             self._columns = columns
-        return Given(ArrayRows(values), np.dtype(np.float64), (values.shape[1],))
+        return ValidatedInput(ArrayRows(values), np.dtype(np.float64), (values.shape[1],))
 
     def _told(self, rows: np.ndarray) -> Any:
         """Give rows the shape of the data; of a frame with categories, make a frame of them."""
@@ -98,7 +98,7 @@ class GeneratingPipeline(Pipeline):
         """
         check_is_fitted(self, "encoder_")
         check_number("n_samples", n_samples, integer=True, low=0)
-        return self._draw(n_samples, y, prior, torch.Generator().manual_seed(seed_of(random_state)))[0]
+        return self._draw(n_samples, y, prior, torch.Generator().manual_seed(resolve_seed(random_state)))[0]
 
     def _draw(
         self, count: int, y: Any, prior: str | None, generator: torch.Generator
@@ -156,7 +156,7 @@ class GeneratingPipeline(Pipeline):
         check_number("n_samples", n_samples, integer=True, low=0)
         if noise not in (True, False, "auto"):
             raise ValueError(f"noise must be True, False or 'auto', got {noise!r}")
-        generator = torch.Generator().manual_seed(seed_of(random_state))
+        generator = torch.Generator().manual_seed(resolve_seed(random_state))
         codes, labels = self._draw(n_samples, y, prior, generator)
         columns = None if labels is None or not self._model.n_labels else sampling.one_hot(labels, self._model.n_labels)
         drawn = self._form.draws if noise == "auto" else bool(noise)
@@ -193,7 +193,7 @@ class GeneratingPipeline(Pipeline):
             raise ValueError(f"method must be 'linear' or 'spherical', got {method!r}")
         first, last = (np.asarray(self.transform(self._one(row))[0], np.float64) for row in (a, b))
         share = np.linspace(0, 1, steps)[:, None]
-        codes = first + share * (last - first) if method == "linear" else spherical(first, last, share)
+        codes = first + share * (last - first) if method == "linear" else slerp(first, last, share)
         return self._told(self._decoded(codes, y))
 
     def traverse(self, x: Any, component: int, values: Sequence[float] | None = None, *, y: Any = None) -> np.ndarray:

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["classes_of"]
+__all__ = ["encode_labels"]
 
 MOST_CLASSES = 1000
 
 
-def classes_of(y: Any, count: int) -> tuple[np.ndarray, np.ndarray] | None:
+def encode_labels(y: Any, count: int) -> tuple[np.ndarray, np.ndarray] | None:
     """Return the classes of labels and the number of each row's; None for targets that are no classes.
 
     Parameters
@@ -28,9 +28,9 @@ def classes_of(y: Any, count: int) -> tuple[np.ndarray, np.ndarray] | None:
 
     Examples
     --------
-    >>> classes_of(["b", "a", "b"], 3)[1]
+    >>> encode_labels(["b", "a", "b"], 3)[1]
     array([1, 0, 1])
-    >>> classes_of([0.5, 1.25, 3.125], 3) is None
+    >>> encode_labels([0.5, 1.25, 3.125], 3) is None
     True
     """
     from sklearn.utils.multiclass import type_of_target

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["spherical"]
+__all__ = ["slerp"]
 
 
-def spherical(first: np.ndarray, last: np.ndarray, share: np.ndarray) -> np.ndarray:
+def slerp(first: np.ndarray, last: np.ndarray, share: np.ndarray) -> np.ndarray:
     """Go from one vector to another along a great circle, the length changing evenly.
 
     Parameters
@@ -25,7 +25,7 @@ def spherical(first: np.ndarray, last: np.ndarray, share: np.ndarray) -> np.ndar
     Examples
     --------
     >>> import numpy as np
-    >>> spherical(np.array([1.0, 0.0]), np.array([0.0, 1.0]), np.array([[0.5]])).round(3)
+    >>> slerp(np.array([1.0, 0.0]), np.array([0.0, 1.0]), np.array([[0.5]])).round(3)
     array([[0.707, 0.707]])
     """
     lengths = np.linalg.norm(first), np.linalg.norm(last)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from narrows.estimator.inference import run_rows
-from narrows.validation import check_number, seed_of
+from narrows.estimator.inference import apply_in_blocks
+from narrows.validation import check_number, resolve_seed
 from narrows.variational.bounds import Elbo, bound, importance_bound
 from narrows.variational.generating import GeneratingPipeline
 
@@ -48,7 +48,7 @@ class VariationalPipeline(GeneratingPipeline):
             mean, log_variance = model.posterior(model.standardise(block))
             return torch.cat([mean, torch.exp(log_variance / 2)], 1)
 
-        found = run_rows(model, given.rows, encode, (2 * size,), given.float_dtype)
+        found = apply_in_blocks(model, given.rows, encode, (2 * size,), given.float_dtype)
         return found[:, :size], found[:, size:]
 
     def reconstruct(self, X: Any, n_components: int | None = None, *, y: Any = None) -> np.ndarray:
@@ -130,7 +130,7 @@ class VariationalPipeline(GeneratingPipeline):
             code; ``total`` is ``reconstruction - kl``. Of a normal likelihood it is a density in the data's units.
         """
         rows, labels, chosen = self._bound_inputs(X, y, prior, n_samples)
-        return bound(self._model, rows, labels, chosen, n_samples, seed_of(random_state))
+        return bound(self._model, rows, labels, chosen, n_samples, resolve_seed(random_state))
 
     def log_likelihood(
         self, X: Any, n_samples: int = 100, *, y: Any = None, prior: str = "normal", random_state: int = 0
@@ -153,7 +153,7 @@ class VariationalPipeline(GeneratingPipeline):
             In nats (Burda, Grosse and Salakhutdinov 2016, *Importance weighted autoencoders*).
         """
         rows, labels, chosen = self._bound_inputs(X, y, prior, n_samples)
-        return importance_bound(self._model, rows, labels, chosen, n_samples, seed_of(random_state))
+        return importance_bound(self._model, rows, labels, chosen, n_samples, resolve_seed(random_state))
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Score rows by their evidence lower bound: higher is more like the data.

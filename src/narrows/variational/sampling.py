@@ -10,11 +10,10 @@ import numpy as np
 import torch
 
 from narrows.data.categories import FrameColumns
-from narrows.data.rows import ArrayRows, plain_rows
-from narrows.estimator.inference import run_rows
+from narrows.data.rows import ArrayRows, plain_rows, sample_rows
+from narrows.estimator.inference import apply_in_blocks
 from narrows.fitting.objectives import BLOCK_ROWS
-from narrows.fitting.run import chosen_rows
-from narrows.likelihoods import BernoulliHead, DiscretisedLogisticHead, MixedHead, NormalHead
+from narrows.likelihoods import BernoulliOutput, DiscretisedLogisticOutput, MixedOutput, NormalOutput
 from narrows.variational.marginals import MOST_COLUMNS, Marginals
 
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ def decode(
         return head.mean(output) if generator is None else head.sample(output.cpu(), generator)
 
     rows = ArrayRows(np.ascontiguousarray(given, np.float64))
-    return run_rows(model, rows, rebuild, (head.n_features,), np.dtype(np.float64))
+    return apply_in_blocks(model, rows, rebuild, (head.n_features,), np.dtype(np.float64))
 
 
 @dataclass
@@ -113,7 +112,7 @@ class Form:
         low, high = moments.minimum.numpy(), moments.maximum.numpy()
         head = model.head
         draws = not images
-        if isinstance(head, BernoulliHead):
+        if isinstance(head, BernoulliOutput):
             ends = moments.at_minimum + moments.at_maximum * (moments.maximum > moments.minimum)
             draws &= bool((ends >= moments.count).all())
         low, high = np.where(np.isfinite(low), low, 0.0), np.where(np.isfinite(high), high, 0.0)
@@ -238,9 +237,9 @@ def measure_marginals(
     """
     rows = plain_rows(rows)
     head = model.head
-    if isinstance(head, (BernoulliHead, DiscretisedLogisticHead)) or rows.n_features > MOST_COLUMNS:
+    if isinstance(head, (BernoulliOutput, DiscretisedLogisticOutput)) or rows.n_features > MOST_COLUMNS:
         return None
-    assert isinstance(head, NormalHead)
+    assert isinstance(head, NormalOutput)
     generator = torch.Generator().manual_seed(seed)
     if mixture is None:
         codes, labels = torch.randn(SAMPLED, model.n_components, generator=generator, dtype=torch.float64), None
@@ -248,9 +247,9 @@ def measure_marginals(
         codes, labels = mixture.draw(SAMPLED, generator)
     columns = one_hot(labels.numpy(), n_labels) if n_labels and labels is not None else None
     sampled = decode(model, codes.numpy(), columns, generator)
-    seen = torch.cat([block.double() for block in chosen_rows(rows, SAMPLED, seed).blocks(BLOCK_ROWS)]).numpy()
+    seen = torch.cat([block.double() for block in sample_rows(rows, SAMPLED, seed).blocks(BLOCK_ROWS)]).numpy()
     # Categories are drawn by their chances as it is.
-    numbers = head.n_numbers if isinstance(head, MixedHead) else head.n_features
+    numbers = head.n_numbers if isinstance(head, MixedOutput) else head.n_features
     if not numbers:
         return None
     return Marginals.measure(seen[:, :numbers], sampled[:, :numbers])
