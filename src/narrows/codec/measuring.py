@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +10,7 @@ import numpy as np
 from narrows.codec import peers
 from narrows.codec.layout import Given
 from narrows.errors import NotBetterThanBaselineWarning
+from narrows.estimator.serialization import file_size
 
 if TYPE_CHECKING:
     from narrows.codec.codec import Codec
@@ -98,10 +97,7 @@ def measure(codec: Codec, held: Given) -> None:
     codec.bits_per_value_ = 8.0 * len(codec.compress(held)) / count
     codec.peers_ = measure_peers(held, codec._engine)
     codec.rows_to_pay_, codec.model_bytes_ = None, 0
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "codec"
-        codec.save(path)
-        codec.model_bytes_ = path.stat().st_size
+    codec.model_bytes_ = file_size(codec)
     codec.rows_to_pay_ = rows_to_pay(codec.model_bytes_, codec.bits_per_value_, codec.peers_, values)
 
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import copy
 import io
-import tempfile
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from narrows.comparison.result import Measured
+from narrows.estimator.serialization import file_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -144,11 +143,8 @@ def _size(model: Any, size: int) -> tuple[int, int]:
         buffer = io.BytesIO()
         np.savez(buffer, components=model.components_[:size].astype(np.float32), mean=model.mean_.astype(np.float32))
         return buffer.getbuffer().nbytes, (size + 1) * model.mean_.size
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.narrows"
-        model.save(path)
-        modules = (model.encoder_, model.decoder_)
-        return path.stat().st_size, sum(p.numel() for module in modules for p in module.parameters())
+    modules = (model.encoder_, model.decoder_)
+    return file_size(model), sum(p.numel() for module in modules for p in module.parameters())
 
 
 def _trust(rows: np.ndarray, codes: np.ndarray) -> float:

@@ -10,13 +10,16 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from narrows._version import __version__
 from narrows.errors import ModelFileError
-from narrows.io.container import read_tensors, write_tensors
+from narrows.io.container import read_tensors, to_bytes, write_tensors
 
 if TYPE_CHECKING:
     import os
 
-__all__ = ["CLASSES", "UNSAVED_OPTIONS", "describe", "load", "save"]
+    from torch import Tensor
+
+__all__ = ["CLASSES", "UNSAVED_OPTIONS", "describe", "file_size", "load", "save"]
 
 KIND = "narrows model"
 
@@ -35,11 +38,17 @@ UNSAVED_OPTIONS = ("callbacks", "checkpoint", "verbose")
 
 def save(estimator: Any, path: str | os.PathLike[str]) -> None:
     """Write a fitted estimator to a file, whole or not at all; see ``Autoencoder.save``."""
-    from narrows._version import __version__
+    write_tensors(Path(path), KIND, *_content(estimator))
 
+
+def file_size(estimator: Any) -> int:
+    """Return how many bytes the file of a fitted estimator takes."""
+    return len(to_bytes(KIND, *_content(estimator)))
+
+
+def _content(estimator: Any) -> tuple[dict[str, Any], dict[str, Tensor]]:
     metadata, tensors = estimator._to_file()
-    name = type(estimator).__name__
-    write_tensors(Path(path), KIND, {"class": name, "narrows": __version__, **metadata}, tensors)
+    return {"class": type(estimator).__name__, "narrows": __version__, **metadata}, tensors
 
 
 def load(path: str | os.PathLike[str], *, network: Any = None, device: str = "auto") -> Any:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from narrows.errors import DataError, NarrowsError
+from narrows.io.temporary import temporary_beside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Write to a temporary file that takes the target's place only when everything has been written.
 
     A reader of ``path`` sees either the old file or the new one, never half of one, also after a crash or a
-    power cut. If the block raises, the temporary file is removed and the old file stays as it was.
+    power cut. If the block raises, or SIGTERM ends the process, the temporary file is removed and the old file stays
+    as it was.
 
     Parameters
     ----------
@@ -55,27 +56,25 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     'whole'
     """
     target = Path(os.path.realpath(path))
-    temporary = _create_beside(target, shown=os.fspath(path))
-    try:
-        yield temporary
-        _put_in_place(temporary, target)
-    except BaseException as error:
-        with suppress(OSError):
-            temporary.unlink()
-        # A NarrowsError that is an OSError too (DownloadError) already says what it has to say.
-        if isinstance(error, OSError) and not isinstance(error, NarrowsError) and _is_ours(error, target):
-            raise DataError(f"{os.fspath(path)} could not be written: {error.strerror}.") from error
-        raise
+    shown = os.fspath(path)
+    with temporary_beside(target) as temporary:
+        _create(temporary, target, shown)
+        try:
+            yield temporary
+            _put_in_place(temporary, target)
+        except OSError as error:
+            # A NarrowsError that is an OSError too (DownloadError) already says what it has to say.
+            if isinstance(error, NarrowsError) or not _is_ours(error, target):
+                raise
+            raise DataError(f"{shown} could not be written: {error.strerror}.") from error
 
 
-def _create_beside(target: Path, shown: str) -> Path:
-    """Make an empty file in the target's folder, with the permissions any new file of this user gets."""
+def _create(temporary: Path, target: Path, shown: str) -> None:
+    """Make the empty file, with the permissions any new file of this user gets."""
     if target.is_dir():
         raise DataError(f"{shown} is a folder, so no file can be written there.")
     if target.exists() and not target.is_file():
         raise DataError(f"{shown} is not a plain file, so it cannot be replaced by one.")
-    # The name is cut so that a target of the longest permitted name still leaves room for the rest.
-    temporary = target.with_name(f".{target.name[:80]}.{secrets.token_hex(6)}.tmp")
     try:
         # os.open, not tempfile: a tempfile is private (0600), and the finished file would stay so.
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
@@ -85,7 +84,6 @@ def _create_beside(target: Path, shown: str) -> Path:
         raise DataError(f"{shown} cannot be written: {target.parent} is not a folder.") from error
     except OSError as error:
         raise DataError(f"{shown} cannot be written: {error.strerror}.") from error
-    return temporary
 
 
 def _put_in_place(temporary: Path, target: Path) -> None:

@@ -19,7 +19,7 @@ from narrows.io.atomic import atomic_write
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["FORMAT", "read_metadata", "read_tensors", "write_tensors"]
+__all__ = ["FORMAT", "read_metadata", "read_tensors", "to_bytes", "write_tensors"]
 
 FORMAT = 1
 """Version of the format. Raise it when an older narrows would read a new file wrongly; keep a file of each version
@@ -59,13 +59,18 @@ def write_tensors(path: str | Path, kind: str, metadata: dict[str, Any], tensors
     DataError
         If the file cannot be written there.
     """
+    content = to_bytes(kind, metadata, tensors)
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def to_bytes(kind: str, metadata: dict[str, Any], tensors: dict[str, Tensor]) -> bytes:
+    """Return the content of the file that :func:`write_tensors` writes."""
     from safetensors.torch import save
 
     whole = {name: tensors[name].detach().cpu().contiguous().clone() for name in sorted(tensors)}
     text = json.dumps({"format": FORMAT, "kind": kind, **metadata}, allow_nan=False, sort_keys=True)
-    content = save(whole, {"narrows": text, "sha256": _digest(text, whole)})
-    with atomic_write(path) as temporary:
-        temporary.write_bytes(content)
+    return save(whole, {"narrows": text, "sha256": _digest(text, whole)})
 
 
 def read_metadata(path: str | Path, kind: str) -> dict[str, Any]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import secrets
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from narrows.errors import DataError
+from narrows.io.temporary import temporary_beside
 from narrows.tables.pictures import EXTENSIONS, is_picture, read_image, write_image
 from narrows.tables.table import SegmentedFile, Table
 
@@ -178,13 +177,12 @@ def write_images(
     check_new_folder(path)
     _check_names(names)
     target = path.resolve()
-    temporary = target.with_name(f".{target.name[:80]}.{secrets.token_hex(6)}.tmp")
-    try:
-        temporary.mkdir()
-    except OSError as error:
-        raise DataError(f"{path} cannot be written: {error.strerror}.") from error
     count = 0
-    try:
+    with temporary_beside(target) as temporary:
+        try:
+            temporary.mkdir()
+        except OSError as error:
+            raise DataError(f"{path} cannot be written: {error.strerror}.") from error
         for image in images:
             if names is not None and count == len(names):
                 raise DataError(f"There are {len(names)} names but more images.")
@@ -193,8 +191,6 @@ def write_images(
         if not count or (names is not None and count != len(names)):
             raise DataError(f"There are {count} images{'' if names is None else f' but {len(names)} names'}.")
         _put_in_place(temporary, target, path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return count
 
 
