@@ -17,7 +17,8 @@ import torch
 from scipy import sparse
 
 import narrows
-from narrows.report import plot_anomaly_scores, plot_explanation, plot_series, write_anomaly_report
+from narrows.anomaly import write_anomaly_report
+from narrows.report import plot_anomaly_scores, plot_explanation, plot_series
 from narrows.report.anomaly_plots import value_text
 
 THEMES = pytest.mark.parametrize("theme", ["light", "dark"])

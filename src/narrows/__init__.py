@@ -12,7 +12,20 @@ from typing import TYPE_CHECKING, Any
 from narrows._version import __version__
 
 if TYPE_CHECKING:
-    from narrows import codec, corruption, datasets, likelihoods, metrics, networks, priors, recommend, report, tables
+    from narrows import (
+        anomaly,
+        codec,
+        comparison,
+        corruption,
+        datasets,
+        likelihoods,
+        metrics,
+        networks,
+        priors,
+        recommend,
+        report,
+        tables,
+    )
     from narrows.anomaly import AnomalyDetector, Windows, windows
     from narrows.autoencoder import Autoencoder
     from narrows.codec import Codec
@@ -54,8 +67,10 @@ __all__ = [
     "VariationalAutoencoder",
     "Windows",
     "__version__",
+    "anomaly",
     "codec",
     "compare",
+    "comparison",
     "corruption",
     "datasets",
     "describe",
@@ -92,7 +107,9 @@ _HOMES = {
     "windows": "narrows.anomaly",
 }
 _MODULES = {
+    "anomaly",
     "codec",
+    "comparison",
     "corruption",
     "datasets",
     "likelihoods",

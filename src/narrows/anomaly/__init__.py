@@ -1,6 +1,7 @@
 """Anomaly detection: rows, and spans of a series, that are unlike what was seen, and the columns to blame."""
 
 from narrows.anomaly.detector import AnomalyDetector
+from narrows.anomaly.page import write_anomaly_report
 from narrows.anomaly.series import Windows, windows
 
-__all__ = ["AnomalyDetector", "Windows", "windows"]
+__all__ = ["AnomalyDetector", "Windows", "windows", "write_anomaly_report"]

@@ -403,7 +403,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         -------
         matplotlib.figure.Figure
         """
-        from narrows.report.anomalies import plot_explanation
+        from narrows.report.anomaly_plots import plot_explanation
 
         return plot_explanation(self, row, top=top, ax=ax)
 

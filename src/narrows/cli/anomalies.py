@@ -294,8 +294,8 @@ def _fitted(data: str, train: str | None, columns: list[str] | None, options: di
 
 
 def _write_report(path: Path, data: str, found: Findings) -> None:
+    from narrows.anomaly import write_anomaly_report
     from narrows.cli.mistakes import mistakes_of, warnings_as_lines
-    from narrows.report.anomalies import write_anomaly_report
 
     rule = found.rule
     with mistakes_of(found.data.columns), warnings_as_lines():

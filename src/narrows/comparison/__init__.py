@@ -1,8 +1,10 @@
-"""PCA against autoencoder, and whether it was worth it."""
+"""PCA against autoencoder on the same held-out rows, and whether the autoencoder was worth it."""
 
 from __future__ import annotations
 
-from narrows.comparison.result import Comparison, Measured
-from narrows.comparison.running import compare
+from narrows.comparison.comparison import Comparison
+from narrows.comparison.measure import MethodResult
+from narrows.comparison.page import plot_comparison
+from narrows.comparison.run import compare
 
-__all__ = ["Comparison", "Measured", "compare"]
+__all__ = ["Comparison", "MethodResult", "compare", "plot_comparison"]

@@ -6,10 +6,8 @@ matplotlib (``pip install "narrows[plots]"``) but neither pyplot nor a display, 
 
 from __future__ import annotations
 
-from narrows.report.anomalies import write_anomaly_report
 from narrows.report.anomaly_lab import anomaly_lab_report
 from narrows.report.anomaly_plots import plot_anomaly_scores, plot_explanation
-from narrows.report.comparison import comparison_report, plot_comparison
 from narrows.report.denoising import plot_denoised_picture, plot_denoising
 from narrows.report.generation import plot_interpolation, plot_manifold, plot_samples
 from narrows.report.html import Section, Table, render_report, write_report
@@ -28,13 +26,11 @@ __all__ = [
     "Section",
     "Table",
     "anomaly_lab_report",
-    "comparison_report",
     "lab_report",
     "movies_lab_report",
     "plot_anomaly_scores",
     "plot_bars",
     "plot_code_map",
-    "plot_comparison",
     "plot_denoised_picture",
     "plot_denoising",
     "plot_errors",
@@ -52,6 +48,5 @@ __all__ = [
     "render_report",
     "require_matplotlib",
     "vae_lab_report",
-    "write_anomaly_report",
     "write_report",
 ]

@@ -9,22 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from narrows.errors import DataError
-from narrows.report.anomaly_plots import (
-    draw_blame,
-    plot_anomaly_scores,
-    plot_explanation,
-    shortened,
-    truth_of,
-    value_text,
-)
+from narrows.report.anomaly_plots import draw_blame, plot_anomaly_scores, shortened, truth_of, value_text
 from narrows.report.html import Section, Table, write_report
-from narrows.report.series import plot_series
 from narrows.report.theme import require_matplotlib
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["plot_anomaly_scores", "plot_explanation", "plot_series", "write_anomaly_report"]
+__all__ = ["write_anomaly_report"]
 
 BLAMED = 3
 """Columns to blame in the table."""
@@ -84,7 +76,7 @@ def write_anomaly_report(
     >>> import pathlib, tempfile
     >>> import numpy as np
     >>> from narrows import AnomalyDetector
-    >>> from narrows.report import write_anomaly_report
+    >>> from narrows.anomaly import write_anomaly_report
     >>> X = np.random.default_rng(0).normal(size=(300, 3))
     >>> detector = AnomalyDetector(random_state=0).fit(X)
     >>> file = pathlib.Path(tempfile.mkdtemp()) / "anomalies.html"
