@@ -125,7 +125,7 @@ def compare(
         errors=errors,
         pca_curve=pca_curve(data, pca),
         feature_names=None if names is None else [str(name) for name in names],
-        image_shape=image_shape if image_shape is None else (*image_shape, 1)[:3],  # type: ignore[arg-type]
+        image_shape=image_shape if image_shape is None else (*image_shape, 1)[:3],
         n_held_out=len(data.test),
         n_classified=min(len(data.test), TESTED_CODES),
     )
