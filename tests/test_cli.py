@@ -10,20 +10,18 @@ import subprocess
 import sys
 import time
 import warnings
-from dataclasses import fields
-from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import narrows
 from narrows import tables
-from narrows.cli import main
-from narrows.cli.fit import MODELS, flag_parameters
-from narrows.cli.signature import members, parameters
-from narrows.cli.values import build, from_text, option_to_text
+from narrows.cli import main, options
+from narrows.cli.flags import construct, members, models, option_to_text, parse
+from narrows.cli.verbs import CODEC_VERBS, VERBS
 
-HEAVY = ("torch", "sklearn", "numpy", "scipy", "pandas", "polars", "pyarrow", "safetensors")
+HEAVY = ("torch", "sklearn", "numpy", "scipy", "pandas", "polars", "pyarrow", "safetensors", "constriction")
 QUICK = ["--max-epochs", "4", "--random-state", "0"]
 NAMES = ["age", "height", "weight", "pulse", "speed", "depth"]
 
@@ -66,31 +64,16 @@ def run(capsys):
 # Start
 
 
-VERBS = [
-    "fit",
-    "encode",
-    "decode",
-    "reconstruct",
-    "score",
-    "sample",
-    "interpolate",
-    "anomalies",
-    "info",
-    "datasets",
-    "lab",
-]
-
-
-@pytest.mark.parametrize("verb", ["", *VERBS])
-def test_help_imports_nothing_heavy(verb):
+def test_help_imports_nothing_heavy():
     script = (
-        "import sys; from narrows.cli import main\n"
-        f"code = main([*{verb.split()!r}, '--help'])\n"
-        f"print([name for name in {HEAVY!r} if name in sys.modules], code, file=sys.stderr)"
+        "import sys; from narrows.cli import main; from narrows.cli.verbs import CODEC_VERBS, VERBS\n"
+        "lines = [[], ['lab'], ['codec'], *([verb] for verb in VERBS), *(['codec', verb] for verb in CODEC_VERBS)]\n"
+        "codes = {main([*line, '--help']) for line in lines}\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules], codes, file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stderr.strip() == "[] 0"
-    assert done.stdout.startswith(f"Usage: narrows {verb}")
+    assert done.stderr.strip() == "[] {0}"
+    assert done.stdout.count("Usage: narrows") == 3 + len(VERBS) + len(CODEC_VERBS)
 
 
 def test_help_takes_no_longer_than_a_few_bare_starts():
@@ -114,35 +97,34 @@ def test_version_and_no_arguments(run):
 # The flags are the signature
 
 
-@pytest.mark.parametrize("model", MODELS)
-def test_the_parsed_signature_is_the_real_one(model):
-    module, name = MODELS[model]
-    real = inspect.signature(getattr(import_module(module), name)).parameters
-    parsed = parameters(module, name)
-    assert [p.name for p in parsed] == list(real)
-    assert [p.default for p in parsed] == [p.default for p in real.values()]
-    assert [" | ".join(p.atoms) for p in parsed] == [p.annotation for p in real.values()]
-    assert all(p.help for p in parsed)
+def test_the_kept_options_are_those_of_the_constructors():
+    kept = Path(options.__file__).with_name("options.json").read_text(encoding="utf-8")
+    assert kept == options.text(), "run python -m narrows.cli.options"
+
+
+@pytest.mark.parametrize("verb", [*VERBS.values(), *CODEC_VERBS.values()], ids=lambda verb: verb.home)
+def test_functions_take_what_their_verbs_declare(verb):
+    parameters = inspect.signature(verb.function()).parameters.values()
+    own = {p.name for p in parameters if p.kind is not inspect.Parameter.VAR_KEYWORD}
+    declared = {flag.name for flag in verb.flags}
+    assert own <= declared
+    assert own == declared or len(own) < len(parameters)
+
+
+@pytest.mark.parametrize("model", models())
+def test_every_parameter_has_a_flag_and_a_word_of_help(run, model):
+    shown = run("codec", "fit", "--help").out if model == "codec" else run("fit", "--help").out
+    for name, parameter in models()[model].parameters.items():
+        assert (parameter.flag in shown) == (name not in ("callbacks", "autoencoder"))
 
 
 @pytest.mark.parametrize("name", ["network", "likelihood", "corruption", "optimizer", "schedule", "prior"])
-def test_the_parsed_options_are_the_real_ones(name):
-    parameter = flag_parameters()[name]
-    family = getattr(import_module(parameter.home[0]), parameter.home[1])
-    found = {member.name: member.fields for member in members(*parameter.home)}
-    real = {key: {f.name: f.default for f in fields(cls)} for key, cls in family._members.items()}
-    # Torch modules, and the blocks of a frame's categories, are nothing that text can name.
-    assert found == {key: value for key, value in real.items() if key not in ("modules", "mixed", "swap")}
-    for member, defaults in found.items():
-        assert family.resolve(build(parameter, from_text(parameter, member))) == family.resolve(member)
-        # What --help and info show can be typed.
-        assert build(parameter, from_text(parameter, option_to_text({"option": member, **defaults})))
-
-
-def test_every_parameter_has_a_flag(run):
-    shown = run("fit", "--help").out
-    for parameter in (parameter for home in MODELS.values() for parameter in parameters(*home)):
-        assert (parameter.flag in shown) == (parameter.name not in ("callbacks", "autoencoder"))
+def test_every_option_value_can_be_typed(name):
+    model = "vae" if name == "prior" else "autoencoder"
+    for member, defaults in members(models()[model].parameters[name].family).items():
+        for text in (member, option_to_text({"option": member, **defaults})):
+            value = getattr(construct(model, parse(model, {name: text})), name)
+            assert value == member or value == type(value)()
 
 
 @pytest.mark.parametrize(
@@ -164,8 +146,7 @@ def test_every_parameter_has_a_flag(run):
     ],
 )
 def test_text_becomes_a_value(name, text, value):
-    parameter = flag_parameters()[name]
-    got = build(parameter, from_text(parameter, text))
+    got = getattr(construct("autoencoder", parse("autoencoder", {name: text})), name)
     assert got == value
     assert type(got) is type(value)
 

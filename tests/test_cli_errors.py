@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -114,7 +119,6 @@ def test_a_mistake_is_one_line_and_leaves_nothing(home, monkeypatch, capsys, lin
     assert printed.out == ""
     [message] = printed.err.splitlines()
     assert message.startswith("narrows: ")
-    assert expected in message
     assert {file.name: file.stat().st_mtime_ns for file in home.iterdir()} == before
 
 
@@ -127,15 +131,55 @@ def test_places_are_checked_before_the_work(home, monkeypatch):
         assert main(line.split()) == 2
 
 
-def test_our_own_faults_keep_their_traceback(home, monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(RuntimeError("a fault"), 70), (MemoryError(), 2), (PermissionError(13, "Permission denied", "people.csv"), 2)],
+)
+def test_whatever_is_raised_is_one_line(home, monkeypatch, capsys, error, code):
     monkeypatch.chdir(home)
 
     def broken(*_args, **_kwargs):
-        raise RuntimeError("a fault")
+        raise error
 
     monkeypatch.setattr("narrows.autoencoder.Autoencoder.fit", broken)
-    with pytest.raises(RuntimeError, match="a fault"):
-        main((FIT + "-q").split())
+    assert main((FIT + "-q").split()) == code
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("verb", ["fit {} -o m.narrows", "score {} -m good.narrows", "compare {}", "anomalies {}"])
+def test_a_file_that_claims_more_rows_than_memory_holds(home, monkeypatch, capsys, verb):
+    monkeypatch.chdir(home)
+    with (home / "claims.npy").open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": (10**12, 3)})
+    assert main(verb.format("claims.npy").split()) == 2
+    assert "claims.npy" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes and signals")
+@pytest.mark.parametrize("redirect", ["| true", ">&-"])
+def test_an_output_that_nobody_reads(home, redirect):
+    line = f"{sys.executable} -m narrows info good.narrows --json {redirect}; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", line], cwd=home, capture_output=True, text=True, check=False)
+    assert done.returncode == (141 if redirect == "| true" else 0)
+    assert done.stderr == ""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends a signal")
+def test_sigterm_unwinds_and_leaves_nothing(home, monkeypatch, capsys):
+    monkeypatch.chdir(home)
+    before, unwound = set(home.iterdir()), []
+
+    def terminated(*_args, **_kwargs):
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            unwound.append(True)
+
+    monkeypatch.setattr("narrows.autoencoder.Autoencoder.fit", terminated)
+    assert main((FIT + "-q").split()) == 143
+    assert unwound
+    assert set(home.iterdir()) == before
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
 def test_ctrl_c_with_nothing_to_save_is_130(home, monkeypatch, capsys):

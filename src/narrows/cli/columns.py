@@ -1,4 +1,4 @@
-"""Tables whose columns differ in type: truth values in text, and columns written as what they are."""
+"""Tables whose columns differ in type: their names, cells as they are written, and columns written as what they are."""
 
 from __future__ import annotations
 
@@ -8,16 +8,20 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from narrows.cli.values import CommandError
+import numpy as np
+
+from narrows import tables
+from narrows.cli.errors import CommandError
+from narrows.errors import DataError
+from narrows.io.atomic import atomic_write
+from narrows.tables.columns import choose
+from narrows.tables.formats import format_of
+from narrows.tables.text import MISSING, TRUTH, cells_of, names_taken_for_numbers, opened_text, read_head
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import numpy as np
+    from collections.abc import Iterable, Iterator, Sequence
 
     from narrows.tables.text import Head
-
-__all__ = ["as_columns", "column_types", "read_cells", "text_head", "write_columns"]
 
 _FIRST_ROWS = 1000
 """Rows of text whose spelling says what a column holds: 34 is a whole number, 34.0 is not."""
@@ -28,88 +32,92 @@ _BLOCK_ROWS = 1 << 16
 
 def text_head(path: Path) -> Head | None:
     """Return the head of a table of text, None for a file of another kind."""
-    from narrows.tables.formats import format_of
-    from narrows.tables.text import read_head
-
     delimiter = {"csv": ",", "tsv": "\t"}.get(format_of(path) or "")
-    return None if delimiter is None else read_head(path, delimiter)
+    return None if delimiter is None or path.is_dir() else read_head(path, delimiter)
 
 
-def read_cells(path: Path, head: Head, positions: Sequence[int], n_rows: int | None = None) -> list[list[str]]:
-    """Read columns of a table of text as they are written.
+def parquet_schema(path: Path) -> Any:
+    """Return the schema of a Parquet file, or say what is wrong with it."""
+    from narrows.tables.parquet import required_pyarrow
 
-    Parameters
-    ----------
-    path, head
-        The file, and what its head says.
-    positions : sequence of int
-        The columns.
-    n_rows : int, optional
-        The first rows only.
+    required_pyarrow(path)
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
-    Returns
-    -------
-    list of list of str
-        The cells of each column.
+    try:
+        return pq.read_schema(path)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path} is not a whole Parquet file: {error}") from error
+
+
+def names_in(path: Path, *, positions: bool = False) -> list[str] | None:
+    """Return the names of a file's columns, without reading its rows where that can be done; None if it has none.
+
+    With ``positions`` columns without names go by their numbers.
     """
-    from narrows.tables.text import cells_of, opened_text
+    kind = None if path.is_dir() else format_of(path)
+    head = text_head(path)
+    if head is not None:
+        return head.names or ([str(number) for number in range(head.n_columns)] if positions else None)
+    if kind == "parquet":
+        return [str(name) for name in parquet_schema(path).names]
+    if kind == "npz" or (kind == "npy" and positions):
+        table = tables.read(path)
+        return table.columns or ([str(k) for k in range(table.values.shape[1])] if positions else None)
+    return None
 
+
+def read_cells(path: Path, names: Sequence[str] | None, n_rows: int | None = None) -> list[list[Any]]:
+    """Read columns of a table of text or a Parquet file as they are written; a missing cell is None."""
+    head = text_head(path)
+    if head is None:
+        return _parquet_cells(path, list(names or ()))
+    positions = choose(names, head.names, head.n_columns, str(path))
     with opened_text(path) as text:
         rows = islice(cells_of(islice(text, head.lines, None), path, head, lines_before=head.lines), n_rows)
         found = [[row[position].strip() for position in positions] for _, row in rows]
-    return [[row[number] for row in found] for number in range(len(positions))]
+    return [[None if row[k] in MISSING else row[k] for row in found] for k in range(len(positions))]
+
+
+def _parquet_cells(path: Path, names: list[str]) -> list[list[Any]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path, columns=names)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path} is damaged: {error}") from error
+    return [table.column(name).to_pylist() for name in names]
 
 
 def column_types(path: Path, columns: Sequence[str] | None, rows: np.ndarray | Path) -> list[str] | None:
-    """Return what the columns of a file hold, None where the file has one type for all.
+    """Return what the columns of a file hold, "bool", "int64", "float64", ...; None if it has one type for all.
 
-    Parameters
-    ----------
-    path : Path
-        The file.
-    columns : sequence of str or None
-        The columns that were read.
-    rows : ndarray or path
-        Their values, or the file they are streamed from.
-
-    Returns
-    -------
-    list of str or None
-        Names of numpy's types: "bool", "int64", "float64", ...
+    ``rows`` are the values of the columns that were read, or the file they are streamed from.
     """
-    from narrows.tables.columns import choose
-    from narrows.tables.formats import format_of
-
     if path.is_dir():
         return None
     if format_of(path) == "parquet":
-        import pyarrow.parquet as pq
-
-        schema = pq.read_schema(path)
+        schema = parquet_schema(path)
         return [_arrow_kind(schema.field(k).type) for k in choose(columns, schema.names, len(schema.names), str(path))]
-    head = text_head(path)
-    if head is None:
+    if text_head(path) is None:
         return None
-    positions = choose(columns, head.names, head.n_columns, str(path))
-    kinds = [_kind(cells) for cells in read_cells(path, head, positions, _FIRST_ROWS)]
+    kinds = [_kind(cells) for cells in read_cells(path, columns, _FIRST_ROWS)]
     if "int64" not in kinds:
         return kinds
     whole = _whole_columns(rows)
     return ["float64" if kind == "int64" and not whole[number] else kind for number, kind in enumerate(kinds)]
 
 
-def _kind(cells: Sequence[str]) -> str:
+def _kind(cells: Sequence[str | None]) -> str:
     """Return what cells hold by their spelling; anything but whole numbers and truth values is a float."""
-    from narrows.tables.text import MISSING, TRUTH
-
-    words = {cell.lower() for cell in cells if cell not in MISSING}
+    words = {cell.lower() for cell in cells if cell is not None}
     if words and words <= set(TRUTH):
         return "bool"
     return "int64" if words and all(_WHOLE.fullmatch(word) for word in words) else "float64"
 
 
 def _arrow_kind(kind: Any) -> str:
-    import numpy as np
     import pyarrow as pa
 
     if pa.types.is_boolean(kind):
@@ -119,41 +127,27 @@ def _arrow_kind(kind: Any) -> str:
     return "float64"
 
 
-def _whole_columns(rows: np.ndarray | Path) -> np.ndarray:
-    """Say of which columns all values are whole numbers of 64 bits, or missing."""
-    import numpy as np
-
-    from narrows import tables
-
+def pieces_of(rows: np.ndarray | Path, n_rows: int = _BLOCK_ROWS) -> Iterator[np.ndarray]:
+    """Yield rows, or those of a file, some at a time."""
     if isinstance(rows, Path):
         source = tables.open_segments(rows)
-        pieces = (piece for k in range(len(source.segment_rows)) for piece in source.read(k, _BLOCK_ROWS))
+        for segment in range(len(source.segment_rows)):
+            yield from source.read(segment, n_rows)
     else:
-        pieces = (rows[start : start + _BLOCK_ROWS] for start in range(0, len(rows), _BLOCK_ROWS))
+        yield from (rows[start : start + n_rows] for start in range(0, len(rows), n_rows))
+
+
+def _whole_columns(rows: np.ndarray | Path) -> np.ndarray:
+    """Say of which columns all values are whole numbers of 64 bits, or missing."""
     found: np.ndarray | bool = True
-    for piece in pieces:
+    for piece in pieces_of(rows):
         whole = np.isnan(piece) | ((piece == np.rint(piece)) & (np.abs(piece) < 2.0**63))
         found = found & whole.all(axis=0)
     return np.asarray(found)
 
 
 def as_columns(rows: Any, names: Sequence[str] | None, kinds: Sequence[str] | None) -> tuple[list[str] | None, list]:
-    """Part rows into columns, each of its own type.
-
-    Parameters
-    ----------
-    rows : array or frame
-        What a model has made.
-    names : sequence of str or None
-        The columns' names; a frame has its own.
-    kinds : sequence of str or None
-        Their types, where they are not the array's.
-
-    Returns
-    -------
-    names : list of str or None
-    columns : list of ndarray
-    """
+    """Part an array or a frame into names and columns, each of its own type where ``kinds`` says so."""
     if hasattr(rows, "columns"):
         return [str(name) for name in rows.columns], [rows[name].to_numpy() for name in rows.columns]
     flat = rows.reshape(len(rows), -1)
@@ -164,18 +158,7 @@ def as_columns(rows: Any, names: Sequence[str] | None, kinds: Sequence[str] | No
 
 
 def write_columns(out: Path, columns: list[np.ndarray], names: list[str] | None) -> None:
-    """Write a table whose columns may differ in type; names and places as of :func:`narrows.tables.write`.
-
-    In text a whole number has no point, any other number one, and truth values are true and false.
-    """
-    import numpy as np
-
-    from narrows import tables
-    from narrows.errors import DataError
-    from narrows.io.atomic import atomic_write
-    from narrows.tables.formats import format_of
-    from narrows.tables.text import names_taken_for_numbers
-
+    """Write a table whose columns may differ in type; names and places as of :func:`narrows.tables.write`."""
     kind = format_of(out)
     if len({column.dtype for column in columns}) == 1 and columns[0].dtype.kind in "iu":
         tables.write(out, np.stack(columns, axis=1), columns=names)
@@ -190,11 +173,17 @@ def write_columns(out: Path, columns: list[np.ndarray], names: list[str] | None)
     else:
         if names is not None and names_taken_for_numbers(names):
             raise DataError("In text, column names that are all numbers would be read back as a row: rename one.")
-        with atomic_write(out) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
-            writer = csv.writer(stream, delimiter="," if kind == "csv" else "\t", lineterminator="\n")
-            if names is not None:
-                writer.writerow(names)
-            writer.writerows(zip(*(_texts(column) for column in columns), strict=True))
+        write_text(out, names, zip(*(_texts(column) for column in columns), strict=True))
+
+
+def write_text(out: Path, head: Iterable[Any] | None, rows: Iterable[Iterable[Any]]) -> None:
+    """Write rows of text, .tsv with tabs and all else with commas."""
+    delimiter = "\t" if format_of(out) == "tsv" else ","
+    with atomic_write(out) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, delimiter=delimiter, lineterminator="\n")
+        if head is not None:
+            writer.writerow(head)
+        writer.writerows(rows)
 
 
 def _write_parquet(temporary: Path, columns: list[np.ndarray], names: list[str] | None) -> None:
@@ -211,9 +200,7 @@ def _write_parquet(temporary: Path, columns: list[np.ndarray], names: list[str] 
 
 
 def _texts(column: np.ndarray) -> list[str]:
-    """Return values as text; of a float the shortest that brings it back."""
-    import numpy as np
-
+    """Return values as text: a whole number has no point, and of a float it is the shortest that brings it back."""
     if column.dtype.kind == "b":
         return ["true" if value else "false" for value in column]
     if column.dtype.kind in "iuf":

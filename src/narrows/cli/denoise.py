@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
+import numpy as np
 
-from narrows.cli.apply import load_rebuilder
-from narrows.cli.arguments import AsJson, Device, ModelFile  # noqa: TC001 - typer reads them
-from narrows.cli.show import print_json, print_rows
-from narrows.cli.values import CommandError
+from narrows import tables
+from narrows.cli import files, pairs
+from narrows.cli.apply import columns_of, flat, load_autoencoder
+from narrows.cli.errors import CommandError
+from narrows.cli.images import as_type, check_place_of_rows
+from narrows.cli.printing import describe_shape, print_result, working
+from narrows.metrics import psnr, ssim
+from narrows.tables.folders import image_files
+from narrows.tables.pictures import check_holds, is_picture
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    import numpy as np
-
-__all__ = ["denoise"]
+    from collections.abc import Iterator, Sequence
 
 _TILE = 512
+_LABELS = {"psnr": ("PSNR", ".2f", " dB"), "ssim": ("SSIM", ".3f", ""), "mean_squared_error": ("error", ".5g", "")}
 
 
 @dataclass(frozen=True)
@@ -37,109 +38,68 @@ class _Task:
 
 
 def denoise(
-    data: Annotated[
-        str, typer.Argument(metavar="IN", help="A table, a named data set, an image, or a folder of them.")
-    ],
-    model: ModelFile,
-    out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="OUT", help="What to write, of the kind of IN; a folder must be new.")
-    ],
-    clean: Annotated[
-        str | None,
-        typer.Option("--clean", metavar="CLEAN", help="IN without its noise, of the same kind: measure against it."),
-    ] = None,
-    tile: Annotated[
-        int | None,
-        typer.Option("--tile", metavar="N", min=1, help="Pixels of an image's side done at once [default: 512]."),
-    ] = None,
-    device: Device = "auto",
-    as_json: AsJson = False,
+    data: str, model: Path, out: Path, clean: str | None, tile: int | None, device: str, *, as_json: bool
 ) -> None:
-    """Take the noise away from IN, with a model fitted with --corruption or --clean.
-
-    Images keep their size and depth. Of a folder each is done by itself, so that sizes may differ, and keeps its name;
-    of a JPEG file it becomes PNG, which adds no loss of its own. With --clean, the noisy input and the result are
-    held against the clean version: PSNR and SSIM of images (of a folder, the means over its images), PSNR and mean
-    squared error of tables.
-    """
-    from narrows.tables.pictures import is_picture
-
+    """Denoise what there is, and say how much of the noise is gone."""
     task = _Task(data, model, out, clean, tile or _TILE, device)
     path = Path(data)
     if path.is_dir():
-        record = _folder(task)
+        record = _denoise_folder(task)
     elif is_picture(path):
-        record = _image(task)
+        record = _denoise_image(task)
     elif tile is not None:
         raise CommandError(f"--tile is for images, and {data} is none.")
     else:
-        record = _table(task)
-    if as_json:
-        print_json(record)
-    else:
-        print_rows(_lines(record))
+        record = _denoise_table(task)
+    print_result(record, _lines(record), as_json=as_json)
 
 
 # Images
 
 
-def _image(task: _Task) -> dict[str, Any]:
-    """Clean one image file."""
-    from narrows.cli import files
-    from narrows.cli.images import as_type
-    from narrows.tables import read_image, write_image
-    from narrows.tables.pictures import is_picture
-
+def _denoise_image(task: _Task) -> dict[str, Any]:
     noisy, out = Path(task.data), task.out
     if not is_picture(out):
         raise CommandError(f"{noisy} is an image, so OUT must be one too: .png, .jpg or .tif, not {out.name}.")
     clean = None if task.clean is None else Path(task.clean)
     files.check_place(out, noisy, clean, task.model)
-    pixels = read_image(noisy)
+    pixels = tables.read_image(noisy)
     target = None if clean is None else _target(noisy, pixels, clean)
     _check_depth(out, pixels, noisy)
-    before = None if target is None else _measure(target, pixels)
-    fitted = load_rebuilder(task.model, task.device)
-    write_image(out, as_type(_cleaned(fitted, pixels, noisy, task.tile), pixels.dtype))
+    fitted = load_autoencoder(task.model, task.device)
+    tables.write_image(out, _cleaned(fitted, pixels, noisy, task.tile))
     record: dict[str, Any] = {"file": out, "shape": pixels.shape}
-    if target is not None and before is not None:
-        # As it is in the file, for a JPEG file does not hold quite what was written.
-        record |= _beside(before, _measure(target, read_image(out)))
-    return record
+    # As it is in the file, for a JPEG file does not hold quite what was written.
+    return record if target is None else record | _measured(target, pixels, tables.read_image(out))
 
 
-def _folder(task: _Task) -> dict[str, Any]:
-    """Clean the images of a folder, one at a time."""
-    from narrows.cli.images import as_type, check_folder_place
-    from narrows.cli.pairs import check_size, paired_images
-    from narrows.tables import read_image, write_images
-    from narrows.tables.folders import image_files
-
+def _denoise_folder(task: _Task) -> dict[str, Any]:
     folder = Path(task.data)
-    check_folder_place(task.out)
+    check_place_of_rows(task.out)
     sources = image_files(folder)
     targets: dict[Path, Path] = {}
     if task.clean is not None:
-        targets = dict(paired_images(folder, Path(task.clean)))
+        targets = dict(pairs.paired_images(folder, Path(task.clean)))
         for noisy, clean in targets.items():
-            check_size(noisy, clean)
+            pairs.check_size(noisy, clean)
     names = _names(sources)
-    fitted = load_rebuilder(task.model, task.device)
+    fitted = load_autoencoder(task.model, task.device)
     measured: list[dict[str, Any]] = []
+    with working("denoise") as tell:
 
-    def results() -> Iterator[np.ndarray]:
-        for file, name in zip(_progress(sources), names, strict=True):
-            pixels = read_image(file)
-            _check_depth(Path(name), pixels, file)
-            target = _target(file, pixels, targets[file]) if targets else None
-            before = None if target is None else _measure(target, pixels)
-            result = as_type(_cleaned(fitted, pixels, file, task.tile), pixels.dtype)
-            if target is not None and before is not None:
-                measured.append({"name": file.name} | _beside(before, _measure(target, result)))
-            yield result
+        def results() -> Iterator[np.ndarray]:
+            for number, (file, name) in enumerate(zip(sources, names, strict=True)):
+                tell(f"{number:,} of {len(names):,}")
+                pixels = tables.read_image(file)
+                _check_depth(Path(name), pixels, file)
+                target = _target(file, pixels, targets[file]) if targets else None
+                result = _cleaned(fitted, pixels, file, task.tile)
+                if target is not None:
+                    measured.append({"name": file.name} | _measured(target, pixels, result))
+                yield result
 
-    count = write_images(task.out, results(), names=names)
-    return {"folder": task.out, "images": count} | (_means(measured) if measured else {})
+        number = tables.write_images(task.out, results(), names=names)
+    return {"folder": task.out, "images": number} | (_means(measured) if measured else {})
 
 
 def _names(sources: Sequence[Path]) -> list[str]:
@@ -155,8 +115,6 @@ def _names(sources: Sequence[Path]) -> list[str]:
 
 def _check_depth(out: Path, pixels: np.ndarray, noisy: Path) -> None:
     """Refuse a file that could not hold values of the type of the image."""
-    from narrows.tables.pictures import check_holds
-
     check_holds(out, pixels.dtype, pixels.shape[2] if pixels.ndim == 3 else 1)
     if pixels.dtype.kind == "f" and out.suffix.lower() not in (".tif", ".tiff"):
         raise CommandError(f"{noisy} holds floats, which {out.suffix} files do not: write a .tif file.")
@@ -164,49 +122,28 @@ def _check_depth(out: Path, pixels: np.ndarray, noisy: Path) -> None:
 
 def _target(noisy: Path, pixels: np.ndarray, clean: Path) -> np.ndarray:
     """Read the clean version of an image; it must be in the same size, colours and units."""
-    from narrows.cli.files import shape_in_words
-    from narrows.cli.pairs import check_types
-    from narrows.tables import read_image
-
-    target = read_image(clean)
+    target = tables.read_image(clean)
     if target.shape != pixels.shape:
         raise CommandError(
-            f"{clean} is of {shape_in_words(target.shape)}, but {noisy} is of {shape_in_words(pixels.shape)}: the "
+            f"{clean} is of {describe_shape(target.shape)}, but {noisy} is of {describe_shape(pixels.shape)}: the "
             "clean version has the same size and colours."
         )
-    check_types(pixels.dtype, target.dtype, str(noisy), str(clean))
+    pairs.check_types(pixels.dtype, target.dtype, str(noisy), str(clean))
     return target
 
 
 def _cleaned(fitted: Any, pixels: np.ndarray, file: Path, tile: int) -> np.ndarray:
-    from narrows.cli.mistakes import warnings_as_lines
-
     try:
-        with warnings_as_lines():
-            return fitted.denoise_image(pixels, tile=tile)
+        return as_type(fitted.denoise_image(pixels, tile=tile), pixels.dtype)
     except (ValueError, TypeError) as error:
-        # What the estimator refuses, as it refuses other data; of a folder it must be known which image it was.
+        # Of a folder it must be known which image it was.
         raise CommandError(f"{file}: {error}") from error
 
 
-def _progress(sources: Sequence[Path]) -> Iterable[Path]:
-    """Show on the standard error, if it is a terminal, how far the work is."""
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(stderr=True)
-    return track(sources, "denoise", console=console, transient=True, disable=not sys.stderr.isatty())
-
-
-def _measure(clean: np.ndarray, other: np.ndarray) -> dict[str, float]:
-    from narrows.metrics import psnr, ssim
-
-    return {"psnr": psnr(clean, other), "ssim": ssim(clean, other)}
-
-
-def _beside(before: dict[str, float], after: dict[str, float]) -> dict[str, Any]:
-    """Put measures of the input and of the result side by side."""
-    return {name: {"input": before[name], "output": after[name]} for name in before}
+def _measured(clean: np.ndarray, noisy: np.ndarray, result: np.ndarray) -> dict[str, Any]:
+    """Hold the input and the result against the clean image."""
+    measures = {"psnr": psnr, "ssim": ssim}
+    return {name: {"input": of(clean, noisy), "output": of(clean, result)} for name, of in measures.items()}
 
 
 def _means(measured: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -221,25 +158,18 @@ def _means(measured: Sequence[dict[str, Any]]) -> dict[str, Any]:
 # Tables
 
 
-def _table(task: _Task) -> dict[str, Any]:
-    """Clean the rows of a table."""
-    from narrows import tables
-    from narrows.cli import files
-    from narrows.cli.apply import columns_of, use
-    from narrows.cli.pairs import check_alike
-    from narrows.tables.pictures import is_picture
-
+def _denoise_table(task: _Task) -> dict[str, Any]:
     clean = task.clean
     if clean is not None and (Path(clean).is_dir() or is_picture(clean)):
         raise CommandError(f"{task.data} is a table, so its clean version must be one too, unlike {clean}.")
     place = files.file_of(task.data)
     files.check_table_place(task.out, place, task.model, None if clean is None else files.file_of(clean))
-    fitted = load_rebuilder(task.model, task.device)
+    fitted = load_autoencoder(task.model, task.device)
     given = files.read_for(fitted, task.data, whole=clean is not None)
     target = None if clean is None else files.read_for(fitted, clean, whole=True)
     if target is not None:
-        check_alike(given, target, task.data, str(clean))
-    rows = use(fitted.denoise, given.rows)
+        pairs.check_alike(given, target, task.data, str(clean))
+    rows = flat(fitted.denoise(given.rows))
     tables.write(task.out, rows, columns=columns_of(fitted))
     record = {"file": task.out, "rows": len(rows), "columns": rows.shape[1]}
     return record if target is None else record | _compared(target.rows, given.rows, rows)
@@ -247,37 +177,23 @@ def _table(task: _Task) -> dict[str, Any]:
 
 def _compared(clean: Any, noisy: Any, result: np.ndarray) -> dict[str, Any]:
     """Hold rows against clean ones, over the values that neither lacks."""
-    import numpy as np
-
-    from narrows.metrics import psnr
-
-    seen = ~(np.isnan(clean) | np.isnan(noisy))
-    clean, noisy, result = clean[seen], noisy[seen], result[seen]
-
-    def measure(other: np.ndarray) -> dict[str, float]:
-        error = float(np.square(clean.astype(np.float64) - other).mean())
-        return {"psnr": psnr(clean, other), "mean_squared_error": error}
-
-    return _beside(measure(noisy), measure(result))
-
-
-# What is said
-
-_LABELS = {"psnr": "PSNR", "ssim": "SSIM", "mean_squared_error": "error"}
+    observed = ~(np.isnan(clean) | np.isnan(noisy))
+    clean, noisy, result = clean[observed], noisy[observed], result[observed]
+    found = {"input": noisy, "output": result}
+    errors = {key: float(np.square(clean.astype(np.float64) - other).mean()) for key, other in found.items()}
+    return {"psnr": {key: psnr(clean, other) for key, other in found.items()}, "mean_squared_error": errors}
 
 
 def _lines(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    from narrows.cli.files import shape_in_words
-
     for name in ("images", "rows", "columns"):
         if name in record:
             yield name, f"{record[name]:,}"
     if "shape" in record:
-        yield "image", shape_in_words(record["shape"])
-    for name, label in _LABELS.items():
+        yield "image", describe_shape(record["shape"])
+    for name, (label, form, unit) in _LABELS.items():
         if name in record:
-            form, unit = {"psnr": (".2f", " dB"), "ssim": (".3f", "")}.get(name, (".5g", ""))
             before, after = record[name]["input"], record[name]["output"]
             mean = " (means over the images)" if "each" in record else ""
             yield label, f"{before:{form}}{unit} before, {after:{form}}{unit} after{mean}"
-    yield ("folder" if "folder" in record else "file"), str(record.get("folder", record.get("file")))
+    place = "folder" if "folder" in record else "file"
+    yield place, str(record[place])

@@ -7,29 +7,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from narrows.cli.values import CommandError
+import numpy as np
+
+import narrows
+from narrows import datasets, tables
+from narrows.cli.columns import names_in
+from narrows.cli.errors import CommandError
+from narrows.cli.printing import count, describe_shape
+from narrows.datasets.records import RATINGS
+from narrows.tables.folders import image_files
+from narrows.tables.formats import WRITABLE, existing_file, format_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
-
-__all__ = [
-    "Data",
-    "check_model_place",
-    "check_place",
-    "check_table_place",
-    "file_of",
-    "load_model",
-    "read_codes",
-    "read_data",
-    "read_for",
-    "refuse_missing",
-    "shape_in_words",
-]
-
 STREAM_BYTES = 256 * 2**20
 """Bigger files are read as a stream, where their format can be."""
+
+PICTURES = (".png", ".svg", ".pdf")
 
 
 @dataclass(frozen=True)
@@ -38,7 +33,7 @@ class Data:
 
     Attributes
     ----------
-    rows : ndarray or path
+    rows : ndarray, frame or path
         The rows, or the file to stream them from.
     columns : list of str or None
         Column names, where there are any.
@@ -48,7 +43,7 @@ class Data:
         The files that the rows are, of a folder of images.
     """
 
-    rows: np.ndarray | Path
+    rows: Any
     columns: list[str] | None
     shape: tuple[int, ...] = ()
     names: list[str] | None = None
@@ -59,18 +54,19 @@ class Data:
             return self.rows
         return self.rows.reshape(-1, *self.shape)
 
+    def n_rows(self) -> int:
+        """Return how many rows there are."""
+        return sum(tables.open_segments(self.rows).segment_rows) if isinstance(self.rows, Path) else len(self.rows)
 
-def check_place(out: Path, *inputs: Path | None) -> None:
-    """Refuse a file that could not be written, before the work rather than after it.
 
-    Parameters
-    ----------
-    out : Path
-        The file to come.
-    *inputs : Path or None
-        Files that are read and must not be replaced.
-    """
+def check_place(out: Path | None, *inputs: Path | None, endings: Sequence[str] = ()) -> None:
+    """Refuse a file that could not be written, or that is read, before the work rather than after it."""
+    if out is None:
+        return
     folder = out.parent
+    if endings and out.suffix.lower() not in endings:
+        known = " or ".join([", ".join(endings[:-1]), endings[-1]] if endings[1:] else endings)
+        raise CommandError(f"{out} must be a {known} file.")
     if out.is_dir():
         raise CommandError(f"{out} is a folder, so no file can be written there.")
     if not folder.is_dir():
@@ -82,13 +78,15 @@ def check_place(out: Path, *inputs: Path | None) -> None:
             raise CommandError(f"{out} is read and would be replaced: choose another name with -o.")
 
 
-def check_table_place(out: Path, *inputs: Path | None) -> None:
+def check_table_place(out: Path | None, *inputs: Path | None, text: bool = False) -> None:
     """Refuse a table that could not be written; as :func:`check_place`, and by its extension."""
-    from narrows.tables.formats import WRITABLE, format_of
-
+    if out is None:
+        return
     kind = format_of(out)
     if kind in (None, "idx") or out.suffix.lower() == ".gz":
         raise CommandError(f"{out} is of a kind narrows does not write; it writes {WRITABLE}.")
+    if text and kind in ("npy", "npz"):
+        raise CommandError(f"{out} must be a .csv, .tsv or .parquet file, for some of its columns are text.")
     check_place(out, *inputs)
     if kind == "parquet":
         from narrows.tables.parquet import required_pyarrow
@@ -96,21 +94,27 @@ def check_table_place(out: Path, *inputs: Path | None) -> None:
         required_pyarrow(out)
 
 
-def check_model_place(out: Path, *inputs: Path | None) -> None:
-    """Refuse a model file that could not be written, or whose name says it is a table."""
-    from narrows.tables.formats import format_of
-
-    if format_of(out) is not None:
-        raise CommandError(f"{out} is a name for data; give the model file another one, such as {out.stem}.narrows.")
+def check_model_place(out: Path | None, *inputs: Path | None, ending: str = "narrows") -> None:
+    """Refuse a model (or compressed) file that could not be written, or whose name says it is a table."""
+    if out is not None and format_of(out) is not None:
+        raise CommandError(f"{out} is a name for data; give the file another one, such as {out.stem}.{ending}.")
     check_place(out, *inputs)
+
+
+def check_pages(report: Path | None, plot: Path | None, *inputs: Path | None) -> None:
+    """Refuse a page or a picture that could not be written, or not without matplotlib."""
+    if report is not None or plot is not None:
+        from narrows.report.theme import require_matplotlib
+
+        require_matplotlib()
+    check_place(report, *inputs)
+    check_place(plot, *inputs, endings=PICTURES)
 
 
 def named_set(data: str) -> tuple[str, str] | None:
     """Return the data set and its part that ``digits`` or ``digits:test`` means, None for a file."""
-    from narrows.datasets import names
-
     name, colon, part = data.partition(":")
-    if name not in names():
+    if name not in datasets.names():
         return None
     if colon and part not in ("train", "test"):
         raise CommandError(f"{name} has the parts train and test, not {part!r}: write {name}:test.")
@@ -118,17 +122,7 @@ def named_set(data: str) -> tuple[str, str] | None:
 
 
 def file_of(data: str) -> Path | None:
-    """Return the file or folder that DATA means, None for a named data set; what is none of these is refused.
-
-    Raises
-    ------
-    DataError
-        If there is no such file and, for a bare word, no such data set.
-    """
-    from narrows import datasets
-    from narrows.datasets.records import RATINGS
-    from narrows.tables.formats import existing_file
-
+    """Return the file or folder that DATA means, None for a named data set; what is none of these is refused."""
     if named_set(data):
         return None
     path = Path(data)
@@ -148,26 +142,11 @@ def file_of(data: str) -> Path | None:
 def read_data(data: str, columns: Sequence[str] | None = None, *, stream: bool = False, whole: bool = False) -> Data:
     """Read DATA, or leave it on the disk to be streamed.
 
-    Parameters
-    ----------
-    data : str
-        A named data set, a file, or a folder of images.
-    columns : sequence of str, optional
-        The columns to take, by name or position.
-    stream : bool, default False
-        Whether to stream also what is small.
-    whole : bool, default False
-        Whether to read also what is big into memory, because something has to stand beside each row.
-
-    Notes
-    -----
-    Small files are read whole, for a fit then holds out rows by folds and shuffles perfectly. They come as a plain
-    array, and the names beside it, because pandas is an extra and a frame would only carry the names.
+    Small files are read whole, for a fit then holds out rows by folds and shuffles perfectly; with ``whole`` also big
+    ones, because something has to stand beside each row. They come as a plain array, and the names beside it, because
+    pandas is an extra and a frame would only carry the names.
     """
-    from narrows import datasets, tables
-
-    file = file_of(data)
-    known = named_set(data)
+    file, known = file_of(data), named_set(data)
     if file is None and known:
         if columns is not None or stream:
             raise CommandError(
@@ -178,45 +157,25 @@ def read_data(data: str, columns: Sequence[str] | None = None, *, stream: bool =
     path = Path(data)
     if columns is not None and stream:
         raise CommandError("--columns and --stream do not go together: a stream has all columns of its file.")
+    images = [image.name for image in image_files(path)] if path.is_dir() else None
     if stream or (columns is None and not whole and _is_big(path)):
         source = tables.open_segments(path)
-        return Data(path, source.columns, source.shape, _names_of_images(path))
-    table = tables.read(path, columns=columns)
-    return Data(table.values, table.columns, table.shape, _names_of_images(path))
-
-
-def _names_of_images(path: Path) -> list[str] | None:
-    from narrows.tables.folders import image_files
-
-    return [file.name for file in image_files(path)] if path.is_dir() else None
+        return Data(path, source.columns, source.shape, images)
+    try:
+        table = tables.read(path, columns=columns)
+    except MemoryError as error:
+        raise CommandError(f"{data} does not fit into memory: {error}") from error
+    return Data(table.values, table.columns, table.shape, images)
 
 
 def _is_big(path: Path) -> bool:
     """Whether a file is better streamed, and can be."""
-    from narrows.tables import open_segments
-    from narrows.tables.formats import format_of
-
     if path.is_dir():
-        source = open_segments(path)
+        source = tables.open_segments(path)
         return sum(source.segment_rows) * source.n_features * source.dtype.itemsize > STREAM_BYTES
     if path.stat().st_size <= STREAM_BYTES:
         return False
     return format_of(path) in ("csv", "tsv", "parquet", "npy") and path.suffix.lower() != ".gz"
-
-
-def _names_in(path: Path | None) -> list[str] | None:
-    """Return a table file's column names without reading its rows, where that can be done."""
-    from narrows import tables
-    from narrows.tables.formats import format_of
-    from narrows.tables.text import read_head
-
-    kind = None if path is None else format_of(path)
-    if path is None or path.is_dir() or kind in ("npy", "idx"):
-        return None
-    if kind in ("csv", "tsv"):
-        # The head alone: columns of text that the model does not need are no hindrance.
-        return read_head(path, "," if kind == "csv" else "\t").names
-    return (tables.open_segments(path) if kind == "parquet" else tables.read(path)).columns
 
 
 def read_for(model: Any, data: str, *, whole: bool = False) -> Data:
@@ -224,49 +183,37 @@ def read_for(model: Any, data: str, *, whole: bool = False) -> Data:
 
     A file with column names gives the columns the model was fitted to, in their order, whatever else it has; one
     without names must have as many columns.
-
-    Raises
-    ------
-    CommandError
-        If a column is missing, their number differs, or rows are images of another shape than those of the fit.
     """
     if getattr(getattr(model, "_form", None), "columns", None) is not None:
         raise CommandError("The model was fitted to a frame with categories, which the command line does not read.")
     file = file_of(data)
     wanted = [str(name) for name in getattr(model, "feature_names_in_", [])]
-    found = _names_in(file)
+    found = None if file is None or not wanted else names_in(file)
     if wanted and found is not None:
-        lacking = [name for name in wanted if name not in found]
-        if lacking:
-            more = f" (and {len(lacking) - 1} more)" if len(lacking) > 1 else ""
-            raise CommandError(f"{data} lacks the column {lacking[0]!r}{more} that the model was fitted to.")
+        check_names(data, wanted, found, "the model")
         given = read_data(data, None if found == wanted else wanted, whole=whole)
     else:
         given = read_data(data, whole=whole)
     known = getattr(model, "image_shape_", None)
     if known and len(given.shape) > 1 and (*given.shape, 1)[:3] != tuple(known):
         raise CommandError(
-            f"{data} has images of {shape_in_words(given.shape)}, but the model was fitted to images of "
-            f"{shape_in_words(known)}."
+            f"{data} has images of {describe_shape(given.shape)}, but the model was fitted to images of "
+            f"{describe_shape(known)}."
         )
     if not isinstance(given.rows, Path) and given.rows.shape[1] != model.n_features_in_:
-        raise CommandError(
-            f"{data} has {_columns(given.rows.shape[1])}, but the model was fitted to {_columns(model.n_features_in_)}."
-        )
+        theirs, ours = count(given.rows.shape[1], "column"), count(model.n_features_in_, "column")
+        raise CommandError(f"{data} has {theirs}, but the model was fitted to {ours}.")
     if getattr(model, "missing", "mask") == "error":
         refuse_missing(given, data, fitting=False)
     return given
 
 
-def shape_in_words(shape: Sequence[int]) -> str:
-    """Say what images are: width, height, and colours unless there is one."""
-    height, width, *channels = shape
-    what = {1: "", 3: ", RGB"}.get(channels[0] if channels else 1, f", {channels[0] if channels else 1} channels")
-    return f"{width} x {height} pixels{what}"
-
-
-def _columns(number: int) -> str:
-    return f"{number:,} column{'s' * (number != 1)}"
+def check_names(data: str, wanted: Sequence[str], found: Sequence[str], what: str) -> None:
+    """Refuse a table that lacks columns of the fit."""
+    lacking = [name for name in wanted if name not in found]
+    if lacking:
+        more = f" (and {len(lacking) - 1} more)" if len(lacking) > 1 else ""
+        raise CommandError(f"{data} lacks the column {lacking[0]!r}{more} that {what} was fitted to.")
 
 
 def refuse_missing(given: Data, what: str, *, fitting: bool) -> None:
@@ -274,8 +221,6 @@ def refuse_missing(given: Data, what: str, *, fitting: bool) -> None:
 
     A stream is not looked through: a fit to one names the column itself.
     """
-    import numpy as np
-
     if isinstance(given.rows, Path) or given.rows.dtype.kind != "f":
         return
     missing = np.isnan(given.rows).any(axis=0)
@@ -288,21 +233,29 @@ def refuse_missing(given: Data, what: str, *, fitting: bool) -> None:
 
 def read_codes(model: Any, codes: Path) -> np.ndarray:
     """Read codes: by their names where the file has them (so that more columns do no harm), otherwise by position."""
-    from narrows import tables
-
     table = tables.read(codes)
     names = [str(name) for name in model.get_feature_names_out()]
     if table.columns is not None and set(names) <= set(table.columns):
         return tables.read(codes, columns=names).values
     if table.values.shape[1] != model.n_components_:
-        raise CommandError(
-            f"{codes} has {_columns(table.values.shape[1])}, but a code of this model has {model.n_components_}."
-        )
+        theirs = count(table.values.shape[1], "column")
+        raise CommandError(f"{codes} has {theirs}, but a code of this model has {model.n_components_}.")
     return table.values
 
 
-def load_model(path: Path, device: str) -> Any:
-    """Load a model file."""
-    import narrows
+_USES = {
+    "recommend": "narrows recommend",
+    "compress": "narrows compress",
+    "anomaly_score": "narrows anomalies",
+    "transform": "narrows encode",
+}
 
-    return narrows.load(path, device=device)
+
+def load_model(path: Path, device: str, method: str, otherwise: str) -> Any:
+    """Load a model file, and refuse a model without a method; ``otherwise`` says what to do then."""
+    fitted = narrows.load(path, device=device)
+    if not hasattr(fitted, method):
+        use = next((verb for name, verb in _USES.items() if hasattr(fitted, name)), "narrows info")
+        kind = type(fitted).__name__
+        raise CommandError(f"{path} holds the model class {kind}, which {otherwise}; {use} puts it to use.")
+    return fitted

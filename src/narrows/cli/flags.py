@@ -1,156 +1,348 @@
-"""The flags of ``narrows fit``: the parameters of all that it fits, merged by name."""
+"""Flags: how a verb declares what it takes, and how the text of a flag becomes a value. Nothing is ever evaluated.
+
+An option value is written as in Python, where words need no quotes: ``dense``, ``dense(hidden=(256, 128))``,
+``gaussian(0.3)``, ``Dense(hidden=(128,), activation='relu')``. What a constructor takes stands in ``options.json``, so
+that ``--help`` need not import it; see :mod:`narrows.cli.options`.
+"""
 
 from __future__ import annotations
 
+import ast
 import inspect
+import json
 import re
-from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from narrows.cli.signature import Parameter, parameters
-from narrows.cli.values import CommandError, from_text
+from narrows.cli.errors import CommandError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["MODELS", "derived_flags", "flag_parameters", "value_of", "with_flags"]
-
-MODELS = {
-    "autoencoder": ("narrows.autoencoder", "Autoencoder"),
-    "vae": ("narrows.variational.estimator", "VariationalAutoencoder"),
-    "detector": ("narrows.anomaly.detector", "AnomalyDetector"),
-    "recommender": ("narrows.recommend.recommender", "Recommender"),
-}
-"""What ``--model`` knows: where each class is. A new one is one line here."""
-
-_NOT_FLAGS = {"callbacks", "autoencoder"}
-_APART = {"detector", "recommender"}
-"""Models that share next to no option with the others: help says which are theirs, and not that the others are not."""
+REQUIRED = ...
+_WORDS = {"true": True, "false": False, "none": None}
 
 
-def flag_parameters() -> dict[str, Parameter]:
-    """Return every parameter that gets a flag, as the first class that has it."""
-    return {name: next(iter(owners.values())) for name, owners in _owners().items()}
+@dataclass(frozen=True)
+class Flag:
+    """An argument or an option of a verb.
 
-
-def value_of(parameter: Parameter, text: str) -> Any:
-    """Turn a flag's text into a value, and refuse a word that the parameter does not know.
-
-    Where a parameter takes several of its words, they have commas between them.
+    Attributes
+    ----------
+    names : str
+        ``"--model -m"`` for an option, a word in capitals for an argument.
+    help, metavar : str
+        What ``--help`` says.
+    kind : type
+        str, int, float, bool, Path or list[str].
+    default : object
+        None says that it was not given.
+    least : int or None
+        The smallest number.
+    parameter : str
+        What the verb's function calls it; by default the first name.
     """
-    several = "," in text and "tuple[str, ...]" in parameter.atoms
-    words = [word.strip() for word in text.split(",")] if several else [text]
-    if parameter.choices and any(word not in parameter.choices for word in words):
-        raise CommandError(f"{parameter.flag} must be {' or '.join(parameter.choices)}, got {text!r}.")
-    if parameter.atoms == ("Any",):
-        # What it may be is then said in words alone.
-        parameter = replace(parameter, atoms=tuple(re.findall(r"\b(?:int|float|str|None)\b", parameter.kind)))
-    return tuple(words) if several else from_text(parameter, text)
+
+    names: str
+    help: str
+    metavar: str | None = None
+    kind: Any = str
+    default: Any = None
+    least: int | None = None
+    parameter: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name of the parameter."""
+        return self.parameter or self.names.split()[0].partition("/")[0].lstrip("-").replace("-", "_").lower()
+
+    def for_typer(self) -> inspect.Parameter:
+        """Return it as typer reads a parameter."""
+        names = self.names.split()
+        option = names[0].startswith("-")
+        about: dict[str, Any] = {
+            "help": self.help,
+            "metavar": self.metavar or (None if option else names[0]),
+            "min": self.least,
+        }
+        made = typer.Option(*names, **about) if option else typer.Argument(**about)
+        kind = self.kind | None if self.default is None else self.kind
+        default = inspect.Parameter.empty if self.default is REQUIRED else self.default
+        return inspect.Parameter(
+            self.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, made]
+        )
 
 
-def _owners() -> dict[str, dict[str, Parameter]]:
-    """Return, by name, a parameter as each model has it."""
-    found: dict[str, dict[str, Parameter]] = {}
-    for model, home in MODELS.items():
-        for parameter in parameters(*home):
-            if parameter.name not in _NOT_FLAGS:
-                found.setdefault(parameter.name, {})[model] = parameter
-    return found
+@dataclass(frozen=True)
+class Verb:
+    """A verb: where its function is, what it takes, and what ``--help`` says of it."""
+
+    home: str
+    flags: tuple[Flag, ...]
+    help: str
+
+    def function(self) -> Callable[..., None]:
+        """Import the function that does the work."""
+        module, name = self.home.split(":")
+        found: Callable[..., None] = getattr(import_module(f"narrows.cli.{module}"), name)
+        return found
+
+    def command(self) -> Callable[..., None]:
+        """Return what typer makes a command of."""
+        own = [flag.for_typer() for flag in self.flags]
+
+        def run(**given: Any) -> None:
+            self.function()(**given)
+
+        run.__doc__ = self.help
+        run.__signature__ = inspect.Signature(own)  # type: ignore[attr-defined]
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in own}
+        return run
 
 
-def derived_flags() -> list[inspect.Parameter]:
-    """Return the flags for typer. None means that one was not given, so that the constructor's default holds."""
-    return [_flag(owners) for owners in _owners().values()]
+# What constructors take
 
 
-def _flag(owners: dict[str, Parameter]) -> inspect.Parameter:
-    first = next(iter(owners.values()))
-    flag, kinds = first.flag, {parameter.atoms for parameter in owners.values()}
-    kind: type = str
-    if kinds == {("bool",)}:
-        flag, kind = f"{flag}/--no-{flag.removeprefix('--')}", bool
-    elif kinds in ({("int",)}, {("float",)}):
-        kind = int if kinds == {("int",)} else float
-    metavar = None if kind is bool else _metavar(list(owners.values()))
-    option = typer.Option(flag, help=_help(owners), metavar=metavar, show_default=False)
-    return inspect.Parameter(
-        first.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of a constructor: its flag, default, types, its words if it takes nothing else, and its family."""
+
+    name: str
+    flag: str
+    default: Any
+    types: tuple[str, ...]
+    choices: tuple[str, ...] = ()
+    family: str | None = None
+
+
+@dataclass(frozen=True)
+class Model:
+    """A class that can be fitted: where it is, and its parameters by name."""
+
+    module: str
+    name: str
+    parameters: dict[str, Parameter] = field(default_factory=dict)
+
+
+@cache
+def _options() -> Any:
+    return json.loads(Path(__file__).with_name("options.json").read_text(encoding="utf-8"))
+
+
+@cache
+def models() -> dict[str, Model]:
+    """Return what can be fitted, by the names of the command line."""
+    return {
+        key: Model(
+            record["module"],
+            record["name"],
+            {name: Parameter(name, **_frozen(own)) for name, own in record["parameters"].items()},
+        )
+        for key, record in _options()["models"].items()
+    }
+
+
+def _frozen(record: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in record.items()}
+
+
+@cache
+def members(family: str) -> dict[str, dict[str, Any]]:
+    """Return the option values of a family, by name: their settings and defaults."""
+    return {name: _frozen(settings) for name, settings in _options()["families"][family]["members"].items()}
+
+
+def constructor_flags(verb: str) -> tuple[Flag, ...]:
+    """Return the flags of a verb that are parameters of what it fits; those not given leave the default."""
+    kinds = {"bool": bool, "int": int, "float": float, "str": str, "list": list[str]}
+    return tuple(
+        Flag(names, text, metavar, kinds[kind], parameter=name)
+        for name, (names, text, metavar, kind) in _options()["flags"][verb].items()
     )
 
 
-def _help(owners: dict[str, Parameter]) -> str:
-    """Say what a flag does; what is not so of all models begins with the name of the one it is true of."""
-    texts: dict[str, list[str]] = {}
-    for model, parameter in owners.items():
-        texts.setdefault(re.sub(r":\w+:`([^`]*)`", r"\1", parameter.help), []).append(model)
-    most = [model for model in MODELS if model not in _APART]
-    said = [text if models[: len(most)] == most else f"({', '.join(models)}) {text}" for text, models in texts.items()]
-    members = _unique(member for parameter in owners.values() for member in parameter.family)
-    known = [f"{member.name}({', '.join(member.fields)})".removesuffix("()") for member in members]
-    choice = f" Known: {', '.join(known)}." if known else ""
-    return " ".join(said) + choice + _defaults(owners)
+def parse(model: str, given: dict[str, Any]) -> dict[str, Any]:
+    """Turn flags into what the constructor takes; None is a flag that was not given.
 
-
-def _defaults(owners: dict[str, Parameter]) -> str:
-    shown: dict[str, list[str]] = {}
-    for model, parameter in owners.items():
-        if parameter.default is not None:
-            value = parameter.default
-            shown.setdefault(f"{value:g}" if isinstance(value, float) else str(value).lower(), []).append(model)
-    if not shown:
-        return ""
-    if len(shown) == 1:
-        return f" [default: {next(iter(shown))}]"
-    said = [f"{value} of {' and '.join(models)}" for value, models in shown.items()]
-    return f" [default: {', '.join(said)}]"
-
-
-def _metavar(found: list[Parameter]) -> str:
-    if all(parameter.choices for parameter in found):
-        return "|".join(_unique(choice for parameter in found for choice in parameter.choices))
-    if any(parameter.family for parameter in found):
-        # The words of a model that knows a few only; those of the others stand in the text.
-        return "|".join(_unique(choice for parameter in found for choice in parameter.choices)) or "NAME"
-    words = {"int": "INT", "float": "NUMBER", "os.PathLike[str]": "FILE", "tuple[int, ...]": "H,W[,C]"}
-    parts = _unique(word for parameter in found for atom, word in words.items() if atom in parameter.atoms)
-    defaults = _unique(parameter.default for parameter in found)
-    parts += [default for default in defaults if isinstance(default, str) and parts]
-    parts += _unique(word for p in found for word in re.findall('"([a-z]+)"', p.kind) if parts and word not in parts)
-    return "|".join(parts) or "TEXT"
-
-
-def _unique(values: Iterable[Any]) -> list[Any]:
-    """Drop repetitions and keep the order."""
-    found: list[Any] = []
-    for value in values:
-        if value not in found:
-            found.append(value)
+    Raises
+    ------
+    CommandError
+        If the model has no such parameter, or a text can be no value of it.
+    """
+    own = models()[model].parameters
+    found = {}
+    for name, value in given.items():
+        if value is None:
+            continue
+        if name not in own:
+            others = [key for key, other in models().items() if name in other.parameters and key != "codec"]
+            flag = models()[others[0]].parameters[name].flag
+            raise CommandError(f"{flag} is not an option of {model}, but of {' and '.join(others)}.")
+        found[name] = _value(own[name], value) if isinstance(value, str) else value
     return found
 
 
-def with_flags(verb: Callable[..., None], flags: list[inspect.Parameter]) -> Callable[..., None]:
-    """Return a verb that takes ``**given`` with flags of its own in that place, for typer to read.
+def construct(model: str, options: dict[str, Any]) -> Any:
+    """Make an estimator of options as :func:`parse` gives them."""
+    known = models()[model]
+    built = {name: _built(known.parameters[name], value) for name, value in options.items()}
+    return getattr(import_module(known.module), known.name)(**built)
 
-    Parameters
-    ----------
-    verb : callable
-        Its other parameters are annotated for typer.
-    flags : list of inspect.Parameter
-        Keyword-only, annotated for typer.
+
+def _built(parameter: Parameter, value: Any) -> Any:
+    if not isinstance(value, dict) or parameter.family is None:
+        return value
+    home = _options()["families"][parameter.family]["module"]
+    try:
+        return getattr(import_module(home), parameter.family).from_json(value)
+    except (ValueError, TypeError) as error:
+        raise CommandError(f"{parameter.flag} {value['option']}: {error}") from error
+
+
+def _value(parameter: Parameter, text: str) -> Any:
+    """Turn text into a value; where a parameter takes several of its words, they have commas between them."""
+    types = parameter.types
+    if parameter.choices:
+        several = "," in text and "tuple[str, ...]" in types
+        words = [word.strip() for word in text.split(",")] if several else [text]
+        if any(word not in parameter.choices for word in words):
+            raise CommandError(f"{parameter.flag} must be {' or '.join(parameter.choices)}, got {text!r}.")
+        return tuple(words) if several else text
+    if "None" in types and text.lower() == "none":
+        return None
+    return _option(parameter, text) if parameter.family else _plain_value(parameter, text)
+
+
+def _plain_value(parameter: Parameter, text: str) -> Any:
+    types = parameter.types
+    for name, kind in (("int", int), ("float", float)):
+        if name in types:
+            try:
+                return kind(text)
+            except ValueError:
+                continue
+    if "tuple[int, ...]" in types:
+        return _numbers(parameter, text)
+    if types == ("bool",) and (word := text.lower()) in ("0", "1", "true", "false"):
+        return word in ("1", "true")
+    if "str" in types:
+        return text
+    said = {"int": "a whole number", "float": "a number", "None": "none", "bool": "0 or 1"}
+    what = " or ".join(words for name, words in said.items() if name in types)
+    raise CommandError(f"{parameter.flag} must be {what}, got {text!r}.")
+
+
+def _numbers(parameter: Parameter, text: str) -> tuple[int, ...]:
+    """Read whole numbers with commas between them, in brackets or not."""
+    try:
+        return tuple(int(part) for part in text.strip("() ").split(",") if part.strip())
+    except ValueError:
+        raise CommandError(f"{parameter.flag} must be whole numbers such as 28,28, got {text!r}.") from None
+
+
+def _option(parameter: Parameter, text: str) -> Any:
+    """Read ``name`` or ``name(setting=value, ...)`` as the record that the family's ``from_json`` takes."""
+    if "str" in parameter.types and parameter.default == text:
+        return text
+    known = members(str(parameter.family))
+    parts = re.fullmatch(r"\s*([\w-]+)\s*(\(.*\))?\s*", text, re.DOTALL)
+    name = re.sub(r"[-_]", "", parts.group(1).lower()) if parts else ""
+    if parts is None or name not in known:
+        also = [parameter.default] if isinstance(parameter.default, str) and parameter.default not in known else []
+        raise CommandError(f"{parameter.flag} {text!r} is unknown; known are {', '.join([*also, *known])}.")
+    return {"option": name, **_settings(parameter.flag, name, known[name], parts.group(2) or "()")}
+
+
+def _settings(flag: str, member: str, defaults: dict[str, Any], arguments: str) -> dict[str, Any]:
+    """Read the settings of an option value as Python reads the arguments of a call."""
+    try:
+        call = _call(arguments)
+        positional = [_plain(node) for node in call.args]
+        named = [(keyword.arg or "**", _plain(keyword.value)) for keyword in call.keywords]
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        example = option_to_text({"option": member, **defaults})
+        raise CommandError(f"{flag} {member}{arguments} cannot be read; write the settings as {example}.") from None
+    has = f"it has {', '.join(defaults)}" if defaults else "it has none"
+    if len(positional) > len(defaults):
+        raise CommandError(f"{flag} {member} was given {len(positional)} settings; {has}.")
+    given = dict(zip(defaults, positional, strict=False))
+    for name, value in named:
+        if name not in defaults:
+            raise CommandError(f"{flag} {member} has no setting {name!r}; {has}.")
+        if name in given:
+            raise CommandError(f"{flag} {member} was given {name!r} twice.")
+        given[name] = value
+    for name, value in given.items():
+        if _is_number(defaults[name]) and not _is_number(value):
+            raise CommandError(f"{flag} {member}: {name} must be a number, got {value!r}.")
+    return given
+
+
+def _call(arguments: str) -> ast.Call:
+    call = ast.parse(f"f{arguments}", mode="eval").body
+    if isinstance(call, ast.Call) and isinstance(call.func, ast.Name):
+        return call
+    raise ValueError(arguments)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _plain(node: ast.expr) -> Any:
+    """Return the value of a literal; a bare word is itself, or true, false, none."""
+    if isinstance(node, ast.Name):
+        return _WORDS.get(node.id.lower(), node.id)
+    if isinstance(node, (ast.Tuple, ast.List)):
+        return tuple(_plain(part) for part in node.elts)
+    value = ast.literal_eval(node)
+    if not isinstance(value, (int, float, str, type(None))):
+        raise ValueError(f"{value!r} is no plain value")
+    return value
+
+
+def option_to_text(record: dict[str, Any], family: str | None = None) -> str:
+    """Write what ``to_json`` gave as the command line takes it, without the family's defaults.
+
+    Examples
+    --------
+    >>> option_to_text({"option": "Gaussian", "sigma": 0.3, "clip": None}, "Corruption")
+    'gaussian(sigma=0.3)'
     """
-    hints = get_type_hints(verb, include_extras=True)
-    plain = [
-        parameter.replace(annotation=hints[parameter.name])
-        for parameter in inspect.signature(verb).parameters.values()
-        if parameter.kind is not inspect.Parameter.VAR_KEYWORD
-    ]
+    name = str(record["option"]).lower()
+    defaults = members(family).get(name, {}) if family else {}
+    parts: list[str] = []
+    for setting in dict.fromkeys([*defaults, *record]):
+        value = record.get(setting, defaults.get(setting))
+        if isinstance(value, (list, tuple)) and value and all(isinstance(part, dict) for part in value):
+            # Of several option values in one, each says what it is.
+            parts += [option_to_text(part, family) for part in value]
+            continue
+        plain = tuple(value) if isinstance(value, list) else value
+        if setting != "option" and (setting not in defaults or defaults[setting] != plain):
+            parts.append(f"{setting}={plain}")
+    return f"{name}({', '.join(parts)})" if parts else name
 
-    def run(**given: Any) -> None:
-        verb(**given)
 
-    run.__doc__ = verb.__doc__
-    run.__signature__ = inspect.Signature([*plain, *flags])  # type: ignore[attr-defined]
-    run.__annotations__ = {parameter.name: parameter.annotation for parameter in [*plain, *flags]}
-    return run
+def split_names(text: str | None) -> list[str] | None:
+    """Return words that were written with commas between them, None for none."""
+    return None if text is None else [word.strip() for word in text.split(",")]
+
+
+def refuse_beside_model(what: str, given: dict[str, Any]) -> None:
+    """Refuse flags that are for fitting beside ``-m``, which names what is fitted; None is a flag not given."""
+    asked = next((flag for flag, value in given.items() if value is not None), None)
+    if asked is not None:
+        raise CommandError(f"{asked} is for fitting{what}, and -m names one that is fitted: leave one of them out.")
+
+
+def refuse_together(given: Iterable[str], why: str) -> None:
+    """Refuse more than one of some flags."""
+    named = list(given)
+    if len(named) > 1:
+        raise CommandError(f"{' and '.join(named)} do not go together: {why}.")

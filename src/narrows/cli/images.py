@@ -7,23 +7,17 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from narrows.cli.values import CommandError
+import numpy as np
+
+from narrows.cli.errors import CommandError
+from narrows.cli.files import check_place, check_table_place
+from narrows.tables import open_segments, write_images
+from narrows.tables.folders import check_new_folder
+from narrows.tables.formats import WRITABLE
+from narrows.tables.pictures import is_picture
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from narrows.cli.files import Data
-
-__all__ = [
-    "as_type",
-    "check_folder_place",
-    "check_makes_images",
-    "grid",
-    "is_folder_name",
-    "is_table_name",
-    "shown_range",
-    "write_rows",
-]
 
 _TILE = 64
 """Pixels that the side of an image in a grid is enlarged towards, by whole factors."""
@@ -39,25 +33,26 @@ def is_folder_name(out: Path) -> bool:
 
 def is_table_name(out: Path) -> bool:
     """Say whether OUT is a table rather than a picture or a folder of images."""
-    from narrows.tables.pictures import is_picture
-
     return not is_folder_name(out) and not is_picture(out)
 
 
-def check_folder_place(out: Path) -> None:
-    """Refuse a folder that could not be made, before the work rather than after it."""
-    from narrows.tables.folders import check_new_folder
-
-    check_new_folder(out)
-    if not os.access(out.absolute().parent, os.W_OK):
-        raise CommandError(f"{out} cannot be written: the folder {out.parent} may not be written to.")
+def check_place_of_rows(out: Path, *inputs: Path | None) -> None:
+    """Refuse a table, a picture or a folder of images that could not be written, before the work."""
+    if is_folder_name(out):
+        check_new_folder(out)
+        if not os.access(out.absolute().parent, os.W_OK):
+            raise CommandError(f"{out} cannot be written: the folder {out.parent} may not be written to.")
+    elif is_picture(out):
+        check_place(out, *inputs)
+    else:
+        check_table_place(out, *inputs)
 
 
 def check_makes_images(model: Any, out: Path) -> None:
-    """Refuse a folder of images from a model whose rows are none, or are of channels that no file holds."""
-    from narrows.tables.formats import WRITABLE
-
+    """Refuse images from a model whose rows are none, or are of channels that no file holds."""
     shape = model.image_shape_
+    if is_table_name(out):
+        return
     if shape is None:
         what = "has no extension, so it would be a folder of images" if is_folder_name(out) else "would be a picture"
         raise CommandError(
@@ -72,8 +67,6 @@ def as_type(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
 
     Whole numbers are rounded to and cut at the ends of what the type holds; floats are float32.
     """
-    import numpy as np
-
     if dtype.kind not in "iu":
         return values.astype(np.float32)
     limits = np.iinfo(dtype)
@@ -81,17 +74,7 @@ def as_type(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
 
 
 def write_rows(out: Path, rows: np.ndarray, shape: tuple[int, int, int], given: Data) -> int:
-    """Write rows as a folder of images of the type and by the names of the rows they were made from.
-
-    Returns
-    -------
-    int
-        How many.
-    """
-    import numpy as np
-
-    from narrows.tables import open_segments, write_images
-
+    """Write rows as a folder of images, of the type and by the names of what they were made from; return how many."""
     dtype = open_segments(given.rows).dtype if isinstance(given.rows, Path) else given.rows.dtype
     if dtype not in (np.uint8, np.uint16):
         dtype = np.dtype(np.float32)
@@ -108,7 +91,6 @@ def shown_range(dtype: np.dtype, low: float, high: float) -> tuple[float, float]
 
     Examples
     --------
-    >>> import numpy as np
     >>> shown_range(np.dtype(np.uint8), 0, 250), shown_range(np.dtype(np.uint8), 0, 16)
     ((0.0, 255.0), (0, 16))
     """
@@ -116,29 +98,15 @@ def shown_range(dtype: np.dtype, low: float, high: float) -> tuple[float, float]
 
 
 def grid(images: np.ndarray, low: float, high: float, *, n_columns: int | None = None) -> np.ndarray:
-    """Put images into one picture, row by row, small ones enlarged.
+    """Put images of shape (n, height, width, channels) into one picture of 8 bits, row by row, small ones enlarged.
 
-    Parameters
-    ----------
-    images : ndarray of shape (n, height, width, 1 or 3)
-        The images.
-    low, high : float
-        The values that are black and white.
-    n_columns : int, optional
-        Images in a row; by default as many as make the grid about square.
-
-    Returns
-    -------
-    ndarray of uint8, shape (height, width, 1 or 3)
+    ``low`` is black and ``high`` white; without ``n_columns`` the grid is about square.
 
     Examples
     --------
-    >>> import numpy as np
     >>> grid(np.zeros((5, 64, 64, 1)), 0, 1).shape
     (132, 198, 1)
     """
-    import numpy as np
-
     count, height, width, channels = images.shape
     columns = n_columns or math.ceil(math.sqrt(count))
     rows = -(-count // columns)

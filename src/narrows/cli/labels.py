@@ -6,49 +6,36 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from narrows.cli.values import CommandError
+import numpy as np
+
+from narrows import datasets, tables
+from narrows.cli.columns import names_in, read_cells
+from narrows.cli.errors import CommandError
+from narrows.cli.files import file_of
+from narrows.cli.printing import first_of
+from narrows.tables.formats import DELIMITERS, format_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    import numpy as np
-
-__all__ = ["class_named", "labels_in_words", "labels_of_set", "read_labels"]
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
 _MOST_SHOWN = 12
 
 
 def read_labels(data: str, labels: str | None, columns: list[str] | None) -> tuple[np.ndarray | None, list[str] | None]:
-    """Read the labels of the rows of DATA.
-
-    Parameters
-    ----------
-    data : str
-        As on the command line.
-    labels : str or None
-        A column of DATA, by name or position, or a file of one column; None for no labels.
-    columns : list of str or None
-        The columns of DATA to use.
+    """Read the labels of the rows of DATA: a column of it, by name or position, or a file of one column.
 
     Returns
     -------
     labels : ndarray of shape (n_rows,) or None
     columns : list of str or None
-        Those to use, without the labels'.
-
-    Raises
-    ------
-    CommandError
-        If they are neither, or are missing for some row.
+        Those of DATA to use, without the labels'.
     """
     if labels is None:
         return None, columns
-    from narrows.cli.files import file_of
-
     file_of(data)  # which says what is wrong with DATA itself
     path, file = Path(data), Path(labels)
-    names = _column_names(path) if path.is_file() else None
+    names = names_in(path, positions=True) if path.is_file() else None
     if names is None or labels not in names:
         if file.is_file():
             return _label_file(file), columns
@@ -61,59 +48,15 @@ def read_labels(data: str, labels: str | None, columns: list[str] | None) -> tup
     return _column(path, labels), rest
 
 
-def _column_names(path: Path) -> list[str] | None:
-    """Return what the columns of a file go by, positions where it has no names; None if it has no columns."""
-    from narrows import tables
-    from narrows.cli.columns import text_head
-    from narrows.tables.formats import format_of
-
-    kind = format_of(path)
-    if kind in ("csv", "tsv"):
-        head = text_head(path)
-        assert head is not None
-        return head.names or [str(number) for number in range(head.n_columns)]
-    if kind == "parquet":
-        from narrows.tables.parquet import required_pyarrow
-
-        required_pyarrow(path)
-        import pyarrow.parquet as pq
-
-        return list(pq.read_schema(path).names)
-    if kind in ("npy", "npz"):
-        table = tables.read(path)
-        return table.columns or [str(number) for number in range(table.values.shape[1])]
-    return None
-
-
 def _column(path: Path, name: str) -> np.ndarray:
-    """Read one column of any type."""
-    import numpy as np
-
-    from narrows import tables
-    from narrows.cli.columns import read_cells, text_head
-    from narrows.tables.columns import choose
-    from narrows.tables.formats import format_of
-    from narrows.tables.text import MISSING
-
-    what = f"--labels {name!r}"
-    head = text_head(path)
-    if head is not None:
-        [cells] = read_cells(path, head, choose([name], head.names, head.n_columns, str(path)))
-        return _labels([None if cell in MISSING else cell for cell in cells], what)
-    if format_of(path) == "parquet":
-        import pyarrow.parquet as pq
-
-        return _labels(pq.read_table(path, columns=[name]).column(0).to_pylist(), what)
-    return _labels(np.asarray(tables.read(path, columns=[name]).values[:, 0]).tolist(), what)
-
-
-def _labels(values: Sequence[Any], what: str) -> np.ndarray:
-    """Make labels of values: whole numbers where all are, also as text."""
-    import numpy as np
-
+    """Read one column of any type: whole numbers where all are, also as text."""
+    if format_of(path) in (*DELIMITERS, "parquet"):
+        [values] = read_cells(path, [name])
+    else:
+        values = np.asarray(tables.read(path, columns=[name]).values[:, 0]).tolist()
     missing = next((row for row, value in enumerate(values) if value is None or value != value), None)
     if missing is not None:
-        raise CommandError(f"{what}: row {missing} (the first is 0) has none.")
+        raise CommandError(f"--labels {name!r}: row {missing} (the first is 0) has none.")
     if all(isinstance(value, str) and _WHOLE.fullmatch(value) for value in values):
         return np.array([int(value) for value in values])
     if all(isinstance(value, float) and value.is_integer() for value in values):
@@ -122,31 +65,16 @@ def _labels(values: Sequence[Any], what: str) -> np.ndarray:
 
 
 def _label_file(path: Path) -> np.ndarray:
-    names = _column_names(path)
-    if names is not None and len(names) != 1:
-        raise CommandError(f"{path} has {len(names)} columns, and labels are one.")
-    if names is not None:
-        return _column(path, names[0])
-    from narrows import tables
-
-    table = tables.read(path)
-    if table.values.shape[1] != 1:
-        raise CommandError(f"{path} has {table.values.shape[1]} columns, and labels are one.")
-    return table.values[:, 0]
+    names = names_in(path, positions=True)
+    table = tables.read(path) if names is None else None
+    n_columns = len(names) if names is not None else table.values.shape[1]  # type: ignore[union-attr]
+    if n_columns != 1:
+        raise CommandError(f"{path} has {n_columns} columns, and labels are one.")
+    return _column(path, names[0]) if names is not None else table.values[:, 0]  # type: ignore[union-attr]
 
 
 def labels_of_set(known: tuple[str, str], labels: str | None) -> np.ndarray | None:
-    """Return the labels that a part of a named data set brings; it takes no others.
-
-    Parameters
-    ----------
-    known : tuple of two str
-        Its name, and "train" or "test".
-    labels : str or None
-        What was asked for beside it.
-    """
-    from narrows import datasets
-
+    """Return the labels that a part ("train" or "test") of a named data set brings; it takes no others."""
     if labels is not None:
         raise CommandError(f"{known[0]} is a named data set and brings its labels: leave out --labels.")
     loaded = datasets.load(known[0])
@@ -154,23 +82,17 @@ def labels_of_set(known: tuple[str, str], labels: str | None) -> np.ndarray | No
 
 
 def class_named(fitted: Any, text: str | None, model: Path) -> Any:
-    """Return the label of a model that a text means, None for none.
-
-    Raises
-    ------
-    CommandError
-        If the model has no labels, or none such.
-    """
+    """Return the label of a model that a text means, None for none."""
     if text is None:
         return None
     if not hasattr(fitted, "classes_"):
         raise CommandError(f"{model} knows no labels, so --label {text} says nothing: fit it with --labels.")
-    known = fitted.classes_.tolist()
+    known: Sequence[Any] = fitted.classes_.tolist()
     found = next((label for label in known if str(label).lower() == text.strip().lower()), None)
     if found is None:
         found = next((label for label in known if _same_number(label, text)), None)
     if found is None:
-        raise CommandError(f"--label {text} was not among the labels of the fit: {labels_in_words(known)}.")
+        raise CommandError(f"--label {text} was not among the labels of the fit: {first_of(known, _MOST_SHOWN)}.")
     return found
 
 
@@ -179,14 +101,3 @@ def _same_number(label: Any, text: str) -> bool:
         return not isinstance(label, (str, bool)) and float(text) == label
     except ValueError:
         return False
-
-
-def labels_in_words(classes: Sequence[Any]) -> str:
-    """List labels, the first dozen of many.
-
-    Examples
-    --------
-    >>> labels_in_words([0, 1, 2])
-    '0, 1, 2'
-    """
-    return ", ".join(map(str, classes[:_MOST_SHOWN])) + (", ..." if len(classes) > _MOST_SHOWN else "")

@@ -5,45 +5,26 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from narrows.cli.errors import CommandError
 from narrows.cli.files import Data, read_data
-from narrows.cli.values import CommandError
+from narrows.cli.printing import describe_shape
+from narrows.datasets import image_folder
+from narrows.tables.folders import image_files
+from narrows.tables.pictures import image_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy as np
 
-__all__ = ["check_alike", "check_size", "check_types", "paired_images", "read_to_fit"]
-
 
 def read_to_fit(
     data: str, clean: str | None, columns: Sequence[str] | None, *, stream: bool, patches: int | None, seed: object
 ) -> tuple[Data, Data | None]:
-    """Read what a model is to be fitted to.
+    """Read what a model is to be fitted to, and its clean version where there is one.
 
-    Parameters
-    ----------
-    data, clean : str
-        As on the command line; without ``clean`` nothing stands beside the rows.
-    columns : sequence of str or None
-        The columns to take, of both.
-    stream : bool
-        Whether to leave the data on the disk.
-    patches : int or None
-        The side of the squares to cut out of a folder of photographs.
-    seed : object
-        Says where they are cut, if it is a number.
-
-    Returns
-    -------
-    data : Data
-    clean : Data or None
-        Of the same shape.
-
-    Raises
-    ------
-    CommandError
-        If the options do not go together or the two are not alike.
+    ``patches`` is the side of the squares to cut out of a folder of photographs; ``seed`` says where, if it is a
+    number.
     """
     if clean is not None and stream:
         raise CommandError("--clean and --stream do not go together: pairs of rows are read into memory.")
@@ -55,7 +36,7 @@ def read_to_fit(
         rows = read_data(data, columns, stream=stream, whole=clean is not None)
         if clean is None:
             return rows, None
-        target = _clean_table(clean, columns, rows) if pairs is None else _clean_images([part for _, part in pairs])
+        target = _clean_table(clean, columns, rows) if pairs is None else _images([part for _, part in pairs])
         check_alike(rows, target, data, clean)
         return rows, target
     if not Path(data).is_dir():
@@ -64,11 +45,11 @@ def read_to_fit(
         raise CommandError(f"--patches and --{'stream' if stream else 'columns'} do not go together.")
     at = seed if isinstance(seed, int) else 0
     if pairs is None:
-        return _patches([data], patches, at), None
+        return _images(data, patches, at), None
     for noisy, part in pairs:
         # Otherwise patches of the same places would not show the same things.
         check_size(noisy, part)
-    return _patches([noisy for noisy, _ in pairs], patches, at), _patches([part for _, part in pairs], patches, at)
+    return _images([noisy for noisy, _ in pairs], patches, at), _images([part for _, part in pairs], patches, at)
 
 
 def _clean_table(clean: str, columns: Sequence[str] | None, rows: Data) -> Data:
@@ -79,27 +60,14 @@ def _clean_table(clean: str, columns: Sequence[str] | None, rows: Data) -> Data:
     return read_data(clean, rows.columns, whole=True)
 
 
-def _clean_images(files: Sequence[Path]) -> Data:
-    from narrows.datasets import image_folder
-
-    found = image_folder(files)
-    return Data(found.images.reshape(len(found.images), -1), None, found.shape)
-
-
-def _patches(files: Sequence[Path | str], side: int, seed: int) -> Data:
-    from narrows.datasets import image_folder
-
-    found = image_folder(files[0] if isinstance(files[0], str) else files, patches=side, random_state=seed)
+def _images(files: Sequence[Path] | str, patches: int | None = None, seed: int = 0) -> Data:
+    found = image_folder(files, patches=patches, random_state=seed)
     return Data(found.images.reshape(len(found.images), -1), None, found.shape)
 
 
 def check_alike(rows: Data, target: Data, data: str, clean: str) -> None:
     """Refuse a clean version that does not have the rows, columns and units of the data."""
-    from narrows.cli.files import shape_in_words
-
     first, second = rows.rows, target.rows
-    assert not isinstance(first, Path)
-    assert not isinstance(second, Path)
     if first.shape != second.shape:
         raise CommandError(
             f"{clean} has {second.shape[0]:,} rows of {second.shape[1]:,} values, but {data} has {first.shape[0]:,} of "
@@ -107,7 +75,7 @@ def check_alike(rows: Data, target: Data, data: str, clean: str) -> None:
         )
     if rows.shape != target.shape and len(rows.shape) > 1 and len(target.shape) > 1:
         raise CommandError(
-            f"{clean} has images of {shape_in_words(target.shape)}, but {data} of {shape_in_words(rows.shape)}."
+            f"{clean} has images of {describe_shape(target.shape)}, but {data} of {describe_shape(rows.shape)}."
         )
     if rows.names is not None:
         check_types(first.dtype, second.dtype, data, clean)
@@ -120,17 +88,7 @@ def check_types(first: np.dtype, second: np.dtype, data: str, clean: str) -> Non
 
 
 def paired_images(noisy: Path, clean: Path) -> list[tuple[Path, Path]]:
-    """Find the clean version of each image of a folder: the one of the same name, whatever its extension.
-
-    Raises
-    ------
-    CommandError
-        If an image has none, or a name stands for two.
-    DataError
-        If a folder has no images.
-    """
-    from narrows.tables.folders import image_files
-
+    """Find the clean version of each image of a folder: the one of the same name, whatever its extension."""
     found: dict[str, Path] = {}
     for file in image_files(clean):
         if file.stem in found:
@@ -146,8 +104,6 @@ def paired_images(noisy: Path, clean: Path) -> list[tuple[Path, Path]]:
 
 def check_size(noisy: Path, clean: Path) -> None:
     """Refuse a clean version of another size."""
-    from narrows.tables.pictures import image_size
-
     first, second = image_size(noisy), image_size(clean)
     if first != second:
         raise CommandError(

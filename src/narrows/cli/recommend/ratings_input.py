@@ -1,44 +1,43 @@
-"""Logs of who took what on the command line: by name, from a file, or made up; their columns, and ids as typed."""
+"""Logs of users and items on the command line: by name, from a file, or made up; their columns, and ids as typed."""
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from narrows.cli.show import note
-from narrows.cli.values import CommandError
+import numpy as np
+
+from narrows import datasets
+from narrows.cli.columns import names_in, text_head
+from narrows.cli.errors import CommandError
+from narrows.cli.printing import note
+from narrows.datasets.records import RATINGS
 from narrows.errors import DataError
+from narrows.recommend import Columns, read_interactions
+from narrows.recommend.interactions import is_usual, plain
+from narrows.recommend.queries import read_titles
+from narrows.tables import read_named
+from narrows.tables.formats import existing_file, format_of
+from narrows.tables.text import names_taken_for_numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    import numpy as np
+    from collections.abc import Sequence
 
     from narrows.recommend import Interactions
 
-__all__ = ["Given", "column_names", "file_of_log", "ids_in", "log_mistakes", "read_ratings", "typed", "typed_users"]
-
 MADE_UP_SEED = 0
-
-_IN_WORDS = {
-    "or the column with timestamp=None": "or the column with --timestamp-column none",
-    "timestamp=None leaves": "--timestamp-column none leaves",
-    "name it in columns=": "name it with --timestamp-column",
-    "method='rating'": "--method rating",
-    "no rating reaches positive_from=": "no rating reaches --positive-from ",
-}
+ROLES = ("user", "item", "rating", "timestamp")
 
 
 @dataclass(frozen=True)
-class Given:
+class RatingsInput:
     """A log and what is known beside it.
 
     Attributes
     ----------
     log : Interactions
-        Who took what.
+        Which users have which items.
     titles : dict
         Titles of items, by id.
     name : str
@@ -52,7 +51,7 @@ class Given:
     name: str
     columns: dict[str, str] = field(default_factory=dict)
 
-    def in_words(self) -> str:
+    def describe(self) -> str:
         """Say what the log is."""
         from_columns = f" (columns {', '.join(map(repr, self.columns.values()))})" if self.columns else ""
         kind = "ratings" if self.log.rated else "pairs"
@@ -62,77 +61,36 @@ class Given:
         )
 
 
-@contextmanager
-def log_mistakes() -> Iterator[None]:
-    """Take a refusal of what was asked for, and say it in the words of the command line."""
-    from narrows.cli.mistakes import mistakes_of
-
-    with mistakes_of():
-        try:
-            yield
-        except DataError as error:
-            text = str(error)
-            for python, flag in _IN_WORDS.items():
-                text = text.replace(python, flag)
-            raise CommandError(text) from error
-
-
-def column_names(
-    user: str | None = None, item: str | None = None, rating: str | None = None, timestamp: str | None = None
-) -> dict[str, str | None]:
-    """Return the columns that were named, by role; "none" leaves one of ratings or times out."""
-    given = {"user": user, "item": item, "rating": rating, "timestamp": timestamp}
-    named = {role: name for role, name in given.items() if name is not None}
+def column_names(**given: str | None) -> dict[str, str | None]:
+    """Return the columns that ``user_column=`` and the others name, by role; "none" leaves ratings or times out."""
+    named = {flag.removesuffix("_column"): name for flag, name in given.items() if name is not None}
     twice = [name for name in named.values() if list(named.values()).count(name) > 1 and name.lower() != "none"]
     if twice:
         raise CommandError(f"Column {twice[0]!r} is named for two things: users, items, ratings and times are apart.")
-    optional = ("rating", "timestamp")
-    return {role: None if role in optional and name.lower() == "none" else name for role, name in named.items()}
+    return {role: None if role in ROLES[2:] and name.lower() == "none" else name for role, name in named.items()}
 
 
 def file_of_log(data: str) -> Path | None:
-    """Return the file that RATINGS means, None for a named set.
-
-    Raises
-    ------
-    CommandError
-        If it is neither, or a named set of rows.
-    """
-    from narrows.datasets import load_ratings, names
-    from narrows.datasets.records import RATINGS
-    from narrows.tables.formats import existing_file
-
+    """Return the file that RATINGS means, None for a named set; what is neither is refused."""
     if data in RATINGS:
         return None
     path = Path(data)
     if not path.exists() and path.name == data and not path.suffix:
-        if data.partition(":")[0] in names():
-            raise CommandError(
-                f"{data} is a data set of rows, and a log of users and items is needed: a file, or "
-                f"{', '.join(RATINGS)}."
-            )
+        if data.partition(":")[0] in datasets.names():
+            known = ", ".join(RATINGS)
+            raise CommandError(f"{data} is a data set of rows; a log of users and items is needed: a file, or {known}.")
         try:
-            load_ratings(data)
+            datasets.load_ratings(data)
         except DataError as error:
             raise CommandError(f"There is no file {data!r}, and: {error}") from error
     return existing_file(path)
 
 
-def read_ratings(data: str | None, asked: dict[str, str | None], items: Path | None = None) -> Given:
-    """Read RATINGS.
+def read_ratings(data: str | None, asked: dict[str, str | None], items: Path | None = None) -> RatingsInput:
+    """Read RATINGS, or make a log up for want of one, and a table of titles where there is one.
 
-    Parameters
-    ----------
-    data : str or None
-        A file or a named set; None makes a log up.
-    asked : dict
-        The columns that were named, as of :func:`column_names`.
-    items : Path, optional
-        A table of titles.
+    ``asked`` are the columns that were named, as of :func:`column_names`.
     """
-    from narrows import datasets
-    from narrows.recommend import read_interactions
-
     file = None if data is None else file_of_log(data)
     columns: dict[str, str] = {}
     titles: dict[Any, str] = {}
@@ -140,25 +98,16 @@ def read_ratings(data: str | None, asked: dict[str, str | None], items: Path | N
         if asked:
             flag = f"--{next(iter(asked))}-column"
             raise CommandError(f"{flag} is for files, and {data or 'a made-up log'} is none.")
-        if data is None:
-            known = datasets.make_ratings(random_state=MADE_UP_SEED)
-            name = "a log made up for want of RATINGS"
-        else:
-            known, name = datasets.load_ratings(data), data
+        known = datasets.make_ratings(random_state=MADE_UP_SEED) if data is None else datasets.load_ratings(data)
         log, titles = read_interactions(known), dict(known.titles or {})
     else:
-        with log_mistakes():
-            log, columns = _read_file(file, asked)
-        name = str(data)
+        log, columns = _read_file(file, asked)
     if items is not None:
-        titles = read_titles(items, log.items, asked)
-    return Given(log, titles, name, columns)
+        titles = titles_in(items, log.items, asked)
+    return RatingsInput(log, titles, data or "a log made up for want of RATINGS", columns)
 
 
 def _read_file(file: Path, asked: dict[str, str | None]) -> tuple[Interactions, dict[str, str]]:
-    from narrows.recommend import Columns, read_interactions
-    from narrows.tables import read_named
-
     names, has_head = _names_of(file)
     if len(names) == 1:
         raise CommandError(f"{file} is no log: it has one column, and a log has one of users and one of items.")
@@ -170,8 +119,7 @@ def _read_file(file: Path, asked: dict[str, str | None]) -> tuple[Interactions, 
     rest: dict[str, Any] = {} if has_head else {"rating": None, "timestamp": None}
     columns = Columns(**(rest | asked)).found(names)
     _check_head(file, names, asked)
-    roles = ("user", "item", "rating", "timestamp")
-    chosen = {role: name for role in roles if (name := getattr(columns, role)) is not None}
+    chosen = {role: name for role in ROLES if (name := getattr(columns, role)) is not None}
     table = read_named(file, columns=list(chosen.values()))
     for role in ("user", "item"):
         _check_ids(table[chosen[role]], role, chosen[role], file)
@@ -182,8 +130,6 @@ def _read_file(file: Path, asked: dict[str, str | None]) -> tuple[Interactions, 
 
 def _note_guesses(chosen: dict[str, str], names: Sequence[str], asked: dict[str, str | None]) -> None:
     """Say so where columns were taken by their place, and which were left."""
-    from narrows.recommend.interactions import is_usual
-
     guessed = [role for role in ("user", "item") if role not in asked and not is_usual(role, chosen[role])]
     if not guessed:
         return
@@ -197,29 +143,14 @@ def _note_guesses(chosen: dict[str, str], names: Sequence[str], asked: dict[str,
 
 def _names_of(file: Path) -> tuple[list[str], bool]:
     """Return the names of a file's columns, or their positions where it has none, and whether it has."""
-    from narrows.cli.columns import text_head
-    from narrows.tables import read_named
-    from narrows.tables.formats import format_of
-
     head = text_head(file)
     if head is not None:
-        return head.names or [str(k) for k in range(head.n_columns)], head.names is not None
-    if format_of(file) == "parquet":
-        try:
-            import pyarrow as pa
-            import pyarrow.parquet as pq
-
-            return list(pq.read_schema(file).names), True
-        except (ImportError, pa.ArrowException, OSError):
-            # Reading it says what is wrong.
-            pass
-    return list(read_named(file)), True
+        return names_in(file, positions=True) or [], head.names is not None
+    return (names_in(file) if format_of(file) == "parquet" else None) or list(read_named(file)), True
 
 
 def _check_head(file: Path, names: Sequence[str], asked: dict[str, str | None]) -> None:
     """Refuse a first row that was taken for names, and is more like data."""
-    from narrows.tables.text import names_taken_for_numbers
-
     if {"user", "item"} <= asked.keys():
         return
     numbers = [name for name in names if name and names_taken_for_numbers([name])]
@@ -231,8 +162,6 @@ def _check_head(file: Path, names: Sequence[str], asked: dict[str, str | None]) 
 
 
 def _check_ids(values: np.ndarray, role: str, name: str, file: Path) -> None:
-    import numpy as np
-
     if values.dtype.kind == "f":
         finite = values[np.isfinite(values)]
         if len(finite) and (finite != np.floor(finite)).any():
@@ -247,27 +176,11 @@ def _check_ids(values: np.ndarray, role: str, name: str, file: Path) -> None:
         )
 
 
-def read_titles(items: Path, ids: np.ndarray, asked: dict[str, str | None]) -> dict[Any, str]:
-    """Read titles, and refuse them if none is of an item of the log.
-
-    Parameters
-    ----------
-    items : Path
-        A table with a column of ids and one of titles.
-    ids : ndarray
-        The ids of the log's items.
-    asked : dict
-        The columns that were named.
-    """
-    from narrows.recommend import Columns
-    from narrows.recommend.interactions import plain
-    from narrows.recommend.queries import read_titles
-    from narrows.tables.formats import existing_file
-
+def titles_in(items: Path, ids: np.ndarray, asked: dict[str, str | None]) -> dict[Any, str]:
+    """Read a table with a column of ids and one of titles, and refuse it if none is of an item of the log."""
     if len(_names_of(existing_file(items))[0]) == 1:
         raise CommandError(f"{items} has one column, and titles need one of ids and one of titles.")
-    with log_mistakes():
-        titles = read_titles(items, Columns(item=asked.get("item") or "auto"))
+    titles = read_titles(items, Columns(item=asked.get("item") or "auto"))
     if not any(plain(value) in titles for value in ids):
         theirs, ours = ", ".join(map(str, list(titles)[:3])), ", ".join(map(str, ids[:3]))
         raise CommandError(
@@ -278,53 +191,33 @@ def read_titles(items: Path, ids: np.ndarray, asked: dict[str, str | None]) -> d
 
 def ids_in(file: Path, ids: np.ndarray, asked: dict[str, str | None]) -> list[Any]:
     """Read a column of items from a table, as ids of the model's type."""
-    from narrows.recommend import Columns
-    from narrows.tables import read_named
-
-    with log_mistakes():
-        table = read_named(file)
-        named = asked.get("item") if asked.get("item") in table else "auto"
-        column = Columns("auto", named, None, None).found(["user", *table]).item
-    values = table[str(column)]
+    table = read_named(file)
+    named = asked.get("item") if asked.get("item") in table else "auto"
+    values = table[str(Columns("auto", named, None, None).found(["user", *table]).item)]
     same = values.dtype.kind == ids.dtype.kind or {values.dtype.kind, ids.dtype.kind} <= set("iu")
     return values.tolist() if same else [typed(str(value), ids, "item") for value in values.tolist()]
 
 
 def typed(text: str, ids: np.ndarray, what: str) -> Any:
-    """Turn an id as it is typed into one of the type that the ids of a log have.
-
-    Parameters
-    ----------
-    text : str
-        As typed.
-    ids : ndarray
-        The ids of the log.
-    what : str
-        "user" or "item", for messages.
+    """Turn an id of a "user" or an "item" as it is typed into one of the type that the ids of a log have.
 
     Examples
     --------
-    >>> import numpy as np
     >>> typed("7", np.array([3, 7]), "user"), typed("7", np.array(["3", "7"]), "user")
     (7, '7')
     """
     kind = ids.dtype.kind
     if kind == "U":
         return text
-    if kind in "iuf":
-        try:
-            number = float(text)
-            return (
-                int(text)
-                if kind in "iu" and text.lstrip("+-").isdigit()
-                else _whole(number)
-                if kind in "iu"
-                else number
-            )
-        except ValueError:
-            such = f"{'whole ' * (kind in 'iu')}numbers such as {ids[0]}" if len(ids) else "numbers"
-            raise CommandError(f"There can be no {what} {text!r}: {what}s of this log are {such}.") from None
-    return {str(value): value for value in ids.tolist()}.get(text, text)
+    if kind not in "iuf":
+        return {str(value): value for value in ids.tolist()}.get(text, text)
+    try:
+        if kind in "iu" and text.lstrip("+-").isdigit():
+            return int(text)
+        return float(text) if kind == "f" else _whole(float(text))
+    except ValueError:
+        such = f"{'whole ' * (kind in 'iu')}numbers such as {ids[0]}" if len(ids) else "numbers"
+        raise CommandError(f"There can be no {what} {text!r}: {what}s of this log are {such}.") from None
 
 
 def _whole(number: float) -> int:
@@ -333,19 +226,17 @@ def _whole(number: float) -> int:
     return int(number)
 
 
-def typed_users(texts: Sequence[str], log: Interactions, name: str) -> list[Any]:
+def typed_users(texts: Sequence[str], given: RatingsInput) -> list[Any]:
     """Turn the users of ``--user``, some of them with commas between, into ids; say which are not in the log."""
-    from narrows.recommend.interactions import plain
-
-    known = {plain(user) for user in log.users}
+    known = {plain(user) for user in given.log.users}
     found = []
     for text in texts:
         parts = [text] if text in known else [part.strip() for part in text.split(",") if part.strip()]
-        found += [typed(part, log.users, "user") for part in parts]
+        found += [typed(part, given.log.users, "user") for part in parts]
     if not found:
         raise CommandError("--user is empty: write an id, or several with commas between them.")
     found = list(dict.fromkeys(found))
     for user in found:
         if user not in known:
-            note(f"Note: user {user} is not in {name}, and gets what is popular.")
+            note(f"Note: user {user} is not in {given.name}, and gets what is popular.")
     return found

@@ -8,12 +8,10 @@ import unicodedata
 from bisect import bisect_left
 from typing import TYPE_CHECKING, Any
 
-from narrows.cli.values import CommandError
+from narrows.cli.errors import CommandError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-__all__ = ["Names", "read_history", "read_items"]
 
 MOST_PARTS = 8
 """No title is looked for that has more commas than this, less one."""
@@ -44,14 +42,7 @@ def _without_year(plain: str) -> str:
 
 
 class Names:
-    """What the items of a model may be called.
-
-    Parameters
-    ----------
-    items : iterable
-        Ids, as plain values.
-    titles : dict
-        Titles by id, as far as they are known.
+    """What the items of a model may be called: ids as plain values, and titles by id, as far as they are known.
 
     Examples
     --------
@@ -117,13 +108,7 @@ class Names:
 
 
 def read_items(text: str, names: Names, flag: str) -> list[Any]:
-    """Read items that are named by title or id, with commas between them.
-
-    Raises
-    ------
-    CommandError
-        If one is not known, may be several, or has a rating.
-    """
+    """Read items that are named by title or id, with commas between them."""
     entries = _entries(text, names, flag)
     if any(rating is not None for _, rating in entries):
         raise CommandError(f"{flag} takes items without ratings: leave '::' and what follows out.")
@@ -133,17 +118,8 @@ def read_items(text: str, names: Names, flag: str) -> list[Any]:
 def read_history(text: str, names: Names, flag: str = "--history") -> list[Any]:
     """Read what someone has: items by title or id, each perhaps with ``::`` and a rating.
 
-    Titles may have commas in them: the longest known title counts. Quotes around one do no harm.
-
-    Returns
-    -------
-    list
-        Ids, or pairs of id and rating.
-
-    Raises
-    ------
-    CommandError
-        If an item is not known or may be several, or some have a rating and others none.
+    Titles may have commas in them: the longest known title counts. Quotes around one do no harm. What is returned are
+    ids, or pairs of id and rating.
 
     Examples
     --------

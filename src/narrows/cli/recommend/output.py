@@ -6,21 +6,21 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from narrows.cli.recommender import candidate_rows, liked_in_words, method_in_words
-from narrows.cli.show import print_rows, print_table
+import numpy as np
+
+from narrows.cli.columns import write_columns
+from narrows.cli.printing import print_rows, print_table
+from narrows.cli.recommend.fit import candidate_rows, describe_method, method_rows
+from narrows.recommend.interactions import plain
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import numpy as np
-
-    from narrows.cli.logs import Given
-
-__all__ = ["Lists", "Whom", "record_of", "show", "write"]
+    from narrows.cli.recommend.ratings_input import RatingsInput
 
 
 @dataclass(frozen=True)
-class Whom:
+class Users:
     """Who is to be recommended to.
 
     Attributes
@@ -47,34 +47,25 @@ class Lists:
 
     Attributes
     ----------
-    whom : Whom
+    users : Users
         To whom.
     columns : dict of str to ndarray
-        Of each recommendation ``row`` (a place in ``whom.ids``), item, score, rank, source and perhaps title.
+        Of each recommendation ``row`` (a place in ``users.ids``), item, score, rank, source and perhaps title.
     predicted : ndarray or None
         The ratings that are predicted.
-    liked : list of int
-        How many items each has liked.
+    positives : list of int
+        How many positive items each has.
     """
 
-    whom: Whom
+    users: Users
     columns: dict[str, Any]
     predicted: np.ndarray | None = None
-    liked: list[int] = field(default_factory=list)
-
-    def of(self, row: int) -> list[int]:
-        """Return the places of one user's list in the columns."""
-        places: list[int] = (self.columns["row"] == row).nonzero()[0].tolist()
-        return places
+    positives: list[int] = field(default_factory=list)
 
 
 def write(out: Path, lists: Lists) -> None:
     """Write user, item, score, rank, title, source and predicted rating; without users for a typed history."""
-    import numpy as np
-
-    from narrows.cli.columns import write_columns
-
-    found, ids = lists.columns, lists.whom.ids
+    found, ids = lists.columns, lists.users.ids
     table: dict[str, Any] = {}
     if ids != [None]:
         # Ids of a log are of one type.
@@ -87,66 +78,57 @@ def write(out: Path, lists: Lists) -> None:
     write_columns(out, [np.asarray(column) for column in table.values()], list(table))
 
 
-def record_of(fitted: Any, given: Given | None, lists: Lists, *, short: bool) -> dict[str, Any]:
+def record_of(fitted: Any, given: RatingsInput | None, lists: Lists, *, short: bool) -> dict[str, Any]:
     """Return what is to be said as a record; ``short`` leaves the lists out."""
     record: dict[str, Any] = {
-        "log": None if given is None else given.in_words(),
-        "method": method_in_words(fitted.method_),
+        "log": None if given is None else given.describe(),
+        "method": describe_method(fitted.method_),
         "reason": fitted.reason_,
         "positive_from": fitted.positive_from_,
         "candidates": fitted.candidates_,
-        "n_users": len(lists.whom.ids),
+        "n_users": len(lists.users.ids),
     }
-    return record if short else record | {"users": [_one(lists, row) for row in range(len(lists.whom.ids))]}
+    return record if short else record | {"users": [_one(lists, row) for row in range(len(lists.users.ids))]}
 
 
 def _one(lists: Lists, row: int) -> dict[str, Any]:
     """Return what there is to say of one user."""
-    import numpy as np
-
-    found, entries = lists.columns, []
-    for place in lists.of(row):
-        entry: dict[str, Any] = {
-            name: found[name][place] for name in ("rank", "item", "title", "score", "source") if name in found
-        }
-        if lists.predicted is not None:
-            entry["predicted_rating"] = lists.predicted[place]
-        entries.append(
-            {name: value.item() if isinstance(value, np.generic) else value for name, value in entry.items()}
-        )
-    seen = int(np.diff(lists.whom.rows.indptr)[row])
-    return {"user": lists.whom.ids[row], "seen": seen, "liked": lists.liked[row], "items": entries}
+    columns: dict[str, Any] = {
+        name: lists.columns[name] for name in ("rank", "item", "title", "score", "source") if name in lists.columns
+    }
+    if lists.predicted is not None:
+        columns["predicted_rating"] = lists.predicted
+    places = np.flatnonzero(lists.columns["row"] == row).tolist()
+    entries = [{name: plain(values[place]) for name, values in columns.items()} for place in places]
+    seen = int(np.diff(lists.users.rows.indptr)[row])
+    return {"user": lists.users.ids[row], "seen": seen, "liked": lists.positives[row], "items": entries}
 
 
-def show(fitted: Any, given: Given | None, lists: Lists, written: dict[str, Path]) -> None:
+def show(fitted: Any, given: RatingsInput | None, lists: Lists, written: dict[str, Path]) -> None:
     """Print what was found: the lists themselves where they were not written to a file."""
+    users, to_file = lists.users, "file" in written
+    size = f"{len(lists.columns['row']):,} rows, of {len(users.ids):,} users"
     print_rows(
         [
-            *([("log", given.in_words())] if given is not None else []),
-            ("method", f"{method_in_words(fitted.method_)}; {fitted.reason_}"),
+            *([("log", given.describe())] if given is not None else []),
+            *method_rows(fitted),
             *candidate_rows(fitted),
-            ("liked", liked_in_words(fitted.positive_from_)),
-            *([("history", lists.whom.history)] if lists.whom.history else []),
-            *(
-                [("lists", f"{len(lists.columns['row']):,} rows, of {len(lists.whom.ids):,} users")]
-                if "file" in written
-                else []
-            ),
+            *([("history", users.history)] if users.history else []),
+            *([("lists", size)] if to_file else []),
             *written.items(),
         ]
     )
-    for row in range(len(lists.whom.ids)) if "file" not in written else ():
+    for row in range(len(users.ids)) if not to_file else ():
         _show_one(_one(lists, row), rated=lists.predicted is not None)
 
 
 def _show_one(found: dict[str, Any], *, rated: bool) -> None:
     entries = found["items"]
     whose = "for this history" if found["user"] is None else f"user {found['user']}"
-    has = f"{found['seen']:,} items known to the model, {found['liked']:,} of them liked"
-    why = "" if found["liked"] else ": what is popular, for want of anything liked"
-    print()
+    has = f"{found['seen']:,} items known to the model, {found['liked']:,} of them positive"
+    why = "" if found["liked"] else ": what is popular, for want of anything positive"
     if not entries:
-        print(f"{whose} ({has}): nothing is left to recommend")
+        print(f"\n{whose} ({has}): nothing is left to recommend")
         return
     titled = any(entry.get("title") for entry in entries)
     head = ["rank", "item", *(["title"] * titled), "score", *(["predicted rating"] * rated)]

@@ -1,0 +1,164 @@
+"""What the command line says: results on the standard output, everything else on the standard error."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+
+def note(text: str) -> None:
+    """Write one line to the standard error."""
+    print(one_line(text), file=sys.stderr)
+
+
+def one_line(text: object) -> str:
+    """Return a message without its line breaks."""
+    return " ".join(str(text).split())
+
+
+def print_json(record: Any) -> None:
+    """Write a record as JSON; numbers JSON lacks (NaN, infinite) become null."""
+    print(json.dumps(_plain(record), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def print_result(record: dict[str, Any], rows: Iterable[tuple[str, object]], *, as_json: bool) -> None:
+    """Write a record for machines, or its rows for people."""
+    if as_json:
+        print_json(record)
+    else:
+        print_rows(rows)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(part) for part in value]
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, bool) or not hasattr(value, "__float__"):
+        return value
+    if hasattr(value, "item"):
+        value = value.item()
+    return value if isinstance(value, int) or math.isfinite(value) else None
+
+
+def print_rows(rows: Iterable[tuple[str, object]]) -> None:
+    """Write names and values as a small table without a head."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(show_header=False, box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        # As Text, so that a file called [red] is not taken for a colour.
+        table.add_row(Text(name), Text(str(value)))
+    _print(table)
+
+
+def print_table(head: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> None:
+    """Write a table with a head; columns after the first that hold numbers only are aligned right."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    listed = [list(row) for row in rows]
+    if title:
+        # Not as the table's own title, which is wrapped to the width of the table.
+        print(f"\n{title}")
+    table = Table(box=box.SIMPLE, pad_edge=False)
+    for number, name in enumerate(head):
+        numeric = all(isinstance(row[number], (int, float)) for row in listed)
+        table.add_column(Text(name), justify="right" if numeric else "left", overflow="fold")
+    for row in listed:
+        table.add_row(*(Text(_cell(value)) for value in row))
+    _print(table)
+
+
+def _cell(value: object) -> str:
+    return f"{value:.5g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _print(table: Any) -> None:
+    from rich.console import Console
+
+    Console(file=sys.stdout, highlight=False, soft_wrap=False).print(table)
+
+
+@contextmanager
+def working(what: str, *, quiet: bool = False) -> Iterator[Callable[[str], None]]:
+    """Show on the standard error, if it is a terminal, that work goes on and for how long; yield what adds to that."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda _text: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    shown = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), TextColumn("{task.fields[last]}"))
+    with Progress(*shown, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(what, total=None, last="")
+        yield lambda text: progress.update(task, last=text)
+
+
+def count(number: int, what: str) -> str:
+    """Return a number of things.
+
+    Examples
+    --------
+    >>> count(1, "row"), count(1200, "row")
+    ('1 row', '1,200 rows')
+    """
+    return f"{number:,} {what}{'s' * (number != 1)}"
+
+
+def first_of(values: Sequence[Any], most: int) -> str:
+    """List values, the first of many only.
+
+    Examples
+    --------
+    >>> first_of([0, 1, 2], 12), first_of("abc", 2)
+    ('0, 1, 2', 'a, b, ...')
+    """
+    return ", ".join(map(str, values[:most])) + (", ..." if len(values) > most else "")
+
+
+def describe_bytes(size: float) -> str:
+    """Return a number of bytes in words.
+
+    Examples
+    --------
+    >>> describe_bytes(1_234_567)
+    '1.23 MB'
+    """
+    for unit in ("bytes", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}" if unit != "bytes" else f"{size:.0f} bytes"
+        size /= 1000
+    return f"{size:.3g} GB"
+
+
+def describe_file(path: Path) -> str:
+    """Return a file's name and size."""
+    return f"{path}, {describe_bytes(Path(path).stat().st_size)}"
+
+
+def describe_shape(shape: Sequence[int]) -> str:
+    """Say what images are: width, height, and colours unless there is one.
+
+    Examples
+    --------
+    >>> describe_shape((32, 50, 3))
+    '50 x 32 pixels, RGB'
+    """
+    height, width, *channels = shape
+    what = {1: "", 3: ", RGB"}.get(channels[0] if channels else 1, f", {channels[0] if channels else 1} channels")
+    return f"{width} x {height} pixels{what}"

@@ -1,0 +1,1 @@
+"""The verbs that recommend: ``recommend``, ``evaluate``, and what ``fit --model recommender`` does."""
