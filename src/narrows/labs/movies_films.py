@@ -156,8 +156,8 @@ def _alike(model: Recommender, items: np.ndarray) -> np.ndarray:
     """Return how alike the model holds some films to be, shape (n, n)."""
     import torch
 
-    places = torch.tensor([model._places[item] for item in items.tolist()])
-    scorer = model._rater if model._ranker is None else model._ranker
+    places = torch.tensor([model.item_index_[item] for item in items.tolist()])
+    scorer = model.ranker
     found: np.ndarray = scorer.similar(places.to(next(scorer.buffers()).device))[:, places].double().cpu().numpy()
     return (found + found.T) / 2
 
