@@ -1,39 +1,19 @@
-"""Pictures of recommenders: bars, the map of items, and the page of the lab on films."""
+"""Pictures of recommenders: bars, and the map of items."""
 
 from __future__ import annotations
 
 import io
-import re
 
 import numpy as np
 import pytest
 
 pytest.importorskip("matplotlib")
-pytest.importorskip("pandas")
-
-import torch
 
 from narrows.errors import DataError
-from narrows.labs import run_movies_lab
-from narrows.labs.movies_data import made_up_movies
-from narrows.report import movies_lab_report, plot_bars, plot_item_map
-from narrows.report.movies_lab import LONGEST_TITLE, _listed, movies_tables
+from narrows.report import plot_bars, plot_item_map
 from narrows.report.recommend_plots import short_title
 
 THEMES = pytest.mark.parametrize("theme", ["light", "dark"])
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def result():
-    return run_movies_lab(made_up_movies(150, 80, 2500), method="linear", n_splits=1, max_epochs=3)
 
 
 def _drawn(figure) -> bytes:
@@ -101,49 +81,15 @@ def test_what_is_no_map_is_refused(points, titles, groups):
 
 
 @pytest.mark.parametrize(
-    ("title", "short", "listed"),
+    ("title", "short"),
     [
-        ("Matrix, The (1999)", "The Matrix", "Matrix, The (1999)"),
-        ("Seven (a.k.a. Se7en) (1995)", "Seven", "Seven (1995)"),
-        ("12 Angry Men", "12 Angry Men", "12 Angry Men"),
-        ("(500) Days of Summer (2009)", "Days of Summer", "Days of Summer (2009)"),
-        ("Misérables, Les (1995)", "Les Misérables", "Misérables, Les (1995)"),
-        ("(1408)", "(1408)", "(1408)"),
+        ("Matrix, The (1999)", "The Matrix"),
+        ("Seven (a.k.a. Se7en) (1995)", "Seven"),
+        ("12 Angry Men", "12 Angry Men"),
+        ("(500) Days of Summer (2009)", "Days of Summer"),
+        ("Misérables, Les (1995)", "Les Misérables"),
+        ("(1408)", "(1408)"),
     ],
 )
-def test_titles_are_made_short(title, short, listed):
+def test_titles_are_made_short(title, short):
     assert short_title(title) == short
-    assert _listed(title) == listed
-
-
-def test_long_titles_lose_their_year_first():
-    assert _listed("a" * LONGEST_TITLE + " (1999)") == "a" * LONGEST_TITLE
-    cut = _listed("word " * 30 + "(1999)")
-    assert len(cut) <= LONGEST_TITLE + 1
-    assert cut.endswith("word …")
-
-
-def test_tables_hold_the_numbers(result):
-    tables = movies_tables(result)
-    assert len(tables) == 9
-    stars = tables["Predicted stars"]
-    assert [row[1] for row in stars.rows] == [f"{one.rmse:.3f}" for one in result.stars]
-    rmse = [one.rmse for one in result.stars]
-    assert stars.best[1] == rmse.index(min(rmse))
-    lists = tables["Lists of films, for users not in the fit"]
-    assert lists.rows[-1][1] == f"{result.ranking[-1].ndcg:.3f} ± {result.ranking[-1].ndcg_error:.3f}"
-    for table in tables.values():
-        assert {len(row) for row in table.rows} == {len(table.columns)}
-
-
-def test_the_page_is_whole(result, tmp_path):
-    out = tmp_path / "report.html"
-    movies_lab_report(result, out)
-    text = out.read_text(encoding="utf-8")
-    assert text.startswith("<!doctype html>")
-    assert text.count("<figure>") == text.count("<figcaption>") == 4
-    assert text.count("<table>") == 9 + bool(result.candidates)
-    assert "Made-up ratings, not those of people" in text
-    plain = re.sub(r"data:image[^\"]*", "", text)
-    assert "http" not in plain
-    assert "nan" not in re.sub(r"<[^>]*>", " ", plain).split()

@@ -92,16 +92,8 @@ class Option:
         known = {f.name for f in fields(member)}
         if unknown := set(settings) - known:
             raise ValueError(f"{name} has no setting {min(unknown)!r}")
-        return member(**{name: cls._from_plain(value) for name, value in settings.items()})  # type: ignore[return-value]
-
-    @classmethod
-    def _from_plain(cls, value: Any) -> Any:
-        if isinstance(value, list):
-            return tuple(cls._from_plain(part) for part in value)
-        return cls.from_json(value) if isinstance(value, dict) and "option" in value else value
+        return member(**{k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()})  # type: ignore[return-value]
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Option):
-        return value.to_json()
-    return [_plain(part) for part in value] if isinstance(value, tuple) else value
+    return list(value) if isinstance(value, tuple) else value

@@ -10,16 +10,10 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from narrows.labs import AnomalyResult, LabResult, MoviesResult, VaeResult
+    from narrows.labs import LabResult
     from narrows.report import Table
 
-    Result = AnomalyResult | LabResult | MoviesResult | VaeResult
-
 __all__ = ["lab"]
-
-_LABS = ("digits", "mnist", "vae", "anomalies", "movies")
-_DATA = {"vae": ("digits", "mnist"), "movies": ("movielens-small", "made-up")}
-"""The data of the labs that run on several sets, the default first."""
 
 
 def lab(
@@ -44,11 +38,12 @@ def lab(
     as_json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
     no_report: Annotated[bool, typer.Option("--no-report", help="Write no report.")] = False,
 ) -> None:
-    """Run a lab: a network as courses teach it, against the simple answers and narrows' own."""
+    """Run a lab: the network of a first course, against the simple answers and narrows' own."""
     import json
 
     from narrows.errors import DataError
-    from narrows.report.theme import require_matplotlib
+    from narrows.labs import write_lab_page
+    from narrows.report import require_matplotlib
 
     _check_names(name, data)
     skipped = "No report was asked for." if no_report else ""
@@ -61,13 +56,13 @@ def lab(
             _check_target(out)
     result = _run(name, data, seed)
     if not skipped:
-        _report(result, out)
+        write_lab_page(result, out)
     if as_json:
         typer.echo(json.dumps(result.to_dict() | {"report": None if skipped else str(out)}, indent=2))
         if skipped and not no_report:
             typer.echo(skipped, err=True)
         return
-    _show(result)
+    _print(result)
     if not no_report:
         typer.echo(skipped or f"Report: {out}")
 
@@ -84,53 +79,33 @@ def _check_target(out: Path) -> None:
 
 def _check_names(name: str, data: str | None) -> None:
     from narrows.errors import DataError
+    from narrows.labs import LABS
 
-    if name not in _LABS:
-        raise DataError(f"There is no lab {name!r}; there are {', '.join(_LABS[:-1])} and {_LABS[-1]}.")
-    if data is None:
-        return
-    if name not in _DATA:
-        on = "digits and a table" if name == "anomalies" else name
-        raise DataError(f"--data is for the labs {' and '.join(_DATA)}: the lab {name} is one on {on} already.")
-    if data not in _DATA[name]:
-        raise DataError(f"The lab {name} runs on {' or '.join(_DATA[name])}, not on {data!r}.")
+    *names, last = LABS
+    if name not in LABS:
+        raise DataError(f"There is no lab {name!r}; there are {', '.join(names)} and {last}.")
+    known = LABS[name].datasets
+    if data is not None and not known:
+        others = " and ".join(other for other in LABS if LABS[other].datasets)
+        raise DataError(f"--data is for the labs {others}: the lab {name} has its own already.")
+    if data is not None and data not in known:
+        raise DataError(f"The lab {name} runs on {' or '.join(known)}, not on {data!r}.")
 
 
-def _run(name: str, data: str | None, seed: int) -> "Result":
+def _run(name: str, data: str | None, seed: int) -> "LabResult":
     import torch
 
-    from narrows.labs import run_anomaly_lab, run_lab, run_movies_lab, run_vae_lab
+    from narrows.labs import LABS, run_lab
 
-    on = data or _DATA["vae"][0]
     threads = torch.get_num_threads()
     try:
-        if name == "anomalies" or (name != "movies" and "digits" in (name, on)):
+        if name == "anomalies" or "digits" in (name, data or (*LABS[name].datasets, "")[0]):
             # Its layers are too small to share out: threads would mostly wait for each other.
             torch.set_num_threads(1)
         with _progress() as tell:
-            if name == "vae":
-                return run_vae_lab(on, seed=seed, progress=tell)
-            if name == "movies":
-                return run_movies_lab(data, seed=seed, progress=tell)
-            if name == "anomalies":
-                return run_anomaly_lab(seed=seed, progress=tell)
-            return run_lab(name, seed=seed, progress=tell)
+            return run_lab(name, seed=seed, progress=tell, **({} if data is None else {"data": data}))
     finally:
         torch.set_num_threads(threads)
-
-
-def _report(result: "Result", out: Path) -> None:
-    from narrows.labs import AnomalyResult, LabResult, MoviesResult
-    from narrows.report import anomaly_lab_report, lab_report, movies_lab_report, vae_lab_report
-
-    if isinstance(result, LabResult):
-        lab_report(result, out)
-    elif isinstance(result, AnomalyResult):
-        anomaly_lab_report(result, out)
-    elif isinstance(result, MoviesResult):
-        movies_lab_report(result, out)
-    else:
-        vae_lab_report(result, out)
 
 
 def _progress() -> Any:
@@ -138,6 +113,7 @@ def _progress() -> Any:
     from contextlib import contextmanager
 
     from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     console = Console(stderr=True, highlight=False, markup=False)
 
@@ -146,42 +122,27 @@ def _progress() -> Any:
         if not console.is_terminal:
             yield lambda stage, detail: None if detail else console.print(stage)
             return
-        with console.status("") as status:
-            yield lambda stage, detail: status.update(stage + (f": {detail}" if detail else ""))
+        text = TextColumn("{task.description}", markup=False)
+        with Progress(SpinnerColumn(), TimeElapsedColumn(), text, console=console, transient=True) as shown:
+            task = shown.add_task("", total=None)
+            yield lambda stage, detail: shown.update(task, description=stage + (f": {detail}" if detail else ""))
 
     return watching()
 
 
-def _show(result: "Result") -> None:
+def _print(result: "LabResult") -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from narrows.labs import AnomalyResult, LabResult, MoviesResult
-    from narrows.report.anomaly_lab import anomaly_tables
-    from narrows.report.lab import lab_table
-    from narrows.report.movies_lab import movies_tables
-    from narrows.report.vae_lab import vae_tables
+    from narrows.labs.page import lab_sections
 
     console = Console(highlight=False)
-    if isinstance(result, LabResult):
-        title = f"Lab 1 on {result.name}: a code of {result.n_components} numbers"
-        tables = {"": lab_table(result)}
-    elif isinstance(result, AnomalyResult):
-        title = "Anomalies: the lab on digits and a table"
-        tables = anomaly_tables(result)
-    elif isinstance(result, MoviesResult):
-        what = "made-up ratings, not those of people" if result.made_up else result.data
-        title = f"Lab 2, films: {what}, {result.taught.n_users:,} users and {result.taught.n_items:,} films"
-        tables = movies_tables(result)
-    else:
-        title = f"Variational autoencoders: the lab on {result.data}"
-        tables = vae_tables(result)
-    console.print(Text(f"\n{title}", style="bold"))
-    for heading, found in tables.items():
-        if heading:
-            console.print(Text(heading))
-        console.print(_table(found))
-    _list(console, "What this says", result.lessons)
+    console.print(Text(f"\n{result.text('title')}", style="bold"))
+    for section in lab_sections(result):
+        if section.table is not None:
+            console.print(Text(section.title))
+            console.print(_table(section.table))
+    _list(console, "What this says", result.conclusions)
     _list(console, "How it was done", result.notes)
 
 

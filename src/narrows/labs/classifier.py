@@ -12,7 +12,6 @@ from torch import nn
 from torch.nn import functional
 
 from narrows.data.rows import ArrayRows
-from narrows.labs.results import Accuracy
 from narrows.training.loop import TrainConfig, train
 from narrows.training.objective import LossParts
 from narrows.training.optimisers import RMSprop
@@ -21,9 +20,28 @@ from narrows.training.schedules import Constant
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
-__all__ = ["CodeClassifier", "classify_codes"]
+__all__ = ["Accuracy", "CodeClassifier", "classify_codes", "n_fitted"]
 
-VALIDATION_SHARE = 0.2
+VALIDATION_FRACTION = 0.2
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Fraction of rows whose class a classifier names rightly, from their codes alone.
+
+    Attributes
+    ----------
+    validation, test : float
+        On the last fifth of the training rows, and on the test rows; it has seen neither.
+    """
+
+    validation: float
+    test: float
+
+
+def n_fitted(n_rows: int) -> int:
+    """Return how many of the training rows, the first ones, a classifier is trained on."""
+    return int(n_rows * (1 - VALIDATION_FRACTION))
 
 
 @dataclass(frozen=True)
@@ -138,7 +156,7 @@ def classify_codes(
     >>> classify_codes(codes[:400], labels[:400], codes[400:], labels[400:], CodeClassifier())
     Accuracy(validation=1.0, test=1.0)
     """
-    cut = int(len(codes) * (1 - VALIDATION_SHARE))
+    cut = n_fitted(len(codes))
     if standardise:
         mean, deviation = codes[:cut].mean(0), codes[:cut].std(0)
         deviation[deviation == 0] = 1

@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from narrows import datasets
+from narrows.datasets.generators import MATCH, MEAN_STARS
 from narrows.errors import DataError, DownloadError
 
 if TYPE_CHECKING:
     from narrows.datasets import Ratings
     from narrows.datasets.generators import RatingStructure
 
-__all__ = ["DATA", "MovieData", "load_movies", "made_up_movies"]
+__all__ = ["DATA", "MovieData", "load_movies", "make_movies"]
 
-MOVIELENS = "movielens-small"
-DATA = (MOVIELENS, "made-up")
+DATA = ("movielens-small", "made-up")
 
 SIZES = (600, 3000, 60_000)
 """Users, films and ratings where they are made up: as many users as MovieLens has, and fewer films."""
 
-GROUPS = {
+GENRES = {
     "Animation": ("Animation",),
     "Horror": ("Horror",),
     "Sci-fi, fantasy": ("Sci-Fi", "Fantasy"),
@@ -34,10 +34,9 @@ GROUPS = {
     "Action, adventure": ("Action", "Adventure"),
     "Comedy": ("Comedy",),
     "Drama": ("Drama",),
+    "Other": (),
 }
 """A film is of the first of these that it has a genre of: those that say most of it come first."""
-
-OTHER = "Other"
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,10 +48,8 @@ class MovieData:
     ratings : Ratings
         The log.
     groups : dict of str
-        Of each film one word on what it is, by its id: a genre, or the taste it has most of. No model is told.
-    kind : str
-        What these words are: ``"genre"`` or ``"taste"``.
-    why : str
+        The genre of each film by its id, or the taste it has most of. No model is given it.
+    reason : str
         Why these ratings.
     structure : RatingStructure or None
         What made-up ratings were made from.
@@ -60,116 +57,63 @@ class MovieData:
 
     ratings: Ratings
     groups: dict[int, str]
-    kind: str
-    why: str
+    reason: str = ""
     structure: RatingStructure | None = None
-
-    @property
-    def made_up(self) -> bool:
-        """Whether there are no people behind the ratings."""
-        return self.structure is not None
 
     @property
     def order(self) -> tuple[str, ...]:
         """The groups there are, in their order."""
         found = set(self.groups.values())
-        known = (*GROUPS, OTHER) if not self.made_up else tuple(sorted(found))
-        return tuple(group for group in known if group in found)
+        return tuple(group for group in (GENRES if self.structure is None else sorted(found)) if group in found)
 
-    def expected(self, users: Any, items: Any) -> np.ndarray | None:
-        """Return the stars that who knew the whole structure would foretell; None for ratings of people."""
-        if self.structure is None:
+    def expected(self, users: np.ndarray, items: np.ndarray) -> np.ndarray | None:
+        """Return the best prediction from the whole structure of made-up ratings; None for ratings of people."""
+        made = self.structure
+        if made is None:
             return None
-        match = self._match(self.ratings.user, self.ratings.item)
-        return self._stars(users, items, float(match.mean()), float(match.std()))
 
-    def _match(self, users: Any, items: Any) -> np.ndarray:
-        made = self.structure
-        assert made is not None
-        rows, columns = np.searchsorted(made.users, users), np.searchsorted(made.items, items)
-        found: np.ndarray = np.einsum("nt,nt->n", made.user_tastes[rows], made.item_tastes[columns])
-        return found
+        def match(users: np.ndarray, items: np.ndarray) -> np.ndarray:
+            tastes = made.user_tastes[np.searchsorted(made.users, users)]
+            found: np.ndarray = np.einsum("nt,nt->n", tastes, made.item_tastes[np.searchsorted(made.items, items)])
+            return found
 
-    def _stars(self, users: Any, items: Any, mean: float, spread: float) -> np.ndarray:
-        from narrows.datasets.generators import MATCH, MEAN_STARS
-
-        made = self.structure
-        assert made is not None
-        stars = MEAN_STARS + MATCH / max(spread, 1e-6) * (self._match(users, items) - mean)
+        all_matches = match(self.ratings.user, self.ratings.item)
+        stars = MEAN_STARS + MATCH / max(float(all_matches.std()), 1e-6) * (match(users, items) - all_matches.mean())
         stars += made.bias[np.searchsorted(made.users, users)] + made.quality[np.searchsorted(made.items, items)]
         return np.clip(stars, 0.5, 5.0)
 
 
 def load_movies(data: str | None = None, *, seed: int = 0) -> MovieData:
-    """Load the ratings of the lab.
-
-    Parameters
-    ----------
-    data : {"movielens-small", "made-up"} or None
-        Which. None takes MovieLens, and made-up ratings where it is neither on this machine nor to be fetched.
-    seed : int, default 0
-        Of made-up ratings.
-
-    Returns
-    -------
-    MovieData
-
-    Raises
-    ------
-    DataError
-        If there are none of that name, or MovieLens was asked for and cannot be had.
-    """
+    """Load the ratings; None takes MovieLens, and made-up ones where it is neither here nor to be downloaded."""
     if data is not None and data not in DATA:
         raise DataError(f"The lab movies runs on {' or '.join(DATA)}, not on {data!r}.")
     if data == "made-up":
-        return made_up_movies(*SIZES, seed=seed, why="They were asked for.")
+        return make_movies(*SIZES, seed=seed, reason="They were asked for.")
     try:
         return _movielens()
     except DownloadError as error:
         if data is not None:
             raise
-        return made_up_movies(*SIZES, seed=seed, why=f"MovieLens could not be had. {error}")
+        return make_movies(*SIZES, seed=seed, reason=f"MovieLens could not be had. {error}")
 
 
-def made_up_movies(n_users: int, n_items: int, n_ratings: int, *, seed: int = 0, why: str = "") -> MovieData:
-    """Make ratings up, of films that each have one taste most.
-
-    Parameters
-    ----------
-    n_users, n_items, n_ratings : int
-        Sizes.
-    seed : int, default 0
-        Of all of it.
-    why : str, default ""
-        Why they are made up.
-
-    Returns
-    -------
-    MovieData
-
-    Examples
-    --------
-    >>> from narrows.labs.movies_data import made_up_movies
-    >>> movies = made_up_movies(100, 50, 1000)
-    >>> movies.order[0], movies.made_up
-    ('Taste 1', True)
-    """
+def make_movies(n_users: int, n_items: int, n_ratings: int, *, seed: int = 0, reason: str = "") -> MovieData:
+    """Make ratings up, of films that each have one taste most."""
     ratings, structure = datasets.make_ratings(n_users, n_items, n_ratings, random_state=seed, return_structure=True)
     tastes = structure.item_tastes.argmax(1)
     groups = {item: f"Taste {taste + 1}" for item, taste in zip(structure.items.tolist(), tastes, strict=True)}
-    return MovieData(ratings, groups, "taste", why, structure)
+    return MovieData(ratings, groups, reason, structure)
 
 
 def _movielens() -> MovieData:
     from narrows.datasets.download import archive_members
     from narrows.datasets.records import RATINGS
 
-    ratings = datasets.load_ratings(MOVIELENS)
-    (_, films), _ = archive_members(RATINGS[MOVIELENS])
+    ratings = datasets.load_ratings(DATA[0])
+    (_, films), _ = archive_members(RATINGS[DATA[0]])
     rows: Any = csv.DictReader(io.StringIO(films.decode("utf-8"), newline=""))
-    groups = {int(row["movieId"]): _group(row["genres"].split("|")) for row in rows}
-    return MovieData(ratings, groups, "genre", "")
+    return MovieData(ratings, {int(row["movieId"]): _genre(row["genres"].split("|")) for row in rows})
 
 
-def _group(genres: list[str]) -> str:
-    return next((name for name, some in GROUPS.items() if not set(some).isdisjoint(genres)), OTHER)
+def _genre(genres: list[str]) -> str:
+    return next((name for name, some in GENRES.items() if not set(some).isdisjoint(genres)), "Other")

@@ -1,190 +1,94 @@
-"""What a lab gives: plain data, for the terminal, for JSON and for the report."""
+"""What a lab measures: entries with their values, the measures they are of, and tables of both."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from narrows.report.html import Table
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
     import numpy as np
 
-__all__ = ["Accuracy", "Entry", "Exhibits", "LabResult"]
+__all__ = ["Entry", "Measure", "proportion_error", "table_of"]
 
 
 @dataclass(frozen=True)
-class Accuracy:
-    """Share of images whose digit a classifier names rightly, from their codes alone.
+class Measure:
+    """What is measured, a column of a table.
 
     Attributes
     ----------
-    validation : float
-        On the last fifth of the training rows, which the classifier did not see.
-    test : float
-        On the test rows, which neither the classifier nor the model saw.
+    cell : str
+        How a cell is written: a template over the values of an entry, ``"{rmse:.3f} ± {rmse_error:.3f}"``.
+    better : {1, -1, 0}, default 0
+        Whether higher or lower values are better; 0 where neither is.
+    mark : bool, default True
+        Whether a table marks the best.
     """
 
-    validation: float
-    test: float
+    cell: str
+    better: int = 0
+    mark: bool = True
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One way of getting images through a narrow code, and what was measured.
+    """One way of doing what a lab is about, and what was measured of it.
 
     Attributes
     ----------
-    key : str
-        ``"mean"``, ``"pca"``, ``"taught"`` or ``"narrows"``.
-    name, description : str
-        For people: a short name, and one line on what it is.
-    test_mse : float
-        Mean squared error of the rebuilt test images, per pixel, pixels from 0 to 1.
-    clipped_mse : float
-        The same once rebuilt pixels are cut to 0..1, which needs no training.
-    seconds : float
+    key, name : str
+        A key, and a short name for people.
+    values : dict
+        Measures by key. ``<measure>_error`` is the standard error of a measure, where it has one.
+    samples : dict of ndarray
+        What a measure is the mean of, where entries are compared pair by pair: a value a row, a user or a task.
+    resamples : dict of ndarray
+        A measure on the same bootstrap samples of the test rows for every entry.
+    seconds : float or None
         Time of the fit. Does not count when results are compared.
-    steps : int or None
-        Training steps behind the weights, for networks.
-    passes : float or None
-        How often these steps have seen each training image.
-    dead_units : int or None
-        Code units that are zero for every test image.
-    zero_share : float or None
-        Share of zeros among all numbers in the codes of the test images.
-    stayed_linear : bool
-        Whether the fit saw no gain in leaving PCA.
-    accuracy, accuracy_standardised : Accuracy or None
-        Of the classifier on the codes as they come, and on codes brought to mean 0 and deviation 1 first.
-    warning : str or None
-        What the fit warned of.
     """
 
     key: str
     name: str
-    description: str
-    test_mse: float
-    clipped_mse: float
-    seconds: float = field(compare=False)
-    steps: int | None = None
-    passes: float | None = None
-    dead_units: int | None = None
-    zero_share: float | None = None
-    stayed_linear: bool = False
-    accuracy: Accuracy | None = None
-    accuracy_standardised: Accuracy | None = None
-    warning: str | None = None
+    values: dict[str, Any] = field(default_factory=dict)
+    samples: dict[str, np.ndarray] = field(default_factory=dict, compare=False, repr=False)
+    resamples: dict[str, np.ndarray] = field(default_factory=dict, compare=False, repr=False)
+    seconds: float | None = field(default=None, compare=False)
+
+    def __getitem__(self, measure: str) -> Any:
+        """Return the value of a measure."""
+        return self.seconds if measure == "seconds" else self.values[measure]
+
+    def cell(self, measure: Measure) -> str:
+        """Return a measure as the text of a cell, empty where it was not measured."""
+        try:
+            return measure.cell.format_map(self.values | {"seconds": self.seconds})
+        except (KeyError, TypeError):
+            return ""
 
 
-@dataclass(frozen=True, eq=False)
-class Exhibits:
-    """What the report shows, as arrays; dictionaries go by the key of an entry.
-
-    Attributes
-    ----------
-    images : ndarray of shape (n_images, n_pixels)
-        The first test images.
-    rebuilt : dict of ndarray, shape (n_images, n_pixels)
-        The same images as each model rebuilds them.
-    errors : dict of ndarray, shape (n_test,)
-        Mean squared error of each test image.
-    codes : dict of ndarray, shape (n_codes, n_components)
-        Codes of the first test images, at most 5,000.
-    code_labels : ndarray of shape (n_codes,)
-        The digit of each.
-    histories : dict of list of dict
-        The loss while training, as in ``Autoencoder.history_``.
-    """
-
-    images: np.ndarray
-    rebuilt: dict[str, np.ndarray]
-    errors: dict[str, np.ndarray]
-    codes: dict[str, np.ndarray]
-    code_labels: np.ndarray
-    histories: dict[str, list[dict[str, Any]]]
+def proportion_error(value: float, n: int) -> float:
+    """Return the standard error of a proportion among n."""
+    return float((value * (1 - value) / n) ** 0.5)
 
 
-@dataclass(frozen=True)
-class LabResult:
-    """A lab that has been run. Two runs are equal when all but their times is.
-
-    Attributes
-    ----------
-    name : str
-        The data set.
-    seed : int
-        What everything random came from.
-    n_components, hidden : int
-        Numbers in the code; units in the hidden layer.
-    n_train, n_test : int
-        Rows fitted and rows tested.
-    shape : tuple of int
-        Of an image.
-    notes : tuple of str
-        How the lab was set up, a sentence each.
-    entries : tuple of Entry
-        Mean image, PCA, network as taught, narrows.
-    source : str
-        The data's licence and citation.
-    exhibits : Exhibits
-        What the report shows.
-    """
-
-    name: str
-    seed: int
-    n_components: int
-    hidden: int
-    n_train: int
-    n_test: int
-    shape: tuple[int, ...]
-    notes: tuple[str, ...]
-    entries: tuple[Entry, ...]
-    source: str
-    exhibits: Exhibits = field(repr=False, compare=False)
-
-    def __getitem__(self, key: str) -> Entry:
-        """Return the entry of this key."""
-        for entry in self.entries:
-            if entry.key == key:
-                return entry
-        raise KeyError(key)
-
-    @property
-    def n_pixels(self) -> int:
-        """Pixels of an image."""
-        return self.shape[0] * self.shape[1]
-
-    @property
-    def lessons(self) -> tuple[str, ...]:
-        """What the numbers say, a sentence each."""
-        from narrows.labs.lessons import lessons
-
-        return lessons(self)
-
-    def to_dict(self, *, exhibits: bool = False) -> dict[str, Any]:
-        """Return the result as dictionaries, lists, text and numbers, ready for JSON.
-
-        Parameters
-        ----------
-        exhibits : bool, default False
-            Whether to put in the images, maps and loss curves as well.
-
-        Returns
-        -------
-        dict
-        """
-        plain = {name: value for name, value in vars(self).items() if name != "exhibits"}
-        plain["entries"] = [asdict(entry) for entry in self.entries]
-        for name in ("shape", "notes"):
-            plain[name] = list(plain[name])
-        plain["lessons"] = list(self.lessons)
-        if exhibits:
-            plain["exhibits"] = _listed(vars(self.exhibits))
-        return plain
-
-
-def _listed(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _listed(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_listed(part) for part in value]
-    return value.tolist() if hasattr(value, "tolist") else value
+def table_of(
+    entries: Iterable[Entry],
+    measures: Mapping[str, Measure],
+    columns: Sequence[str],
+    headings: Mapping[str, str],
+    head: str,
+) -> Table:
+    """Return a table with a row for each entry that has any of the measures; the best of each column is marked."""
+    rows = [entry for entry in entries if any(entry.cell(measures[key]) for key in columns if key != "seconds")]
+    best: list[int | None] = [None]
+    for column in columns:
+        better = measures[column].better
+        ranked = [(better * row[column], -number) for number, row in enumerate(rows) if column in row.values]
+        best.append(-max(ranked)[1] if better and ranked and measures[column].mark else None)
+    cells = tuple((row.name, *(row.cell(measures[column]) for column in columns)) for row in rows)
+    return Table((head, *(headings[column] for column in columns)), cells, tuple(best))

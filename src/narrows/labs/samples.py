@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from narrows.labs.classifier import VALIDATION_SHARE, CodeClassifier
+from narrows.labs.classifier import CodeClassifier, n_fitted
+from narrows.priors import Mixture
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import nn
 
-__all__ = ["Reader", "Score", "frechet_distance", "score_images"]
+    from narrows.priors import CodePrior
+
+__all__ = ["ImageClassifier", "LinearGenerator", "SampleJudge", "frechet_distance", "shuffled_pixels"]
+
+MOST_IMAGES, MOST_CODES = 10_000, 20_000
+N_DIGITS, N_READ = 10, 1000
+"""Images sampled for all digits, to see whether they are read as meant."""
 
 
 def frechet_distance(one: np.ndarray, other: np.ndarray) -> float:
@@ -24,16 +31,6 @@ def frechet_distance(one: np.ndarray, other: np.ndarray) -> float:
     ``|m1 - m2|^2 + trace(C1 + C2 - 2 (C1 C2)^(1/2))`` of their means and covariances (Dowson and Landau 1982); of
     features of a classifier it tells how near sampled images are to real ones (Heusel et al. 2017, *GANs trained by a
     two time-scale update rule*). Few points make it too large, so sets are to be of the same size.
-
-    Parameters
-    ----------
-    one, other : ndarray of shape (n, n_features) and (m, n_features)
-        The points, at least two in each set.
-
-    Returns
-    -------
-    float
-        Zero for equal means and covariances.
 
     Examples
     --------
@@ -52,38 +49,15 @@ def frechet_distance(one: np.ndarray, other: np.ndarray) -> float:
 
 
 @dataclass(frozen=True)
-class Reader:
-    """A small classifier of images, whose hidden units say what an image looks like.
-
-    It is trained on the first four fifths of the training images; what it has not seen of them shows how far apart
-    two sets of real images are.
-
-    Attributes
-    ----------
-    layers : torch.nn.Module
-        From flat images to one score a class; the last layer reads the hidden units.
-    """
+class ImageClassifier:
+    """A small classifier of images, the last of whose layers reads hidden units that say what an image looks like."""
 
     layers: nn.Sequential
 
     @classmethod
-    def train(cls, images: np.ndarray, labels: np.ndarray, *, hidden: int, epochs: int, seed: int) -> Reader:
-        """Train it.
-
-        Parameters
-        ----------
-        images : ndarray of shape (n, height, width)
-            Pixels from 0 to 1.
-        labels : ndarray of int, shape (n,)
-            Their classes.
-        hidden : int
-            Number of hidden units.
-        epochs : int
-            Passes over the images.
-        seed : int
-            Fixes the training.
-        """
-        seen = unseen_from(len(images))
+    def fit(cls, images: np.ndarray, labels: np.ndarray, *, hidden: int, epochs: int, seed: int) -> ImageClassifier:
+        """Train on the first four fifths of the training images; the rest shows how far apart real images are."""
+        seen = n_fitted(len(images))
         classifier = CodeClassifier(hidden=hidden, epochs=epochs, seed=seed)
         layers = classifier.fit(images[:seen].reshape(seen, -1), labels[:seen])
         assert isinstance(layers, torch.nn.Sequential)
@@ -93,7 +67,7 @@ class Reader:
         """Return the hidden units' values, shape (n, hidden)."""
         return self._through(self.layers[:-1], images)
 
-    def read(self, images: np.ndarray) -> np.ndarray:
+    def predict(self, images: np.ndarray) -> np.ndarray:
         """Return the most likely class of each image."""
         return self._through(self.layers, images).argmax(1)
 
@@ -104,52 +78,82 @@ class Reader:
             return layers(torch.from_numpy(flat)).numpy()
 
 
-def unseen_from(n_rows: int) -> int:
-    """Return the number of the first training image that the classifier is not trained on."""
-    return int(n_rows * (1 - VALIDATION_SHARE))
-
-
 @dataclass(frozen=True)
-class Score:
-    """How one source of images compares with the test images.
+class SampleJudge:
+    """Holds sets of images of one size against real ones.
 
     Attributes
     ----------
-    source : str
-        ``"real"``, ``"pixels"``, ``"pca"``, or the key of a model.
-    way : str
-        ``"normal"`` or ``"mixture"``, the prior that codes are drawn from; ``"rebuilt"``; empty where there is no
-        code.
-    name : str
-        For people.
-    distance : float
-        Fréchet distance from the test images, of the classifier's hidden units.
-    error : float
-        Standard error of the distance, where it is a mean over several sets of images; otherwise 0.
-    read : float or None
-        Share of images sampled for a digit that the classifier reads as that digit; of real images, as their own.
-    """
-
-    source: str
-    way: str
-    name: str
-    distance: float
-    error: float = 0.0
-    read: float | None = None
-
-
-def score_images(reader: Reader, real: np.ndarray, draw: Callable[[int], np.ndarray], repeats: int) -> list[float]:
-    """Return the distances of several sets of images from real ones.
-
-    Parameters
-    ----------
-    reader : Reader
-        The classifier.
+    classifier : ImageClassifier
+        Whose features are compared.
     real : ndarray of shape (n, hidden)
-        Its hidden units for real images.
-    draw : callable
-        Makes a set of images from a seed.
-    repeats : int
-        How many sets.
+        Its features of test images.
+    n_images, repeats, seed : int
+        Images in a set, sets of a source, and what they are drawn from.
     """
-    return [frechet_distance(reader.features(draw(number)), real) for number in range(repeats)]
+
+    classifier: ImageClassifier
+    real: np.ndarray
+    n_images: int
+    repeats: int
+    seed: int
+
+    def distance(self, images: np.ndarray) -> float:
+        """Return the distance of one set of images."""
+        return frechet_distance(self.classifier.features(images), self.real)
+
+    def judge(self, draw: Callable[[int], np.ndarray]) -> dict[str, float]:
+        """Return the mean distance of several sets, which are drawn from a seed each, and its standard error."""
+        found = [self.distance(draw(1000 * self.seed + number)) for number in range(self.repeats)]
+        return {"distance": float(np.mean(found)), "distance_error": float(np.std(found, ddof=1)) / len(found) ** 0.5}
+
+    def judge_samples(self, source: Any, prior: str) -> dict[str, float]:
+        """Return the same of images sampled from a prior."""
+        return self.judge(lambda seed: source.sample(self.n_images, prior=prior, random_state=seed))
+
+    def read_as_meant(self, source: Any) -> float:
+        """Return the fraction of images sampled for a digit that the classifier reads as that digit."""
+        n_each = N_READ // N_DIGITS
+        sampled = (source.sample(n_each, y=digit, random_state=self.seed) for digit in range(N_DIGITS))
+        right = [(self.classifier.predict(images) == digit).mean() for digit, images in enumerate(sampled)]
+        return float(np.mean(right))
+
+
+@dataclass(frozen=True)
+class LinearGenerator:
+    """New images from PCA: codes from one normal distribution, or from a mixture as a variational model has it."""
+
+    pca: Any
+    normal: CodePrior
+    mixture: CodePrior
+    shape: tuple[int, ...]
+
+    @classmethod
+    def fit(cls, images: np.ndarray, labels: np.ndarray, n_components: int, seed: int) -> LinearGenerator:
+        """Fit to images, shape (n, height, width), and their labels from 0 up."""
+        from sklearn.decomposition import PCA
+
+        flat = images.reshape(len(images), -1).astype(np.float64)
+        pca = PCA(n_components, random_state=seed).fit(flat)
+        codes, labels = pca.transform(flat[:MOST_CODES]), labels[:MOST_CODES]
+        normal, mixture = Mixture(1).fit(codes, None, seed), Mixture().fit(codes, labels, seed)
+        assert normal is not None
+        assert mixture is not None
+        return cls(pca, normal, mixture, images.shape[1:])
+
+    def sample(
+        self, n_samples: int, *, y: int | None = None, prior: str = "mixture", random_state: int = 0
+    ) -> np.ndarray:
+        """Draw images, clipped to pixels from 0 to 1; as :meth:`narrows.VariationalAutoencoder.sample`."""
+        generator = torch.Generator().manual_seed(random_state)
+        drawn_from = self.normal if prior == "normal" else self.mixture
+        codes = drawn_from.draw(n_samples, generator, y)[0].numpy()
+        return self.pca.inverse_transform(codes).clip(0, 1).reshape(-1, *self.shape).astype(np.float32)
+
+
+def shuffled_pixels(images: np.ndarray, n_images: int, seed: int) -> np.ndarray:
+    """Return images whose pixels come each from another image, at random."""
+    rng = np.random.default_rng(seed)
+    flat = images.reshape(len(images), -1)
+    chosen = rng.integers(0, len(flat), (n_images, flat.shape[1]))
+    return flat[chosen, np.arange(flat.shape[1])].reshape(n_images, *images.shape[1:])

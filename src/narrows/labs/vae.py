@@ -1,324 +1,287 @@
-"""The lab on generating: a variational autoencoder as courses teach it, and as it can be done.
+"""The lab on generating: a variational autoencoder as courses teach it, and narrows'.
 
-A network with a code of two numbers, so that all it can draw fits on one page; narrows' own defaults with as many
-numbers, and with more. All of them are measured on the same test images, and held against independent pixels, PCA, a
-plain autoencoder, and images sampled from PCA.
+The course baseline has a two-dimensional code, so that all it can draw fits on one page; narrows' defaults have as
+many components, and more. All are measured on the same test images, and held against independent pixels, PCA, a plain
+autoencoder, and images sampled from PCA.
 """
 
 from __future__ import annotations
 
 import math
-import time
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from narrows import datasets
 from narrows.autoencoder import Autoencoder
-from narrows.labs.fits import Progress, fit_quietly
-from narrows.labs.samples import Reader
-from narrows.labs.vae_recipes import SMALL, VaeRecipe, recipe_for
-from narrows.labs.vae_results import SimpleEntry, VaeEntry, VaeExhibits, VaeResult
-from narrows.labs.vae_samples import READ_IMAGES, LinearGenerator, all_scores
+from narrows.errors import DataError
+from narrows.labs import vae_figures as figures
+from narrows.labs.classifier import n_fitted
+from narrows.labs.conclusions import Compare
+from narrows.labs.engine import Lab, Part, System, fit
+from narrows.labs.images import load_images
+from narrows.labs.results import Measure, proportion_error
+from narrows.labs.samples import MOST_IMAGES, N_READ, ImageClassifier, LinearGenerator, SampleJudge, shuffled_pixels
 from narrows.networks import Dense
+from narrows.report.generation import plot_manifold
 from narrows.training.optimisers import Adam
 from narrows.variational import VariationalAutoencoder
 
 if TYPE_CHECKING:
-    from narrows.datasets import Dataset
+    from collections.abc import Callable, Iterable
 
-__all__ = ["run_vae_lab"]
 
-KEPT_IMAGES = 5_000
+__all__ = ["VaeLab"]
+
+SMALL = 2
+"""Components of the course baseline: all images that it can draw fit on a page."""
 
 NETWORK = Dense()
 """Layers of the kind that is taught; convolutional ones, narrows' default for images, take several times as long."""
 
+SIZES: dict[str, dict[str, Any]] = {
+    "digits": {"n_components": 8, "hidden": 64, "reader_hidden": 32, "reader_epochs": 200}
+    | {"course_epochs": 200, "small_epochs": None, "large_epochs": None, "plain_epochs": None}
+    | {"n_importance": 360, "repeats": 5},
+    "mnist": {"n_components": 32, "hidden": 512, "reader_hidden": 64, "reader_epochs": 20}
+    | {"course_epochs": 30, "small_epochs": 15, "large_epochs": 20, "plain_epochs": 10}
+    | {"n_importance": 500, "repeats": 3},
+}
+"""Of each data set; epochs of None leave narrows its own budget."""
 
-@dataclass(frozen=True)
-class _Images:
-    """The data of a lab, pixels from 0 to 1, and what to do with it."""
+_CUT = ("course_epochs", "small_epochs", "large_epochs", "plain_epochs")
+_MOST_MAPPED = 5_000
 
-    train: np.ndarray
-    test: np.ndarray
-    train_labels: np.ndarray
-    test_labels: np.ndarray
-    recipe: VaeRecipe
-    seed: int
-    progress: Progress
+N_DRAWS = 200
+"""Draws for each image, of importance sampling."""
 
 
-def run_vae_lab(
-    data: str = "digits",
-    *,
-    seed: int = 0,
-    n_components: int | None = None,
-    max_epochs: int | None = None,
-    progress: Progress = lambda stage, detail: None,  # noqa: ARG005
-) -> VaeResult:
-    """Run the lab on variational autoencoders on a data set.
+class VaeLab(Lab):
+    """The lab on variational autoencoders, on digits (under a minute) or MNIST (minutes)."""
 
-    Parameters
-    ----------
-    data : {"digits", "mnist"}, default "digits"
-        ``"digits"`` comes with scikit-learn and takes under a minute; ``"mnist"`` is downloaded once and takes
-        minutes.
-    seed : int, default 0
-        Fixes everything random: a second run gives the same numbers, apart from times.
-    n_components : int, optional
-        Numbers in the larger code; 8 for digits and 32 for MNIST.
-    max_epochs : int, optional
-        Passes of each fit at most, for a quick look.
-    progress : callable, optional
-        Told what is being done: a stage, and how far it is (may be empty).
-
-    Returns
-    -------
-    VaeResult
-        Numbers, sentences about them (``lessons``), and the fitted models (``exhibits.models``).
-
-    Raises
-    ------
-    DataError
-        If there is no such data set here, or the larger code is none.
-
-    Examples
-    --------
-    >>> from narrows.labs import run_vae_lab
-    >>> result = run_vae_lab("digits", max_epochs=10)
-    >>> result["narrows"].total < result.independent
-    True
-    >>> result.exhibits.models["narrows"].sample(3, y=7, random_state=0).shape
-    (3, 8, 8)
-    """
-    recipe = recipe_for(data, n_components, max_epochs)
-    progress("loading the images", "")
-    loaded = datasets.load(data)
-    images = _scaled(loaded, recipe, seed, progress)
-    fitted = [_taught(images), _default("small", SMALL, images), _default("narrows", recipe.n_components, images)]
-    models = {entry.key: model for entry, model in fitted}
-    measured = [_measure(entry, model, images) for entry, model in fitted]
-    progress("training the classifier of images", "")
-    reader = Reader.train(
-        images.train, images.train_labels, hidden=recipe.reader_hidden, epochs=recipe.reader_epochs, seed=seed
-    )
-    linear = LinearGenerator.fit(images.train, images.train_labels, recipe.n_components, seed)
-    progress("sampling images and comparing them", "")
-    names = {entry.key: entry.name for entry, _ in fitted}
-    scores = all_scores(
-        reader, (images.train, images.test, images.test_labels), linear, models, names, recipe.repeats, seed
-    )
-    return VaeResult(
-        data=data,
-        seed=seed,
-        n_train=len(images.train),
-        n_test=len(images.test),
-        shape=loaded.shape,
-        entries=tuple(entry for entry, _ in measured),
-        simple=_simple(images),
-        independent=_independent_cost(images),
-        floor=_least_cost(images.test),
-        scores=scores,
-        importance_rows=min(recipe.importance_rows, len(images.test)),
-        importance_draws=recipe.importance_draws,
-        read_images=READ_IMAGES,
-        notes=_notes(images),
-        source=f"{loaded.citation}. Licence: {loaded.licence}.",
-        exhibits=VaeExhibits(
-            models=models,
-            images=images.test[:KEPT_IMAGES],
-            labels=images.test_labels[:KEPT_IMAGES],
-            totals={entry.key: totals for entry, totals in measured},
+    name, prose = "vae", "vae"
+    datasets = tuple(SIZES)
+    measures: ClassVar[dict[str, Measure]] = {
+        **{key: Measure(f"{{{key}:.1f}}") for key in ("reconstruction", "kl")},
+        **{key: Measure(f"{{{key}:.1f}}", -1) for key in ("total", "importance")},
+        "bits": Measure("{bits:.3f}", -1),
+        "active": Measure("{n_active} of {n_code}"),
+        "seconds": Measure("{seconds:.0f} s"),
+        "test_mse": Measure("{test_mse:.4f}", -1),
+        "times_mean": Measure("{times_mean:.2f}", -1),
+        # The sources are of many kinds, so that none is shown as the best.
+        "distance": Measure("{distance:.2f}", -1, mark=False),
+        "read": Measure("{read:.0%}", 1, mark=False),
+    }
+    parts = (
+        Part("costs", ("reconstruction", "kl", "total", "bits", "importance", "active", "seconds")),
+        Part("training", figure=figures.plot_training),
+        Part("reconstructions", ("test_mse", "times_mean"), figure=figures.plot_images),
+        Part("manifold", figure=lambda result, theme: plot_manifold(result.artifacts["models"]["course"], theme=theme)),
+        Part(
+            "small_manifold",
+            figure=lambda result, theme: plot_manifold(result.artifacts["models"]["small"], theme=theme),
         ),
+        Part("maps", figure=figures.plot_maps),
+        Part("interpolation", figure=figures.plot_pairs),
+        Part("traversal", figure=figures.plot_traversal),
+        Part("distances", ("distance", "read")),
+        Part("course_samples", figure=lambda result, theme: figures.plot_sampled(result, "course", theme)),
+        Part("samples", figure=lambda result, theme: figures.plot_sampled(result, "narrows", theme)),
+        Part("by_digit", figure=figures.plot_by_digit),
+    )
+    comparisons = (
+        Compare("floor"),
+        Compare("cost", ("course", "independent"), "total"),
+        Compare("ending", order="ending"),
+        Compare("small", ("small", "course"), "total"),
+        Compare("larger", ("narrows", "small"), "total", order="unused"),
+        Compare("importance"),
+        Compare("course_error", ("course", "pca_2", "plain_2"), "test_mse"),
+        Compare("error", ("narrows", "plain", "pca"), "test_mse"),
+        Compare("prior", ("narrows_mixture", "narrows_normal"), "distance"),
+        Compare("pca", ("narrows_mixture", "pca_mixture"), "distance"),
+        Compare("read", ("narrows_mixture", "pca_mixture"), "read"),
     )
 
-
-def _scaled(data: Dataset, recipe: VaeRecipe, seed: int, progress: Progress) -> _Images:
-    assert data.train_labels is not None
-    assert data.test_labels is not None
-    train, test = (
-        (rows.astype(np.float32) / np.float32(recipe.white)).reshape(-1, *data.shape)
-        for rows in (data.train, data.test)
-    )
-    # Whole numbers of the usual kind: a label is then written as 7, not as an unsigned one.
-    labels = (data.train_labels.astype(np.int64), data.test_labels.astype(np.int64))
-    return _Images(train, test, *labels, recipe, seed, progress)
-
-
-def _notes(images: _Images) -> tuple[str, ...]:
-    recipe = images.recipe
-    return (
-        "All models are fitted to the same training images and measured on the same test images, pixels from 0 to 1.",
-        "The loss is the courses': cross-entropy summed over pixels, KL summed over the code, means over images.",
-        *(note.format_map(vars(recipe)) for note in recipe.notes),
-        "narrows' fits have dense layers, as taught, and its defaults otherwise; for images it would take others.",
-        "As taught but for the start: the untrained network draws the average image, where in Keras it draws grey.",
-        "Losses of test images are means over 8 codes drawn from the posterior of each.",
-        "Mixtures are fitted after the training, to the codes of each digit's training images.",
-        "No network is told of digits: a mixture's digit is where its codes come from.",
-        f"Distances are Fréchet distances of the {recipe.reader_hidden} hidden units of a small classifier.",
-        "They are in its own units, and compare with each other, not with figures from elsewhere.",
-        "The classifier learns from four fifths of the training images; the last fifth are the other real images.",
-        f"Of sampled images, distances are means over {recipe.repeats} sets as large as that fifth, at most 10,000.",
-        "The plain autoencoders have narrows' layers and defaults, and minimise the squared error itself.",
-        f"All numbers come from one seed, {images.seed}; another seed shows how far they move.",
-    )
-
-
-# Fits
-
-
-def _taught(images: _Images) -> tuple[VaeEntry, VariationalAutoencoder]:
-    recipe = images.recipe
-    model = VariationalAutoencoder(
-        SMALL,
-        network=Dense((recipe.taught_hidden,), activation="relu", linear_path=False, init="glorot"),
-        likelihood="bernoulli",
-        kl_warmup=0.0,
-        prior="normal",
-        scaling="none",
-        optimizer=Adam(eps=1e-7),
-        learning_rate=1e-3,
-        schedule="constant",
-        batch_size=128,
-        max_epochs=recipe.taught_epochs,
-        early_stopping=False,
-        random_state=images.seed,
-    )
-    text = (
-        f"one hidden layer of {recipe.taught_hidden} ReLU units there and back, Adam at 0.001, batches of 128, "
-        f"{recipe.taught_epochs} passes, the whole KL from the start"
-    )
-    return _fitted("taught", f"as taught, {SMALL} numbers", text, (recipe.taught_hidden,), model, images)
-
-
-def _default(key: str, size: int, images: _Images) -> tuple[VaeEntry, VariationalAutoencoder]:
-    recipe = images.recipe
-    epochs = recipe.small_epochs if key == "small" else recipe.large_epochs
-    model = VariationalAutoencoder(
-        size,
-        network=NETWORK,
-        likelihood="bernoulli",
-        max_epochs="auto" if epochs is None else epochs,
-        random_state=images.seed,
-    )
-    widths = _default_widths(images)
-    text = (
-        f"hidden layers of {' and '.join(map(str, widths))} units, the KL warmed up, a falling rate, the weights that "
-        "did best on held-out images"
-    )
-    return _fitted(key, f"narrows, {size} numbers", text, widths, model, images)
-
-
-def _default_widths(images: _Images) -> tuple[int, ...]:
-    return NETWORK.widths(images.train[0].size, posterior=True)
-
-
-def _fitted(
-    key: str, name: str, text: str, hidden: tuple[int, ...], model: VariationalAutoencoder, images: _Images
-) -> tuple[VaeEntry, VariationalAutoencoder]:
-    stage = f"fitting {name}"
-
-    def tell(record: dict[str, Any]) -> None:
-        # A plain autoencoder is fitted for comparison afterwards, and reports in its own units.
-        plain = "kl_loss" not in record and "val_kl_loss" not in record
-        loss = "its plain autoencoder" if plain else f"loss {record.get('val_loss', record.get('loss')):.1f}"
-        images.progress(stage, f"pass {record['epoch']:.3g}, {loss}")
-
-    images.progress(stage, "")
-    began = time.perf_counter()
-    warning = fit_quietly(model.set_params(callbacks=(tell,)), images.train, images.train_labels)
-    seconds = time.perf_counter() - began
-    model.set_params(callbacks=())
-    last = model.history_[-1]
-    steps = int(model.n_steps_)
-    unknown = math.nan
-    entry = VaeEntry(
-        key,
-        name,
-        text,
-        hidden,
-        n_components=int(model.n_components_),
-        n_active=int(model.n_active_components_),
-        reconstruction=unknown,
-        kl=unknown,
-        total=unknown,
-        bits_per_pixel=unknown,
-        importance=unknown,
-        importance_total=unknown,
-        test_mse=unknown,
-        seconds=seconds,
-        steps=steps,
-        passes=steps * last["epoch"] / last["step"],
-        warning=warning,
-    )
-    return entry, model
-
-
-# Measurements
-
-
-def _measure(entry: VaeEntry, model: VariationalAutoencoder, images: _Images) -> tuple[VaeEntry, np.ndarray]:
-    """Fill in what is measured, and return the total of each test image as well."""
-    images.progress(f"measuring {entry.name}", "")
-    test, recipe = images.test, images.recipe
-    bound = model.elbo(test)
-    few = test[: recipe.importance_rows]
-    likelihood = model.log_likelihood(few, recipe.importance_draws)
-    error = np.square(model.reconstruct(test).astype(np.float64) - test).mean()
-    entry = replace(
-        entry,
-        reconstruction=-float(bound.reconstruction.mean()),
-        kl=float(bound.kl.mean()),
-        total=-float(bound.total.mean()),
-        bits_per_pixel=-float(bound.total.mean()) / (test[0].size * math.log(2)),
-        importance=-float(likelihood.mean()),
-        importance_total=-float(bound.total[: len(few)].mean()),
-        test_mse=float(error),
-    )
-    return entry, -bound.total
-
-
-def _simple(images: _Images) -> tuple[SimpleEntry, ...]:
-    from sklearn.decomposition import PCA
-
-    train, test = images.train.reshape(len(images.train), -1), images.test.reshape(len(images.test), -1)
-    mean = train.mean(0, dtype=np.float64)
-    entries = [SimpleEntry("mean", "mean image", None, float(np.square(test - mean).mean()))]
-    hidden = _default_widths(images)
-    for size in (SMALL, images.recipe.n_components):
-        images.progress(f"fitting PCA and a plain autoencoder with {size} numbers", "")
-        epochs = images.recipe.plain_epochs
-        plain = Autoencoder(
-            size,
-            network=Dense(hidden),
-            max_epochs="auto" if epochs is None else epochs,
-            random_state=images.seed,
-        )
-        fit_quietly(plain, images.train)
-        pca = PCA(size, random_state=images.seed).fit(train)
-        rebuilt = {
-            "pca": pca.inverse_transform(pca.transform(test)),
-            "autoencoder": plain.reconstruct(images.test).reshape(test.shape),
+    def prepare(
+        self, *, data: str | None = None, n_components: int | None = None, max_epochs: int | None = None
+    ) -> None:
+        """Load the images, with pixels from 0 to 1."""
+        data = data or "digits"
+        if data not in SIZES:
+            raise DataError(f"The lab vae runs on {' or '.join(SIZES)}, not on {data!r}.")
+        sizes = dict(SIZES[data])
+        images = load_images(data)
+        self.train, self.test = images.train, images.test
+        self.labels, self.test_labels = images.train_labels, images.test_labels
+        n_pixels = self.test[0].size
+        sizes["n_components"] = n_components or sizes["n_components"]
+        if not SMALL < sizes["n_components"] < n_pixels:
+            raise DataError(
+                f"The larger code of this lab may have {SMALL + 1} to {n_pixels - 1} components, not {n_components}."
+            )
+        if max_epochs is not None:
+            sizes |= {name: min(max_epochs, sizes[name] or max_epochs) for name in sizes if name in _CUT}
+        self.widths = NETWORK.widths(n_pixels, posterior=True)
+        pixels = self.test.reshape(len(self.test), -1).astype(np.float64)
+        self.facts |= sizes | {
+            "data": "MNIST" if data == "mnist" else data,
+            "n_train": len(self.train),
+            "n_test": len(self.test),
+            "n_importance": min(sizes["n_importance"], len(self.test)),
+            "n_mapped": min(len(self.test), _MOST_MAPPED),
+            "n_pixels": n_pixels,
+            "widths": " and ".join(map(str, self.widths)),
+            "floor": float(_cross_entropy(pixels, pixels.clip(1e-12, 1 - 1e-12)).mean()),
         }
-        for key, name in (("pca", "PCA"), ("autoencoder", "plain autoencoder")):
-            error = float(np.square(rebuilt[key].astype(np.float64) - test).mean())
-            entries.append(SimpleEntry(key, f"{name}, {size} numbers", size, error))
-    return tuple(entries)
+        self.artifacts |= {"images": self.test[:_MOST_MAPPED], "labels": self.test_labels[:_MOST_MAPPED], "models": {}}
+        self.sources = (images.source,)
+
+    def systems(self) -> Iterable[System]:
+        """Return the classifier that judges, the simple answers, and the models, by the size of their codes."""
+        facts, size = self.facts, self.facts["n_components"]
+        course = VariationalAutoencoder(
+            SMALL,
+            network=Dense((facts["hidden"],), activation="relu", linear_path=False, init="glorot"),
+            likelihood="bernoulli",
+            kl_warmup=0.0,
+            prior="normal",
+            scaling="none",
+            optimizer=Adam(eps=1e-7),
+            learning_rate=1e-3,
+            schedule="constant",
+            batch_size=128,
+            max_epochs=facts["course_epochs"],
+            early_stopping=False,
+            random_state=self.seed,
+        )
+        small, large = (
+            VariationalAutoencoder(
+                n_components,
+                network=NETWORK,
+                likelihood="bernoulli",
+                max_epochs=facts[epochs] or "auto",
+                random_state=self.seed,
+            )
+            for n_components, epochs in ((SMALL, "small_epochs"), (size, "large_epochs"))
+        )
+        return (
+            System("real", self._fit_judge),
+            System("independent", lambda: None),
+            System("mean", lambda: self.train.mean(0, dtype=np.float64)),
+            System("pca_2", self._pca(SMALL)),
+            System("plain_2", self._plain(SMALL)),
+            System("course", self._vae(course)),
+            System("small", self._vae(small)),
+            System("pca", self._pca(size)),
+            System("plain", self._plain(size)),
+            System("narrows", self._vae(large)),
+        )
+
+    def _fit_judge(self) -> ImageClassifier:
+        sizes = {"hidden": self.facts["reader_hidden"], "epochs": self.facts["reader_epochs"]}
+        return ImageClassifier.fit(self.train, self.labels, seed=self.seed, **sizes)
+
+    def _pca(self, n_components: int) -> Callable[[], Any]:
+        from sklearn.decomposition import PCA
+
+        return lambda: PCA(n_components, random_state=self.seed).fit(self.train.reshape(len(self.train), -1))
+
+    def _plain(self, n_components: int) -> Callable[[], Autoencoder]:
+        epochs, network = self.facts["plain_epochs"] or "auto", Dense(self.widths)
+        model = Autoencoder(n_components, network=network, max_epochs=epochs, random_state=self.seed)
+        return lambda: fit(model, self.train, tell=self.tell)
+
+    def _vae(self, model: VariationalAutoencoder) -> Callable[[], VariationalAutoencoder]:
+        return lambda: fit(model, self.train, self.labels, tell=self.tell)
+
+    def measure(self, key: str, fitted: Any) -> None:
+        """Measure what a system costs, how well it reconstructs, and how near its samples are to the test images."""
+        test = self.test.reshape(len(self.test), -1)
+        if key == "real":
+            self._measure_real(fitted)
+        elif key == "independent":
+            # One more of each, so that nothing is impossible (Laplace).
+            probability = (self.train.reshape(len(self.train), -1).astype(np.float64).sum(0) + 1) / (
+                len(self.train) + 2
+            )
+            self._record_total(key, float(_cross_entropy(test.astype(np.float64), probability).mean()))
+        elif key == "mean":
+            self._record_error(key, fitted)
+        elif isinstance(fitted, (Autoencoder, VariationalAutoencoder)):
+            self._record_error(key, fitted.reconstruct(self.test))
+        else:
+            self._record_error(key, fitted.inverse_transform(fitted.transform(test)).reshape(self.test.shape))
+        if key == "pca":
+            size = self.facts["n_components"]
+            self._measure_samples(key, LinearGenerator.fit(self.train, self.labels, size, self.seed))
+        if isinstance(fitted, VariationalAutoencoder):
+            self.artifacts["models"][key] = fitted
+            self._measure_bound(key, fitted)
+            unseen = self.train[n_fitted(len(self.train)) :][:MOST_IMAGES]
+            distance = self.judge.distance(fitted.reconstruct(unseen))
+            self.record(f"{key}_reconstructed", {"distance": distance})
+            self._measure_samples(key, fitted)
+
+    def _record_error(self, key: str, reconstructed: np.ndarray) -> None:
+        error = float(np.square(reconstructed.astype(np.float64) - self.test).mean())
+        mean = error if key == "mean" else self.entries["mean"]["test_mse"]
+        self.record(key, {"test_mse": error, "times_mean": error / mean})
+
+    def _record_total(self, key: str, total: float) -> None:
+        self.record(key, {"total": total, "bits": total / (self.facts["n_pixels"] * math.log(2))})
+
+    def _measure_real(self, classifier: ImageClassifier) -> None:
+        """Hold other real images, and images of shuffled pixels, against the test images."""
+        unseen = self.train[n_fitted(len(self.train)) :][:MOST_IMAGES]
+        real = classifier.features(self.test[:MOST_IMAGES])
+        self.judge = SampleJudge(classifier, real, len(unseen), self.facts["repeats"], self.seed)
+        read = float((classifier.predict(self.test) == self.test_labels).mean())
+        self.record("real", {"distance": self.judge.distance(unseen), "read": read})
+        self.record("shuffled", self.judge.judge(lambda seed: shuffled_pixels(self.train, len(unseen), seed)))
+
+    def _measure_samples(self, key: str, source: Any) -> None:
+        self.record(f"{key}_normal", self.judge.judge_samples(source, "normal"))
+        read = self.judge.read_as_meant(source)
+        errors = {"read": read, "read_error": proportion_error(read, N_READ)}
+        self.record(f"{key}_mixture", self.judge.judge_samples(source, "mixture") | errors)
+
+    def _measure_bound(self, key: str, model: VariationalAutoencoder) -> None:
+        bound = model.elbo(self.test)
+        few = self.test[: self.facts["n_importance"]]
+        last = model.history_[-1]
+        entry = self.record(
+            key,
+            {
+                "reconstruction": -float(bound.reconstruction.mean()),
+                "kl": float(bound.kl.mean()),
+                "importance": -float(model.log_likelihood(few, N_DRAWS).mean()),
+                "importance_total": -float(bound.total[: len(few)].mean()),
+                "n_code": int(model.n_components_),
+                "n_active": int(model.n_active_components_),
+                "epochs": int(model.n_steps_) * last["epoch"] / last["step"],
+            },
+        )
+        self._record_total(key, -float(bound.total.mean()))
+        entry.samples["total"] = -bound.total
+
+    def finish(self) -> None:
+        """Find out how the course baseline's training ended, and whether the larger code is used."""
+        records = [record for record in self.artifacts["models"]["course"].history_ if "val_total_loss" in record]
+        values = np.array([record["val_total_loss"] for record in records])
+        fall = values[len(values) * 4 // 5 - 1] - values[-1]
+        overfits = values[-1] > 1.01 * values.min()
+        narrows = self.entries["narrows"]
+        self.facts |= {
+            "best_epoch": records[int(values.argmin())]["epoch"],
+            "best_loss": float(values.min()),
+            "last_loss": float(values[-1]),
+            "ending": -1 if overfits else int(fall > 0.002 * values[-1]),
+            "unused": int(narrows["n_active"] == narrows["n_code"]),
+        }
 
 
-def _independent_cost(images: _Images) -> float:
-    """Return the cross-entropy of a test image when each pixel has a chance of its own, in nats."""
-    train = images.train.reshape(len(images.train), -1).astype(np.float64)
-    # One more of each, so that nothing is impossible (Laplace).
-    chance = (train.sum(0) + 1) / (len(train) + 2)
-    test = images.test.reshape(len(images.test), -1).astype(np.float64)
-    return float(-(test * np.log(chance) + (1 - test) * np.log1p(-chance)).sum(1).mean())
-
-
-def _least_cost(test: np.ndarray) -> float:
-    """Return the cross-entropy of test images with themselves, in nats an image."""
-    pixels = test.reshape(len(test), -1).astype(np.float64)
-    inside = pixels.clip(1e-12, 1 - 1e-12)
-    return float(-(pixels * np.log(inside) + (1 - pixels) * np.log1p(-inside)).sum(1).mean())
+def _cross_entropy(pixels: np.ndarray, probability: np.ndarray) -> np.ndarray:
+    """Return the cross-entropy of each image, in nats."""
+    entropy: np.ndarray = -(pixels * np.log(probability) + (1 - pixels) * np.log1p(-probability)).sum(1)
+    return entropy

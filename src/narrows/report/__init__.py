@@ -6,28 +6,21 @@ matplotlib (``pip install "narrows[plots]"``) but neither pyplot nor a display, 
 
 from __future__ import annotations
 
-from narrows.report.anomaly_lab import anomaly_lab_report
 from narrows.report.anomaly_plots import plot_anomaly_scores, plot_explanation
 from narrows.report.denoising import plot_denoised_picture, plot_denoising
 from narrows.report.generation import plot_interpolation, plot_manifold, plot_samples
 from narrows.report.html import Section, Table, render_report, write_report
 from narrows.report.images import plot_reconstructions
-from narrows.report.lab import lab_report
 from narrows.report.maps import plot_code_map
-from narrows.report.movies_lab import movies_lab_report
 from narrows.report.plots import plot_errors, plot_history, plot_losses
 from narrows.report.recommend_plots import plot_bars, plot_item_map
 from narrows.report.responses import plot_loadings, plot_responses
 from narrows.report.series import plot_series
 from narrows.report.theme import require_matplotlib
-from narrows.report.vae_lab import vae_lab_report
 
 __all__ = [
     "Section",
     "Table",
-    "anomaly_lab_report",
-    "lab_report",
-    "movies_lab_report",
     "plot_anomaly_scores",
     "plot_bars",
     "plot_code_map",
@@ -47,6 +40,5 @@ __all__ = [
     "plot_series",
     "render_report",
     "require_matplotlib",
-    "vae_lab_report",
     "write_report",
 ]
