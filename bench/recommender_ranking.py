@@ -59,7 +59,7 @@ def ours(split: Split, seed: int, name: str) -> tuple[np.ndarray, float, str]:
     rows = split.fold_in.copy()
     rows.sort_indices()
     with torch.no_grad():
-        scores = model._ranker(bags_of(rows)).numpy()
+        scores = model.ranker(bags_of(rows)).numpy()
     return scores, seconds, f"{type(model.method_).__name__}: {model.reason_}"
 
 

@@ -85,9 +85,9 @@ def main() -> None:
     for seed in seeds:
         train, test = split_random(log, random_state=seed)
         pairs, real, start = read_pairs(test), test.matrix.data, time.perf_counter()
-        model = fit_rating(train.matrix, Rating(), seed=0, tell=quiet)
+        model = fit_rating(train.matrix, Rating(), seed=0, log=quiet)
         seconds = time.perf_counter() - start
-        means = ConstantScorer(torch.from_numpy(item_means(train.matrix).astype(np.float32)))
+        means = ConstantScorer(item_means(train.matrix))
         ways = {"narrows": model, "user and item bias": fit_biases(train.matrix), "item means": means}
         for name, scorer in ways.items():
             predicted = scores_at(scorer, train.matrix, pairs, torch.device("cpu"))

@@ -42,7 +42,7 @@ def main() -> None:
         rows = model._log.matrix[:USERS]
         times: dict[str, list[float]] = {"bare": [], "recommend": []}
         for _ in range(ROUNDS):
-            times["bare"].append(bare(model._ranker, rows))
+            times["bare"].append(bare(model.ranker, rows))
             start = time.perf_counter()
             model.recommend(users, K)
             times["recommend"].append(time.perf_counter() - start)

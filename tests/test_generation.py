@@ -117,7 +117,7 @@ def test_interpolation_goes_from_one_row_to_the_other(of_binary, binary: np.ndar
 
 
 def test_the_great_circle_keeps_its_length() -> None:
-    from narrows.variational.paths import slerp
+    from narrows.variational.generation import slerp
 
     share = np.linspace(0, 1, 9)[:, None]
     path = slerp(np.array([2.0, 0, 0]), np.array([0, 0, 2.0]), share)

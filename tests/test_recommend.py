@@ -181,9 +181,6 @@ def test_who_has_no_history_gets_what_is_popular(fitted: list, number: int) -> N
     same(both[5:].drop(columns="user"), found)
     strange = model.recommend_for({10**9: 5.0}, k=5)
     assert strange.item.tolist() == found.item.tolist()
-    same(model.recommend_for([], k=5, among=[10**9, "new"]).drop(columns="score"), pd.DataFrame(
-        {"item": np.array([10**9, "new"], dtype=object), "rank": [1, 2], "source": "popularity"}
-    ))  # fmt: skip
 
 
 def test_what_is_rated_low_is_seen_and_tells_nothing(frame) -> None:
@@ -203,18 +200,21 @@ def test_what_is_rated_low_is_seen_and_tells_nothing(frame) -> None:
     assert plain_linear().fit(frame).positive_from_ == frame.rating[frame.rating >= frame.rating.mean()].min()
 
 
-def test_seen_items_are_left_out_though_the_model_does_not_know_them(frame) -> None:
+def test_ids_of_another_type_are_refused_and_items_never_seen_left_out(frame) -> None:
     model = plain_linear().fit(frame)
-    found = model.recommend_for({model.items_[0]: 5.0, 10**9: 4.0}, k=5, among=[10**9, 10**9 + 1])
-    assert found.item.tolist() == [10**9 + 1]
-
-
-def test_scores_do_not_rise_where_items_are_new(films) -> None:
-    model = clone(BY_NAME["dae"]).fit(films)
-    found = model.recommend_for([model.items_[0]], k=100, among=[*model.items_.tolist(), 10**9])
-    assert found.item.iloc[-1] == 10**9
-    assert found.score.iloc[-2] < 0
-    assert not (np.diff(found.score) > 0).any()
+    texts = frame.assign(item=frame.item.astype(str))
+    for ask in (
+        lambda: model.recommend(["5"]),
+        lambda: model.recommend_for([], among=["5"]),
+        lambda: model.recommend_for([], exclude=["5"]),
+        lambda: model.recommend(histories=texts),
+        lambda: model.evaluate(texts),
+        lambda: plain_linear().fit(frame, titles={"5": "Heat"}),
+    ):
+        with pytest.raises(DataError, match="the ids of the model are numbers"):
+            ask()
+    assert model.recommend_for([], k=5, among=[10**9, model.items_[3]]).item.tolist() == [model.items_[3]]
+    assert len(model.recommend_for([], k=5, exclude=[10**9])) == 5
 
 
 def test_k_may_be_as_large_as_one_likes(frame) -> None:
@@ -541,22 +541,22 @@ def test_metrics_of_lists_longer_than_the_catalogue(frame) -> None:
 
 def test_all_that_is_measured_is_on_the_device(frame, monkeypatch) -> None:
     from narrows.recommend import evaluation, recommender
-    from narrows.recommend.serving import Best
 
     handed: list = []
 
     def lists(scorer, rows, k, device, **options):
         handed.append((scorer, device))
-        return Best(np.full((rows.shape[0], k), -1), np.full((rows.shape[0], k), np.nan, np.float32))
+        return np.full((rows.shape[0], k), -1), np.full((rows.shape[0], k), np.nan, np.float32)
 
     def numbers(scorer, rows, pairs, device):
         handed.append((scorer, device))
         return np.zeros(len(pairs[0]), np.float32)
 
+    model = plain_linear().fit(frame)
     monkeypatch.setattr(recommender, "resolve_device", lambda name: torch.device("meta"))
     monkeypatch.setattr(evaluation, "best_items", lists)
     monkeypatch.setattr(evaluation, "scores_at", numbers)
-    plain_linear().fit(frame).evaluate(frame.assign(user=10**6))
+    model.evaluate(frame.assign(user=10**6))
     assert len(handed) == 8
     for scorer, device in handed:
         assert device.type == "meta"

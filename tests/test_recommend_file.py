@@ -208,7 +208,7 @@ def test_contradictions_are_refused(whole: dict, tmp_path: Path) -> None:
     size = given["n_items"]
     for fact in ({"n_items": 10**9}, {"n_items": "x"}, {"method": {"option": "Dense"}}, {"method": 3}):
         refused(path, metadata | {"fitted": given | fact}, tensors)
-    for lost in ("method", "positive_from", "library", "n_items", "rated"):
+    for lost in ("method", "positive_from", "library", "n_items", "rating_scale"):
         refused(path, metadata | {"fitted": {key: value for key, value in given.items() if key != lost}}, tensors)
     for option in ({"colour": 1}, {"method": {"option": "System", "command": "rm"}}):
         refused(path, metadata | {"options": options | option}, tensors)

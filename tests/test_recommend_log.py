@@ -103,9 +103,9 @@ def test_a_rating_of_zero_is_a_rating() -> None:
     log = read_interactions(ZERO)
     assert len(log) == 4
     assert entries(log) == {(1, 1): 0.0, (1, 2): 2.0, (2, 1): -3.0, (2, 2): 0.0}
-    assert len(log.of_users(np.array([1]))) == 2
-    assert len(log.entries(np.array([True, False, True, True]))) == 3
-    matrix, unknown = log.on_items({1: 0, 2: 1}, 2)
+    assert len(log.select_users(np.array([1]))) == 2
+    assert len(log.select_entries(np.array([True, False, True, True]))) == 3
+    matrix, unknown = log.align({1: 0, 2: 1})
     assert matrix.nnz == 4
     assert unknown.tolist() == [0, 0]
     model = Recommender(Linear(1.0), positive_from=0.0, validation_fraction=0).fit(ZERO)
@@ -127,17 +127,17 @@ def test_a_rating_of_zero_is_a_rating() -> None:
     ],
 )
 def test_columns_are_found(names: list[str], expected: tuple) -> None:
-    found = Columns().found(names)
+    found = Columns().resolve(names)
     assert (found.user, found.item, found.rating, found.timestamp) == expected
 
 
 def test_columns_that_are_named_are_no_other_column() -> None:
-    found = Columns(item="score").found(["user", "score"])
+    found = Columns(item="score").resolve(["user", "score"])
     assert (found.item, found.rating) == ("score", None)
-    found = Columns(timestamp="rating").found(["user", "item", "rating"])
+    found = Columns(timestamp="rating").resolve(["user", "item", "rating"])
     assert (found.rating, found.timestamp) == (None, "rating")
     with pytest.raises(DataError, match="'a' cannot be that of items and of something else"):
-        Columns(user="a", item="a").found(["a", "b"])
+        Columns(user="a", item="a").resolve(["a", "b"])
 
 
 @pytest.mark.parametrize(
@@ -384,7 +384,7 @@ def test_pairs_may_have_many_forms(model) -> None:
 
 
 def test_users_and_items_that_make_no_sense(model) -> None:
-    with pytest.raises(DataError, match="of type str, those of the log of type int"):
+    with pytest.raises(DataError, match="ids of the model are numbers"):
         model.recommend("someone", k=2)
     with pytest.raises(DataError, match="never seen item 'unheard of'"):
         model.similar_items("unheard of")

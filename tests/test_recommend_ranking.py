@@ -12,9 +12,9 @@ from scipy import sparse
 import narrows
 from narrows import Recommender
 from narrows.recommend import Ensemble, Factors, Linear, Multinomial
-from narrows.recommend.evaluation import coverage, hits_of, list_metrics, novelty, parse_metric
-from narrows.recommend.linear import fit_linear, leading_directions
-from narrows.recommend.multinomial import Hiding, MultinomialScorer, _MultinomialCost, started
+from narrows.recommend.evaluation import coverage, hits_of, list_metric, novelty, parse_metric
+from narrows.recommend.linear import fit_linear, truncated_svd
+from narrows.recommend.multinomial import MultinomialObjective, MultinomialScorer, _MultinomialLoss, init_from_svd
 from narrows.recommend.scorers import Bags, bags_of
 from narrows.recommend.serving import best_items, score_blocks
 
@@ -100,7 +100,7 @@ def test_all_directions_are_the_exact_answer(popularity: float) -> None:
         exact = fit_linear(sparse.csr_array(table), 20.0, popularity, None)
         full = fit_linear(sparse.csr_array(table), 20.0, popularity, 30)
         np.testing.assert_array_equal(scores_of(full, table), scores_of(exact, table))
-        found = leading_directions(sparse.csr_array(table), 30, popularity, 0).solved(20.0)
+        found = truncated_svd(sparse.csr_array(table), 30, popularity, 0).solve(20.0)
         np.testing.assert_allclose(scores_of(found, table), scores_of(exact, table), atol=1e-4)
 
 
@@ -150,7 +150,7 @@ def test_the_multinomial_cost_and_its_gradient_are_those_of_autograd() -> None:
     ours = [part.clone().requires_grad_() for part in parts]
     theirs = [part.clone().requires_grad_() for part in parts]
     # Logits that are large, so that a missing maximum would show.
-    cost = _MultinomialCost.apply(ours[0] * 300, ours[1], ours[2], bags)
+    cost = _MultinomialLoss.apply(ours[0] * 300, ours[1], ours[2], bags)
     logits = torch.log_softmax(theirs[0] * 300 @ theirs[1].T + theirs[2], 1)
     expected = -torch.zeros(7, dtype=torch.float64).index_add(0, bags.users, logits[bags.users, bags.items])
     torch.testing.assert_close(cost, expected)
@@ -170,7 +170,7 @@ def test_the_objective_is_the_cost_of_hidden_items_and_the_divergence(variationa
         for parameter in model.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(parameter.numel())))
     bags = random_bags()
-    whole = Hiding(model, method)(bags, None)
+    whole = MultinomialObjective(model, method)(bags, None)
     expected = -torch.zeros(7).index_add(0, bags.users, torch.log_softmax(model(bags), 1)[bags.users, bags.items])
     torch.testing.assert_close(whole.parts["reconstruction"], expected)
     assert ("kl" in whole.parts) == variational
@@ -180,10 +180,10 @@ def test_the_objective_is_the_cost_of_hidden_items_and_the_divergence(variationa
         mine = torch.distributions.Normal(code, deviation)
         divergence = torch.distributions.kl_divergence(mine, torch.distributions.Normal(0.0, 1.0)).sum(1)
         torch.testing.assert_close(whole.parts["kl"], 0.3 * divergence)
-        early = Hiding(model, method)(bags, None, progress=0.25).parts["kl"]
+        early = MultinomialObjective(model, method)(bags, None, progress=0.25).parts["kl"]
         torch.testing.assert_close(early, 0.15 * divergence)
     hidden = torch.rand(len(bags.items), generator=torch.Generator().manual_seed(5)) < 0.4
-    drawn = Hiding(model, method)(bags, torch.Generator().manual_seed(5)).parts["reconstruction"]
+    drawn = MultinomialObjective(model, method)(bags, torch.Generator().manual_seed(5)).parts["reconstruction"]
     counts = torch.bincount(bags.users[hidden], minlength=7)
     assert ((drawn > 0) == (counts > 0)).all()
     if not variational:
@@ -191,7 +191,7 @@ def test_the_objective_is_the_cost_of_hidden_items_and_the_divergence(variationa
         logits = torch.log_softmax(model.features(*model.code(bags, shown)) @ model.decoder.T + model.bias, 1)
         wanted = -torch.zeros(7).index_add(0, bags.users[hidden], logits[bags.users[hidden], bags.items[hidden]])
         torch.testing.assert_close(drawn, wanted)
-    nothing_hidden = Hiding(model, Multinomial(4, 3, variational=False, dropout=0))
+    nothing_hidden = MultinomialObjective(model, Multinomial(4, 3, variational=False, dropout=0))
     if not variational:
         torch.testing.assert_close(
             nothing_hidden(bags, torch.Generator().manual_seed(1)).parts["reconstruction"], expected
@@ -203,10 +203,10 @@ def test_the_objective_is_the_cost_of_hidden_items_and_the_divergence(variationa
 def test_a_network_starts_near_the_linear_answer(variational: bool) -> None:
     made = narrows.datasets.make_ratings(400, 60, 8000, n_tastes=4, rated=False, random_state=0)
     matrix = narrows.recommend.read_interactions(made).matrix
-    model = started(matrix, Multinomial(12, 5, variational=variational), 0)
-    linear = leading_directions(matrix, 12, 0.15, 0).solved(100.0)
+    model = init_from_svd(matrix, Multinomial(12, 5, variational=variational), 0)
+    linear = truncated_svd(matrix, 12, 0.15, 0).solve(100.0)
     counts = matrix.sum(0)
-    rank = [best_items(scorer, matrix, 10, CPU, banned=matrix).items for scorer in (model, linear)]
+    rank = [best_items(scorer, matrix, 10, CPU, banned=matrix)[0] for scorer in (model, linear)]
     popular = np.tile(np.argsort(-counts)[:10], (400, 1))
     shared = [np.mean([len(set(a) & set(b)) for a, b in zip(rank[0], other, strict=True)]) for other in
               (rank[1], popular)]  # fmt: skip
@@ -308,18 +308,18 @@ def test_choosing_by_validation_users_never_sees_what_is_asked() -> None:
     folds = make_folds(matrix, None, 0)
     asked_of = []
     for fold in folds:
-        together = (fold.told + fold.asked).toarray()
-        assert (fold.told.multiply(fold.asked)).nnz == 0
-        assert (np.diff(fold.told.indptr) > 0).all()
-        assert (np.diff(fold.asked.indptr) > 0).all()
-        assert fold.train.shape[0] + fold.told.shape[0] == 200
+        together = (fold.fold_in + fold.held_out).toarray()
+        assert (fold.fold_in.multiply(fold.held_out)).nnz == 0
+        assert (np.diff(fold.fold_in.indptr) > 0).all()
+        assert (np.diff(fold.held_out.indptr) > 0).all()
+        assert fold.train.shape[0] + fold.fold_in.shape[0] == 200
         left = np.vstack([fold.train.toarray(), together])
         assert sorted(map(bytes, left.astype(np.uint8))) == sorted(map(bytes, table.astype(np.uint8)))
         asked_of += [bytes(row) for row in together.astype(np.uint8)]
     assert sorted(asked_of) == sorted(bytes(row) for row in table[able].astype(np.uint8))
     one = make_folds(matrix, 0.25, 0)
     assert len(one) == 1
-    assert one[0].told.shape[0] == round(0.25 * len(able))
+    assert one[0].fold_in.shape[0] == round(0.25 * len(able))
     assert make_folds(matrix, 0, 0) == []
 
 
@@ -345,7 +345,7 @@ BY_HAND = {
 
 @pytest.mark.parametrize(("kind", "k"), BY_HAND)
 def test_metrics_by_hand(kind: str, k: int) -> None:
-    np.testing.assert_allclose(list_metrics(kind, k, HITS, ASKED), BY_HAND[kind, k])
+    np.testing.assert_allclose(list_metric(kind, k, HITS, ASKED), BY_HAND[kind, k])
 
 
 def test_ndcg_is_that_of_scikit_learn() -> None:
@@ -358,7 +358,7 @@ def test_ndcg_is_that_of_scikit_learn() -> None:
     hits = hits_of(top, sparse.csr_array(relevant))
     for k in (1, 5, 25, 40):
         expected = [ndcg_score(relevant[[row]], scores[[row]], k=k) for row in range(30)]
-        np.testing.assert_allclose(list_metrics("ndcg", k, hits, relevant.sum(1)), expected)
+        np.testing.assert_allclose(list_metric("ndcg", k, hits, relevant.sum(1)), expected)
 
 
 def test_hits_coverage_and_novelty_by_hand() -> None:

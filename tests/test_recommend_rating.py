@@ -204,7 +204,7 @@ def test_nothing_is_as_it_was_rated_when_it_is_left_out(factors) -> None:
 def test_what_is_left_of_a_rating_goes_to_similar_items_only(factors, monkeypatch) -> None:
     from narrows.recommend import rating
 
-    scorer = fit_rating(read_interactions(factors[0]).matrix, quickly(iterations=2), seed=0, tell=silent)
+    scorer = fit_rating(read_interactions(factors[0]).matrix, quickly(iterations=2), seed=0, log=silent)
     items = torch.tensor([3, 8, 20])
     left, trust = torch.tensor([1.0, -0.5, 2.0]), torch.tensor([1.0, 0.7, 0.4])
     directions = scorer.directions.double().numpy()
@@ -212,9 +212,9 @@ def test_what_is_left_of_a_rating_goes_to_similar_items_only(factors, monkeypatc
     # A rating says nothing of itself.
     near[[0, 1, 2], items] = 0
     expected = left.numpy() @ near / (near.sum(0) + rating.SMOOTHING)
-    np.testing.assert_allclose(scorer._passed_on(items, left, trust).numpy(), expected, atol=1e-6)
+    np.testing.assert_allclose(scorer._neighbor_residuals(items, left, trust).numpy(), expected, atol=1e-6)
     monkeypatch.setattr(rating, "_CHUNK_ITEMS", 2)
-    np.testing.assert_allclose(scorer._passed_on(items, left, trust).numpy(), expected, atol=1e-6)
+    np.testing.assert_allclose(scorer._neighbor_residuals(items, left, trust).numpy(), expected, atol=1e-6)
 
 
 def test_where_predictions_come_from(factors) -> None:
@@ -242,7 +242,7 @@ def test_equal_ratings_are_foretold(scale: float) -> None:
 
 def test_rounds_of_the_fit_make_the_noise_smaller(factors) -> None:
     matrix = read_interactions(factors[0]).matrix
-    noises = [float(fit_rating(matrix, quickly(iterations=n), seed=0, tell=silent).numbers[2]) for n in (1, 4, 16)]
+    noises = [float(fit_rating(matrix, quickly(iterations=n), seed=0, log=silent).numbers[2]) for n in (1, 4, 16)]
     assert noises[0] > noises[1] > noises[2]
 
 

@@ -143,7 +143,7 @@ def test_bounds_and_codes_are_the_same_from_call_to_call_and_for_any_batch(of_bi
 
 
 def test_the_noise_of_rows_is_normal_and_independent() -> None:
-    from narrows.variational.noise import row_keys, row_normals
+    from narrows.variational.bounds import row_keys, row_normals
 
     keys = row_keys(torch.arange(4000.0).unsqueeze(1))
     assert len(keys.unique()) == 4000
@@ -277,13 +277,13 @@ def test_a_file_is_read_as_a_stream(curved: np.ndarray, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"beta": -1}, "beta must be a number of at least 0"),
-        ({"kl_warmup": 1.5}, "kl_warmup must be a number of at least 0 and below 1"),
-        ({"free_bits": "many"}, "free_bits must be a number"),
-        ({"prior": "vamp"}, "prior 'vamp' is unknown; known are mixture, normal"),
+        ({"beta": -1}, "beta"),
+        ({"kl_warmup": 1.5}, "kl_warmup"),
+        ({"free_bits": "many"}, "free_bits"),
+        ({"prior": "vamp"}, "prior"),
         ({"likelihood": Gaussian(variance="none")}, "needs a density"),
-        ({"network": Convolutional(skips=True), "image_shape": (2, 5)}, "needs a network with a code"),
-        ({"conditional": True}, "conditional=True needs labels"),
+        ({"network": Convolutional(skips=True), "image_shape": (2, 5)}, "network"),
+        ({"conditional": True}, "labels"),
         ({"likelihood": "discretisedlogistic"}, "needs whole numbers of an integer type"),
         ({"likelihood": "bernoulli"}, "needs values in 0..1"),
     ],
@@ -294,20 +294,23 @@ def test_options_that_make_no_sense_are_refused(curved: np.ndarray, options: dic
 
 
 def test_what_cannot_be_drawn_is_refused(labelled, of_binary, binary: np.ndarray, digits) -> None:
-    with pytest.raises(ValueError, match="label 11 was not among those of the fit: 0, 1, 2"):
+    with pytest.raises(ValueError, match="label 11"):
         labelled.sample(2, y=11)
-    with pytest.raises(ValueError, match="told of no labels: fit it with conditional=True"):
+    with pytest.raises(ValueError, match="conditional=True"):
         labelled.elbo(digits.data[:3], y=[1, 2, 3])
-    with pytest.raises(ValueError, match="prior must be 'normal' or 'mixture'"):
+    with pytest.raises(ValueError, match="prior"):
         of_binary.sample(2, prior="vamp")
-    with pytest.raises(ValueError, match="n_samples must be a whole number"):
+    with pytest.raises(ValueError, match="n_samples"):
         of_binary.sample(-1)
-    with pytest.raises(ValueError, match="component must be a whole number from 0 to 5"):
+    with pytest.raises(ValueError, match="component"):
         of_binary.traverse(binary[0], 6)
-    with pytest.raises(ValueError, match=r"one row of shape \(64,\) is needed"):
+    with pytest.raises(ValueError, match=r"one row"):
         of_binary.interpolate(binary[0], binary[:3])
-    with pytest.raises(ValueError, match="one label for each of 3 rows"):
+    with pytest.raises(ValueError, match="3 rows"):
         VariationalAutoencoder(1, **QUICK).fit(binary[:3], [1, 2])
+    for gap in (None, np.nan):
+        with pytest.raises(ValueError, match="row 1"):
+            VariationalAutoencoder(1, **QUICK).fit(binary[:3], np.array(["a", gap, "b"], dtype=object))
     plain = quiet(VariationalAutoencoder(2, prior="normal", **QUICK), binary)
-    with pytest.raises(ValueError, match="has no mixture"):
+    with pytest.raises(ValueError, match="mixture"):
         plain.sample(2, prior="mixture")

@@ -92,8 +92,16 @@ class Option:
         known = {f.name for f in fields(member)}
         if unknown := set(settings) - known:
             raise ValueError(f"{name} has no setting {min(unknown)!r}")
-        return member(**{k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()})  # type: ignore[return-value]
+        return member(**{name: cls._from_plain(value) for name, value in settings.items()})  # type: ignore[return-value]
+
+    @classmethod
+    def _from_plain(cls, value: Any) -> Any:
+        if isinstance(value, list):
+            return tuple(cls._from_plain(part) for part in value)
+        return cls.from_json(value) if isinstance(value, dict) and "option" in value else value
 
 
 def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
+    if isinstance(value, Option):
+        return value.to_json()
+    return [_plain(part) for part in value] if isinstance(value, tuple) else value

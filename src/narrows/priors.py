@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CodePrior", "Mixture", "Normal", "Prior"]
 
-ROWS_A_COMPONENT = 20
+ROWS_PER_COMPONENT = 20
 """Rows for each number of the code that a component needs at least, to have a shape of its own."""
 
 MOST_COMPONENTS = 50
@@ -31,7 +31,7 @@ class Prior(Option):
     """The family of priors."""
 
     def fit(
-        self, codes: np.ndarray, labels: np.ndarray | None, seed: int, shares: np.ndarray | None = None
+        self, codes: np.ndarray, labels: np.ndarray | None, seed: int, frequencies: np.ndarray | None = None
     ) -> CodePrior | None:
         """Fit to codes drawn from the posteriors of the data.
 
@@ -43,7 +43,7 @@ class Prior(Option):
             Numbers of the rows' labels.
         seed : int
             Of the fit.
-        shares : ndarray of shape (n_labels,), optional
+        frequencies : ndarray of shape (n_labels,), optional
             How frequent each label is, where these codes do not show it.
         """
         raise TypeError(f"{type(self).__name__} is not a prior")
@@ -58,10 +58,10 @@ class Normal(Prior):
     """
 
     def fit(
-        self, codes: np.ndarray, labels: np.ndarray | None, seed: int, shares: np.ndarray | None = None
+        self, codes: np.ndarray, labels: np.ndarray | None, seed: int, frequencies: np.ndarray | None = None
     ) -> CodePrior | None:
         """Fit a mixture only where there are labels."""
-        return None if labels is None else Mixture().fit(codes, labels, seed, shares)
+        return None if labels is None else Mixture().fit(codes, labels, seed, frequencies)
 
 
 @dataclass(frozen=True)
@@ -89,20 +89,20 @@ class Mixture(Prior):
             raise ValueError(f"n_components of a mixture must be a whole number of at least 1 or 'auto', got {count!r}")
 
     def fit(
-        self, codes: np.ndarray, labels: np.ndarray | None, seed: int, shares: np.ndarray | None = None
+        self, codes: np.ndarray, labels: np.ndarray | None, seed: int, frequencies: np.ndarray | None = None
     ) -> CodePrior | None:
         """Fit one mixture, or one for each label, weighed by how frequent it is."""
         if labels is None:
             return CodePrior.of(*_mixture(codes, self._count(len(codes), codes.shape[1], 1), seed))
-        shares = np.bincount(labels) / len(labels) if shares is None else shares
-        groups = [codes[labels == label] for label in range(len(shares))]
+        frequencies = np.bincount(labels) / len(labels) if frequencies is None else frequencies
+        groups = [codes[labels == label] for label in range(len(frequencies))]
         # A label of few rows borrows the shape that labels have on average.
         common = np.sum([_scatter(own) for own in groups], axis=0) / len(codes)
         parts = []
-        for label, (own, share) in enumerate(zip(groups, shares, strict=True)):
+        for label, (own, frequency) in enumerate(zip(groups, frequencies, strict=True)):
             count = self._count(len(own), own.shape[1], len(groups))
             weights, means, covariances = _mixture(own, count, seed, common)
-            parts.append((weights * share, means, covariances, np.full(len(weights), label)))
+            parts.append((weights * frequency, means, covariances, np.full(len(weights), label)))
         weights, means, covariances, of_label = (np.concatenate(part) for part in zip(*parts, strict=True))
         return CodePrior.of(weights, means, covariances, of_label)
 
@@ -110,7 +110,7 @@ class Mixture(Prior):
         if isinstance(self.n_components, int):
             return max(1, min(n_rows, round(self.n_components / n_groups)))
         most = MOST_COMPONENTS if n_groups == 1 else MOST_COMPONENTS // 5
-        return max(1, min(most, n_rows // (ROWS_A_COMPONENT * width)))
+        return max(1, min(most, n_rows // (ROWS_PER_COMPONENT * width)))
 
 
 def _scatter(codes: np.ndarray) -> np.ndarray:

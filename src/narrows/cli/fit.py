@@ -131,7 +131,7 @@ def _classes(
 
 def _check_classes(classes: Any, n_rows: int, labels: str) -> None:
     """Refuse labels that are no classes before the fit, which would pass over them."""
-    from narrows.variational.labels import encode_labels
+    from narrows.variational.generation import encode_labels
 
     if encode_labels(classes, n_rows) is None:
         count = len(set(classes.tolist()))

@@ -9,17 +9,18 @@ import numpy as np
 import torch
 from scipy import sparse
 from scipy.linalg import lapack
-from torch import nn
+
+from narrows.recommend.scorers import Bags, Scorer
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from narrows.recommend.scorers import Bags
+__all__ = ["EASE_L2", "LinearScorer", "TruncatedSVD", "fit_linear", "truncated_svd"]
 
-__all__ = ["MOST_NUMBERS", "Directions", "LinearScorer", "fit_linear", "leading_directions"]
+EASE_L2 = 100.0
 
 MOST_NUMBERS = 150_000_000
-"""Numbers in the weights of an exact solution; beyond it the leading directions are taken."""
+"""Numbers in the weights of an exact solution; beyond it a truncated decomposition is taken."""
 
 AUTO_RANK = 500
 
@@ -29,54 +30,33 @@ LEAST_PRECISION = 1e-5
 _BLOCK = 1024
 
 
-class LinearScorer(nn.Module):
-    """Scores that are a sum over the items a user has.
-
-    Parameters
-    ----------
-    encoder : Tensor, shape (n_items, size)
-        What each item adds to the code; where there is no decoder, to the scores themselves.
-    decoder : Tensor or None, shape (n_items, size)
-        From the code to scores.
-    precision : Tensor, shape (n_items,)
-        The diagonal of the inverse: how little of an item is foretold by the others.
-    units : Tensor, shape (n_items,)
-        What columns were multiplied by.
-    """
+class LinearScorer(Scorer):
+    """Scores that are a sum over the items a user has."""
 
     encoder: Tensor
     decoder: Tensor | None
     precision: Tensor
     units: Tensor
+    own: Tensor
 
     def __init__(self, encoder: Tensor, decoder: Tensor | None, precision: Tensor, units: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("units", units)
-        self.register_buffer("encoder", encoder)
-        self.register_buffer("decoder", decoder)
-        self.register_buffer("precision", precision)
+        super().__init__(len(precision), encoder=encoder, decoder=decoder, precision=precision, units=units)
         # What an item says of itself. It is made from the others, so it is not in the file.
         own = None if decoder is None else (encoder * decoder).sum(1)
         self.register_buffer("own", own, persistent=False)
 
-    @property
-    def n_items(self) -> int:
-        """How many items it scores."""
-        return len(self.precision)
-
     def forward(self, bags: Bags) -> Tensor:
-        """Return scores, shape (n_users, n_items)."""
+        """Return scores."""
         sums = bags.sum(torch.ones_like(bags.values), self.encoder)
         if self.decoder is None:
             return sums
         scores = sums @ self.decoder.T
         # No item speaks for itself.
-        own: Tensor = self.own  # type: ignore[assignment]
-        scores[bags.users, bags.items] -= own[bags.items]
+        scores[bags.users, bags.items] -= self.own[bags.items]
         return scores
 
     def similar(self, items: Tensor) -> Tensor:
-        """Return partial correlations of items with all items, shape (n, n_items)."""
+        """Return partial correlations."""
         if self.decoder is None:
             weights = self.encoder[items] / self.units[items, None]
             return weights * (self.precision / self.precision[items, None]).sqrt()
@@ -86,39 +66,30 @@ class LinearScorer(nn.Module):
 
 
 def fit_linear(
-    matrix: sparse.csr_array, l2: float, popularity: float, rank: int | None, seed: int = 0, *, kept: bool = True
+    matrix: sparse.csr_array,
+    l2: float,
+    popularity: float,
+    rank: int | None = None,
+    seed: int = 0,
+    *,
+    trial: bool = False,
 ) -> LinearScorer:
-    """Solve for the weights.
-
-    Parameters
-    ----------
-    matrix : csr_array of ones, shape (n_users, n_items)
-        Who has what.
-    l2, popularity : float
-        See :class:`narrows.recommend.Linear`.
-    rank : int or None
-        Directions to keep; None decides.
-    seed : int
-        Of the randomised decomposition.
-    kept : bool, default True
-        Whether the scorer is to be kept, or is for a trial and soon forgotten, which is quicker.
-    """
+    """Solve for the weights."""
     n_users, n_items = matrix.shape
-    scaled, units = _in_units(matrix, popularity)
     if rank is None and n_items * min(n_users, n_items) > MOST_NUMBERS:
-        rank = AUTO_RANK
+        rank = max(1, min(AUTO_RANK, MOST_NUMBERS // n_items))
     if rank is not None and rank < min(n_users, n_items):
-        found = leading_directions(matrix, rank, popularity, seed)
-        return found.solved(l2)
+        return truncated_svd(matrix, rank, popularity, seed).solve(l2)
+    scaled, units = _scale_columns(matrix, popularity)
     if n_users < n_items:
-        return _dual(scaled, units, l2, kept=kept)
-    return _primal(scaled, units, l2)
+        return _solve_dual(scaled, units, l2, trial=trial)
+    return _solve_primal(scaled, units, l2)
 
 
-def _in_units(matrix: sparse.csr_array, popularity: float) -> tuple[sparse.csr_array, np.ndarray]:
+def _scale_columns(matrix: sparse.csr_array, popularity: float) -> tuple[sparse.csr_array, np.ndarray]:
     """Divide columns by a power of how often they were taken, relative to the mean."""
-    taken = np.bincount(matrix.indices, minlength=matrix.shape[1]).astype(np.float64)
-    units = ((np.maximum(taken, 1.0) / max(1.0, taken.mean())) ** -popularity).astype(np.float32)
+    counts = np.bincount(matrix.indices, minlength=matrix.shape[1]).astype(np.float64)
+    units = ((np.maximum(counts, 1.0) / max(1.0, counts.mean())) ** -popularity).astype(np.float32)
     return sparse.csr_array((units[matrix.indices], matrix.indices, matrix.indptr), shape=matrix.shape), units
 
 
@@ -135,7 +106,7 @@ def _gram(rows: sparse.csr_array, l2: float) -> np.ndarray:
     return found
 
 
-def _primal(scaled: sparse.csr_array, units: np.ndarray, l2: float) -> LinearScorer:
+def _solve_primal(scaled: sparse.csr_array, units: np.ndarray, l2: float) -> LinearScorer:
     """Invert items x items."""
     factor, failed = lapack.spotrf(_gram(scaled.T.tocsr(), l2), lower=True, overwrite_a=True)
     _check_solved(failed, l2)
@@ -154,24 +125,23 @@ def _primal(scaled: sparse.csr_array, units: np.ndarray, l2: float) -> LinearSco
     return LinearScorer(torch.from_numpy(weights), None, torch.from_numpy(precision), torch.from_numpy(units))
 
 
-def _dual(scaled: sparse.csr_array, units: np.ndarray, l2: float, *, kept: bool) -> LinearScorer:
+def _solve_dual(scaled: sparse.csr_array, units: np.ndarray, l2: float, *, trial: bool) -> LinearScorer:
     """Invert users x users: the same weights as products of items x users.
 
-    A triangular root of the inverse is quickly found, but its first directions are the rows of single users: it serves
-    for a trial. What is kept is written in eigenvectors, which tell no more than the products do.
+    A triangular root of the inverse is quickly found, but its first columns are the rows of single users: it serves
+    for a trial. What stays is written in eigenvectors, which tell no more than the products do.
     """
-    gram = _gram(scaled, 0.0 if kept else l2)
-    if kept:
-        values, vectors, failed = lapack.ssyevd(gram, compute_v=1, lower=1, overwrite_a=True)
-        _check_solved(failed, l2)
-        there = values > 1e-6 * values[-1]
-        root = vectors[:, there] / np.sqrt(values[there] + np.float32(l2))
-    else:
-        factor, failed = lapack.spotrf(gram, lower=True, clean=True, overwrite_a=True)
+    if trial:
+        factor, failed = lapack.spotrf(_gram(scaled, l2), lower=True, clean=True, overwrite_a=True)
         _check_solved(failed, l2)
         inverse, _ = lapack.strtri(factor, lower=True, overwrite_c=True)
         root = inverse.T
-    return _of_directions(scaled.T.tocsr() @ np.ascontiguousarray(root), units, l2)
+    else:
+        values, vectors, failed = lapack.ssyevd(_gram(scaled, 0.0), compute_v=1, lower=1, overwrite_a=True)
+        _check_solved(failed, l2)
+        there = values > 1e-6 * values[-1]
+        root = vectors[:, there] / np.sqrt(values[there] + np.float32(l2))
+    return _low_rank(scaled.T.tocsr() @ np.ascontiguousarray(root), units, l2)
 
 
 def _check_solved(failed: int, l2: float) -> None:
@@ -179,46 +149,38 @@ def _check_solved(failed: int, l2: float) -> None:
         raise ValueError(f"l2={l2:g} is too small for this log, whose items are too much alike: take a larger one")
 
 
-def _of_directions(directions: np.ndarray, units: np.ndarray, l2: float) -> LinearScorer:
-    """Make the scorer whose inverse is the identity less ``directions @ directions.T``."""
-    precision = 1.0 - np.einsum("ij,ij->i", directions, directions, dtype=np.float64)
+def _low_rank(factors: np.ndarray, units: np.ndarray, l2: float) -> LinearScorer:
+    """Make the scorer whose inverse is the identity less ``factors @ factors.T``."""
+    precision = 1.0 - np.einsum("ij,ij->i", factors, factors, dtype=np.float64)
     _check_solved(int(precision.min() < LEAST_PRECISION), l2)
     precision = precision.astype(np.float32)
-    decoder = torch.from_numpy(np.ascontiguousarray(directions / precision[:, None]))
-    encoder = torch.from_numpy(np.ascontiguousarray(directions * units[:, None]))
+    decoder = torch.from_numpy(np.ascontiguousarray(factors / precision[:, None]))
+    encoder = torch.from_numpy(np.ascontiguousarray(factors * units[:, None]))
     return LinearScorer(encoder, decoder, torch.from_numpy(precision), torch.from_numpy(units))
 
 
 @dataclass(frozen=True)
-class Directions:
-    """Leading directions of a log.
+class TruncatedSVD:
+    """A truncated singular value decomposition of a log, columns scaled."""
 
-    Attributes
-    ----------
-    vectors : ndarray of float32, shape (n_items, rank)
-        Orthonormal columns.
-    squares : ndarray, shape (rank,)
-        Squared singular values.
-    units : ndarray, shape (n_items,)
-        What columns were multiplied by.
-    """
-
-    vectors: np.ndarray
+    components: np.ndarray
     squares: np.ndarray
     units: np.ndarray
 
-    def solved(self, l2: float) -> LinearScorer:
+    def solve(self, l2: float) -> LinearScorer:
         """Return the scorer for a penalty."""
-        shares = self.squares / (self.squares + l2)
-        return _of_directions(self.vectors * np.sqrt(shares).astype(np.float32), self.units, l2)
+        shrinkage = self.squares / (self.squares + l2)
+        return _low_rank(self.components * np.sqrt(shrinkage).astype(np.float32), self.units, l2)
 
 
-def leading_directions(matrix: sparse.csr_array, rank: int, popularity: float, seed: int) -> Directions:
-    """Decompose a log, columns in their units, by a randomised method (Halko, Martinsson and Tropp 2011)."""
+def truncated_svd(matrix: sparse.csr_array, rank: int, popularity: float, seed: int) -> TruncatedSVD:
+    """Decompose a log, columns scaled, by a randomised method (Halko, Martinsson and Tropp 2011)."""
     from sklearn.utils.extmath import randomized_svd
 
-    scaled, units = _in_units(matrix, popularity)
-    rank = min(rank, *matrix.shape)
-    given: Any = sparse.csr_matrix(scaled)
-    _, values, vectors = randomized_svd(given, rank, n_oversamples=20, n_iter=3, random_state=seed)
-    return Directions(np.ascontiguousarray(vectors.T, dtype=np.float32), np.square(values, dtype=np.float64), units)
+    scaled, units = _scale_columns(matrix, popularity)
+    table: Any = sparse.csr_matrix(scaled)
+    _, values, vectors = randomized_svd(
+        table, min(rank, *matrix.shape), n_oversamples=20, n_iter=3, random_state=seed
+    )  # fmt: skip
+    components = np.ascontiguousarray(vectors.T, dtype=np.float32)
+    return TruncatedSVD(components, np.square(values, dtype=np.float64), units)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from narrows.options import Option
 from narrows.validation import check_number
@@ -18,7 +17,7 @@ class Method(Option):
 
 @dataclass(frozen=True)
 class Linear(Method):
-    """The linear autoencoder in closed form: each item is foretold from the others a user has (EASE, Steck 2019).
+    """The linear autoencoder in closed form: each item is predicted from the others a user has (EASE, Steck 2019).
 
     ::
 
@@ -30,17 +29,17 @@ class Linear(Method):
     itself, which is ``Linear(popularity=0)``.
 
     What it needs: items x items numbers where users are more than items; items x users numbers, by the dual form, where
-    they are fewer; both are exact. Beyond 150 million numbers (12,000 x 12,000) only the ``rank`` leading directions
+    they are fewer; both are exact. Beyond 150 million numbers (12,000 x 12,000) only the ``rank`` leading components
     are kept (a randomised singular value decomposition), a close approximation that needs items x rank.
 
     Parameters
     ----------
     l2 : float or "auto"
-        Ridge penalty. "auto" takes 100 unless another of a few is surely better on validation users.
+        Ridge penalty. "auto" takes 100 unless another of a few is significantly better on validation users.
     popularity : float or "auto"
-        Exponent, 0 to 1. "auto" takes 0.15 unless 0 or 0.25 is surely better on validation users.
+        Exponent, 0 to 1. "auto" takes 0.15 unless 0 or 0.25 is significantly better on validation users.
     rank : int or "auto"
-        Directions to keep; "auto" keeps all while that is to be afforded, otherwise 500.
+        Components to keep; "auto" keeps all while that is to be afforded, otherwise 500.
 
     References
     ----------
@@ -89,7 +88,7 @@ class Multinomial(Method):
     beta : float, default 0.2
         Weight of that divergence, reached over the first half of the training.
     dropout : float, default 0.5
-        Share of the items that the encoder is not shown.
+        Fraction of the items that the encoder is not given.
     learning_rate : float, default 0.0005
         Peak rate of Adam.
     max_epochs : int or "auto"
@@ -244,13 +243,3 @@ class Ensemble(Method):
         kinds = [type(part) for part in self.parts] if isinstance(self.parts, tuple) else []
         if len(kinds) < 2 or len(set(kinds)) < len(kinds) or not set(kinds) <= {Linear, Factors, Multinomial}:
             raise ValueError(f"parts must be two or three of Linear(…), Factors(…), Multinomial(…), got {self.parts!r}")
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the value as a plain dictionary that JSON can hold."""
-        return {"option": "Ensemble", "parts": [part.to_json() for part in self.parts]}
-
-    @classmethod
-    def from_record(cls, record: dict[str, Any]) -> Ensemble:
-        """Build the value that :meth:`to_json` wrote."""
-        parts = [Method.from_json(part) for part in record["parts"]]
-        return cls(tuple(part for part in parts if isinstance(part, (Linear, Factors, Multinomial))))

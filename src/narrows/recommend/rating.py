@@ -25,7 +25,9 @@ import numpy as np
 import torch
 from scipy import sparse
 from scipy.sparse.linalg import svds
-from torch import nn
+
+from narrows.recommend.interactions import rows_of
+from narrows.recommend.scorers import Bags, Scorer, cosines
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from narrows.recommend.methods import Rating
-    from narrows.recommend.scorers import Bags
 
 __all__ = ["RatingScorer", "fit_rating"]
 
@@ -57,26 +58,8 @@ _CHUNK_ITEMS = 512
 _CHUNK_RATINGS = 20_000
 
 
-class RatingScorer(nn.Module):
-    """Predicted ratings of all items, from a history of ratings.
-
-    Attributes
-    ----------
-    weights : Tensor, shape (n_items, k + 1)
-        Means of the weights of items, the bias first.
-    covariances : Tensor, shape (n_items, (k + 1) ** 2)
-        Their covariances.
-    features : Tensor, shape (n_items, f)
-        Who rates an item.
-    directions : Tensor, shape (n_items, e)
-        Which items are rated by the same users: rows of length at most 1.
-    prior : Tensor, shape (f + 1, k)
-        From what a user rates to the mean of the code.
-    center, spread : Tensor, shape (f + 1,)
-        Scale of what a user rates.
-    numbers : Tensor, shape (6,)
-        Mean and spread of ratings, the common variance, the degrees of freedom of the noise, least and most rating.
-    """
+class RatingScorer(Scorer):
+    """Predicted ratings of all items, from a history of ratings."""
 
     weights: Tensor
     covariances: Tensor
@@ -84,60 +67,48 @@ class RatingScorer(nn.Module):
     directions: Tensor
     prior: Tensor
     center: Tensor
-    spread: Tensor
+    scale: Tensor
     numbers: Tensor
 
-    def __init__(self, **parts: Tensor) -> None:
-        super().__init__()
-        for name in ("weights", "covariances", "features", "directions", "prior", "center", "spread", "numbers"):
-            self.register_buffer(name, parts[name])
-
-    @property
-    def n_items(self) -> int:
-        """How many items it scores."""
-        return len(self.weights)
-
-    @property
-    def mean(self) -> float:
-        """The mean rating."""
-        return float(self.numbers[0])
+    def __init__(self, **buffers: Tensor) -> None:
+        super().__init__(len(buffers["weights"]), **buffers)
 
     def similar(self, items: Tensor) -> Tensor:
-        """Return the cosines between the weights of items and of all items, shape (n, n_items)."""
-        vectors = nn.functional.normalize(self.weights[:, 1:], dim=1)
-        return vectors[items] @ vectors.T
+        """Return the cosines between the weights of items."""
+        return cosines(self.weights[:, 1:], items)
 
     def forward(self, bags: Bags) -> Tensor:
         """Return predicted ratings, shape (n_users, n_items)."""
-        mean, spread, _, _, least, most = self.numbers.tolist()
-        found = [self._encoded(items, values) for items, values in _histories(bags)]
+        mean, std, _, _, least, most = self.numbers.tolist()
+        histories = [(bags.items[a:b], bags.values[a:b]) for a, b in pairwise(bags.offsets.tolist())]
+        found = [self._encode(*history) for history in histories]
         codes = torch.stack([code for code, _, _ in found])
         predicted = torch.cat([torch.ones_like(codes[:, :1]), codes], 1).float() @ self.weights.T
-        for row, ((items, _), (_, left, trust)) in enumerate(zip(_histories(bags), found, strict=True)):
+        for row, ((items, _), (_, residuals, trust)) in enumerate(zip(histories, found, strict=True)):
             if len(items):
-                predicted[row] += self._passed_on(items, left, trust)
-        return (mean + spread * predicted).clamp_(least, most)
+                predicted[row] += self._neighbor_residuals(items, residuals, trust)
+        return (mean + std * predicted).clamp_(least, most)
 
-    def _passed_on(self, items: Tensor, left: Tensor, trust: Tensor) -> Tensor:
-        """Return what is left of a history's ratings, averaged over similar items; shape (n_items,)."""
+    def _neighbor_residuals(self, items: Tensor, residuals: Tensor, trust: Tensor) -> Tensor:
+        """Return the residuals of a history's ratings, averaged over similar items; shape (n_items,)."""
         above = torch.zeros(self.n_items, device=items.device)
         below = torch.full((self.n_items,), SMOOTHING, device=items.device)
         for start in range(0, len(items), _CHUNK_ITEMS):
             part = slice(start, start + _CHUNK_ITEMS)
             near = (self.directions[items[part]] @ self.directions.T).clamp_(min=0).square_().mul_(trust[part, None])
-            # A rating is not foretold from itself.
+            # A rating is not predicted from itself.
             near[torch.arange(len(near), device=items.device), items[part]] = 0.0
-            above += left[part] @ near
+            above += residuals[part] @ near
             below += near.sum(0)
         return above / below
 
-    def _encoded(self, items: Tensor, ratings: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return a user's code, and of each rating what is left of it and how much it is trusted.
+    def _encode(self, items: Tensor, ratings: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return a user's code, and the residual and the weight of each rating.
 
         User by user, so that a code does not depend on who else is asked for.
         """
-        mean, spread, common, freedom, least, most = self.numbers.tolist()
-        values = (ratings.double().clamp(least, most) - mean) / spread
+        mean, std, common, freedom, least, most = self.numbers.tolist()
+        values = (ratings.double().clamp(least, most) - mean) / std
         size = self.weights.shape[1]
         start = self._prior_code(items)
         if not len(items):
@@ -150,17 +121,17 @@ class RatingScorer(nn.Module):
             weight = trust / variance
             squares = (weights * weight[:, None]).T @ weights + (weight @ covariances).view(size, size)
             right = (weight * values) @ weights
-            doubt_of = torch.linalg.inv(squares[1:, 1:] + eye)
-            code = doubt_of @ (right[1:] - squares[1:, 0] + start)
-            whole = torch.cat([torch.ones_like(code[:1]), code])
-            error = values - weights @ whole
-            doubt = ((weights[:, 1:] @ doubt_of) * weights[:, 1:]).sum(1) + inner @ doubt_of.flatten()
-            doubt = doubt + covariances @ torch.outer(whole, whole).flatten()
-            before, missed = variance, error.square() + doubt
+            covariance = torch.linalg.inv(squares[1:, 1:] + eye)
+            code = covariance @ (right[1:] - squares[1:, 0] + start)
+            padded_code = torch.cat([torch.ones_like(code[:1]), code])
+            error = values - weights @ padded_code
+            uncertainty = ((weights[:, 1:] @ covariance) * weights[:, 1:]).sum(1) + inner @ covariance.flatten()
+            uncertainty = uncertainty + covariances @ torch.outer(padded_code, padded_code).flatten()
+            before, missed = variance, error.square() + uncertainty
             trust = (freedom + 1) / (freedom + missed / before)
             variance = (float((missed * trust).sum()) + NOISE_DAMPING * common) / (len(items) + NOISE_DAMPING)
         # What the error would be had the rating not been in the history.
-        leverage = (doubt * trust / before).clamp(max=MOST_LEVERAGE)
+        leverage = (uncertainty * trust / before).clamp(max=MOST_LEVERAGE)
         return code, (error / (1 - leverage)).float(), trust.float()
 
     def _prior_code(self, items: Tensor) -> Tensor:
@@ -170,35 +141,23 @@ class RatingScorer(nn.Module):
         """
         count = float(len(items))
         counted = torch.tensor([count], dtype=torch.float64, device=items.device).log1p()
-        told = torch.cat([counted, self.features[items].double().sum(0) / (count + 1.0)])
-        return ((told - self.center) / self.spread) @ self.prior * (count / (count + PRIOR_DAMPING))
+        inputs = torch.cat([counted, self.features[items].double().sum(0) / (count + 1.0)])
+        return ((inputs - self.center) / self.scale) @ self.prior * (count / (count + PRIOR_DAMPING))
 
 
-def _histories(bags: Bags) -> list[tuple[Tensor, Tensor]]:
-    """Part a batch into users: their items and ratings."""
-    ends = bags.offsets.tolist()
-    return [(bags.items[a:b], bags.values[a:b]) for a, b in pairwise(ends)]
-
-
-def fit_rating(matrix: sparse.csr_array, method: Rating, *, seed: int, tell: Callable[[str], None]) -> RatingScorer:
-    """Fit to a log of ratings.
-
-    Parameters
-    ----------
-    matrix : csr_array of shape (n_users, n_items)
-        Stored entries are ratings.
-    method : Rating
-        The options.
-    seed : int
-        Of the start.
-    tell : callable
-        Given a line at the end.
-    """
+def fit_rating(
+    matrix: sparse.csr_array,
+    method: Rating,
+    *,
+    seed: int,
+    log: Callable[[str], None] = lambda line: None,  # noqa: ARG005
+) -> RatingScorer:
+    """Fit to a matrix whose stored entries are ratings; ``log`` is given a line at the end."""
     matrix = matrix[np.diff(matrix.indptr) > 0]
     fit = _Fit(matrix, method, seed)
     for _ in range(method.iterations):
         fit.round()
-    tell(f"rating: {method.iterations} rounds, standard deviation of the noise {fit.spread * np.sqrt(fit.common):.3f}")
+    log(f"rating: {method.iterations} rounds, standard deviation of the noise {fit.std * np.sqrt(fit.common):.3f}")
     return fit.scorer()
 
 
@@ -208,23 +167,23 @@ class _Fit:
     def __init__(self, matrix: sparse.csr_array, method: Rating, seed: int) -> None:
         self.freedom = method.degrees_of_freedom
         self.shape = matrix.shape
-        self.users = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+        self.users = rows_of(matrix)
         self.items = matrix.indices.astype(np.int64)
         ratings = matrix.data.astype(np.float64)
-        self.mean, self.spread = ratings.mean(), max(float(ratings.std()), 1e-9)
+        self.mean, self.std = ratings.mean(), max(float(ratings.std()), 1e-9)
         self.least, self.most = ratings.min(), ratings.max()
-        self.values = (ratings - self.mean) / self.spread
+        self.values = (ratings - self.mean) / self.std
         self.rated = np.bincount(self.users, minlength=self.shape[0])
         self.taken = np.bincount(self.items, minlength=self.shape[1])
         self.active = self.taken > 0
         self.features, self.directions = self._features(method.n_features)
-        told = self._told()
-        self.center, self.scale = told.mean(0), np.maximum(told.std(0), 1e-9)
-        self.told = (told - self.center) / self.scale
+        inputs = self._inputs()
+        self.center, self.scale = inputs.mean(0), np.maximum(inputs.std(0), 1e-9)
+        self.inputs = (inputs - self.center) / self.scale
         self._begin(min(method.n_components, *self.shape), seed)
 
     def _features(self, n_features: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return what is told of items by who rates them, and directions for the similarity of items."""
+        """Return features of items by who rates them, and directions for the similarity of items."""
         entries = 1 / np.sqrt((self.rated[self.users] + 5.0) * (self.taken[self.items] + 5.0))
         log = sparse.csr_matrix((entries, (self.users, self.items)), self.shape)
         size = min(EMBEDDING, min(self.shape) - 1)
@@ -241,7 +200,7 @@ class _Fit:
         length = np.linalg.norm(found, axis=1, keepdims=True) + 1e-9
         return features, found / length * np.sqrt(self.taken / (self.taken + 2.0))[:, None]
 
-    def _told(self) -> np.ndarray:
+    def _inputs(self) -> np.ndarray:
         sums = self._by_user(np.ones(len(self.users))) @ self.features
         return np.column_stack([np.log1p(self.rated), sums / (self.rated[:, None] + 1.0)])
 
@@ -259,19 +218,19 @@ class _Fit:
         self.second = _outer(self.weights)
         self.precision = np.diag(np.r_[4.0, np.full(size, 50.0)])
         self.item_prior = np.tile(first, (n_items, 1))
-        self.prior = np.zeros((self.told.shape[1], size))
+        self.prior = np.zeros((self.inputs.shape[1], size))
         self.variance, self.trust = np.full(n_users, 0.7), np.ones(len(self.users))
         self.common = 0.7
 
     def round(self) -> None:
         """Take one step on each side."""
-        whole, second, missed = self._codes()
+        codes, second, missed = self._codes()
         self.common = float(missed.mean())
         summed = np.bincount(self.users, missed, self.shape[0])
         self.variance = (summed + NOISE_DAMPING * self.common) / (self.rated + NOISE_DAMPING)
-        told, penalty = self.told, PRIOR_RIDGE * np.eye(self.told.shape[1])
-        self.prior = np.linalg.solve(told.T @ told + penalty, told.T @ whole[:, 1:])
-        self._items(whole, second)
+        inputs, penalty = self.inputs, PRIOR_RIDGE * np.eye(self.inputs.shape[1])
+        self.prior = np.linalg.solve(inputs.T @ inputs + penalty, inputs.T @ codes[:, 1:])
+        self._items(codes, second)
 
     def _codes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return codes with a 1 before them, their second moments, and of each rating by how much it is missed."""
@@ -280,52 +239,47 @@ class _Fit:
         squares = (self._by_user(weight) @ self.second).reshape(n_users, size, size)
         right = self._by_user(weight * self.values) @ self.weights
         inner = np.linalg.inv(squares[:, 1:, 1:] + np.eye(size - 1))
-        code = np.einsum("ukl,ul->uk", inner, right[:, 1:] - squares[:, 1:, 0] + self.told @ self.prior)
-        whole = np.column_stack([np.ones(n_users), code])
+        code = np.einsum("ukl,ul->uk", inner, right[:, 1:] - squares[:, 1:, 0] + self.inputs @ self.prior)
+        padded_code = np.column_stack([np.ones(n_users), code])
         padded = np.zeros((n_users, size, size))
         padded[:, 1:, 1:] = inner
-        spread, outer = padded.reshape(n_users, -1), _outer(whole)
+        spread, outer = padded.reshape(n_users, -1), _outer(padded_code)
         missed = np.empty(len(self.values))
         for start in range(0, len(missed), _CHUNK_RATINGS):
             part = slice(start, start + _CHUNK_RATINGS)
             users, items = self.users[part], self.items[part]
-            error = self.values[part] - np.einsum("nk,nk->n", self.weights[items], whole[users])
-            doubt = np.einsum("na,na->n", self.second[items], spread[users])
-            doubt += np.einsum("na,na->n", self.covariances[items], outer[users])
-            missed[part] = error**2 + doubt
+            error = self.values[part] - np.einsum("nk,nk->n", self.weights[items], padded_code[users])
+            uncertainty = np.einsum("na,na->n", self.second[items], spread[users])
+            uncertainty += np.einsum("na,na->n", self.covariances[items], outer[users])
+            missed[part] = error**2 + uncertainty
         self.trust = (self.freedom + 1) / (self.freedom + missed / self.variance[self.users])
-        return whole, outer + spread, missed * self.trust
+        return padded_code, outer + spread, missed * self.trust
 
-    def _items(self, whole: np.ndarray, second: np.ndarray) -> None:
+    def _items(self, codes: np.ndarray, second: np.ndarray) -> None:
         """Update the weights of items, and the prior they come from."""
         n_items, size = self.weights.shape
         weight = self.trust / self.variance[self.users]
         squares = (self._by_user(weight).T @ second).reshape(n_items, size, size)
         covariances = np.linalg.inv(squares + self.precision)
-        right = self._by_user(weight * self.values).T @ whole + self.item_prior @ self.precision
+        right = self._by_user(weight * self.values).T @ codes + self.item_prior @ self.precision
         self.weights = np.einsum("ikl,il->ik", covariances, right)
         self.covariances = covariances.reshape(n_items, -1)
         self.second = _outer(self.weights) + self.covariances
-        told = np.column_stack([np.ones(n_items), self.features])
-        active, penalty = told[self.active], PRIOR_RIDGE * np.eye(told.shape[1])
+        inputs = np.column_stack([np.ones(n_items), self.features])
+        active, penalty = inputs[self.active], PRIOR_RIDGE * np.eye(inputs.shape[1])
         penalty[0, 0] = 1e-9
-        self.item_prior = told @ np.linalg.solve(active.T @ active + penalty, active.T @ self.weights[self.active])
+        self.item_prior = inputs @ np.linalg.solve(active.T @ active + penalty, active.T @ self.weights[self.active])
         off = (self.weights - self.item_prior)[self.active]
         spread = (off.T @ off + covariances[self.active].sum(0)) / self.active.sum()
         self.precision = np.linalg.inv(spread + 1e-6 * np.eye(size))
 
     def scorer(self) -> RatingScorer:
         """Return what was found."""
-        numbers = [self.mean, self.spread, self.common, self.freedom, self.least, self.most]
-        single = {
-            "weights": self.weights,
-            "covariances": self.covariances,
-            "features": self.features,
-            "directions": self.directions,
-        }
-        double = {"prior": self.prior, "center": self.center, "spread": self.scale, "numbers": np.array(numbers)}
-        parts = {name: torch.from_numpy(np.ascontiguousarray(a, dtype=np.float32)) for name, a in single.items()}
-        return RatingScorer(**parts, **{name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in double.items()})
+        numbers = [self.mean, self.std, self.common, self.freedom, self.least, self.most]
+        names = ("weights", "covariances", "features", "directions")
+        parts = {name: np.asarray(getattr(self, name), dtype=np.float32) for name in names}
+        parts |= {"prior": self.prior, "center": self.center, "scale": self.scale, "numbers": np.array(numbers)}
+        return RatingScorer(**{name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in parts.items()})
 
 
 def _outer(rows: np.ndarray) -> np.ndarray:

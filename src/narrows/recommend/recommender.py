@@ -9,31 +9,27 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from narrows.errors import DataError, NotBetterThanBaselineWarning
-from narrows.recommend import evaluation, queries, serialization, serving
-from narrows.recommend.base import Served
+from narrows.estimator.base import atomic_fit
+from narrows.recommend import queries, serialization
+from narrows.recommend.base import BaseRecommender
+from narrows.recommend.evaluation import ERROR_METRICS, METRICS, Evaluation, evaluate, parse_metric, unseen
 from narrows.recommend.interactions import Interactions, positives_of, read_interactions
-from narrows.recommend.linear import fit_linear
+from narrows.recommend.linear import EASE_L2, LinearScorer, fit_linear
 from narrows.recommend.methods import Method, Rating
-from narrows.recommend.rating import fit_rating
-from narrows.recommend.scorers import fit_biases, item_means, popularity_of
-from narrows.recommend.search import Found, fit_ranker
+from narrows.recommend.scorers import ConstantScorer, PopularityFallback, fit_biases, item_means, popularity_of
+from narrows.recommend.search import SearchResult, fit_ranker
+from narrows.recommend.serving import similar_columns
 from narrows.validation import check_number, resolve_device, resolve_seed
 
 if TYPE_CHECKING:
-    import os
-
     from torch import Tensor
-
-    from narrows.recommend.evaluation import Evaluation
 
 __all__ = ["Recommender"]
 
-EASE_L2 = 100.0
-
-SIMPLE = ("popularity", "EASE")
+BASELINES = ("popularity", "EASE")
 
 
-class Recommender(Served):
+class Recommender(BaseRecommender):
     """Recommend items to users, known or new, from a log of who took what.
 
     A user is their history: what they are recommended is computed from the items they have (and the ratings, if there
@@ -43,8 +39,9 @@ class Recommender(Served):
     Ranking and rating are two tasks, and get two models. What ranks is an autoencoder of rows of ones: the linear one
     in closed form, one with a narrow code, a multinomial one, or several together (``method``). What predicts ratings,
     where the log has them, counts in its loss only the ratings that exist (:class:`narrows.recommend.Rating`); an
-    autoencoder trained on a table in which unrated is 0 learns to predict 0. :meth:`evaluate` holds both against the
-    simple answers.
+    autoencoder trained on a table in which unrated is 0 learns to predict 0. It is fitted when it is first needed: by
+    :meth:`predict`, an error of ratings in :meth:`evaluate`, or :meth:`save`. :meth:`evaluate` holds both against the
+    baselines.
 
     What is fitted is a log, not a table of rows, so this is no estimator for scikit-learn's pipelines; parameters,
     clone and repr are as there.
@@ -61,8 +58,8 @@ class Recommender(Served):
         The columns of a log. "auto" looks for the usual names (``userId``, ``movie_id``, ``stars``, ...), and takes the
         first two columns where there are none; None leaves a column out (``rating=None`` makes a log of its pairs).
     validation_fraction : float or "auto"
-        Share of the users to choose by. "auto" takes a tenth, and below 3,000 users each once, in folds; 0 takes none,
-        and the defaults of the methods.
+        Fraction of the users to validate on. "auto" takes a tenth, and below 3,000 users each once, in folds; 0 takes
+        none, and the defaults of the methods.
     device : str, default "auto"
         "cpu", "cuda", ...; "auto" is a GPU if there is one.
     random_state : int, RandomState or None, default None
@@ -74,6 +71,8 @@ class Recommender(Served):
     ----------
     items_ : ndarray of shape (n_items,)
         The ids of the items.
+    item_index_ : dict
+        The column of each item, by id.
     titles_ : dict
         Titles by id, as far as they were given.
     method_ : Method
@@ -88,6 +87,8 @@ class Recommender(Served):
         Why ``method_`` was taken.
     positive_from_ : float or None
         The rating from which on an item counts as liked; None for a log without ratings.
+    rating_scale_ : tuple of float or None
+        The least, the mean and the greatest rating; None for a log without ratings.
     history_ : list of dict
         Of the training of a network, if there was one.
 
@@ -135,6 +136,7 @@ class Recommender(Served):
         self.random_state = random_state
         self.verbose = verbose
 
+    @atomic_fit
     def fit(self, ratings: Any, y: Any = None, *, titles: Any = None) -> Recommender:
         """Fit to a log.
 
@@ -159,42 +161,40 @@ class Recommender(Served):
         DataError
             If the log cannot be used as it is; the sentence says why.
         """
-        method = self._checked_method()
-        seed, device = resolve_seed(self.random_state), resolve_device(self.device)
+        method = self._resolve_method()
+        self._seed, device = resolve_seed(self.random_state), resolve_device(self.device)
         log = read_interactions(ratings, self._columns())
         if isinstance(method, Rating) and not log.rated:
             raise DataError("method='rating' needs a column of ratings, and the log has none")
-        named = queries.read_titles(titles, self._columns())
-        threshold = self._threshold(log)
-        liked = positives_of(log.matrix, threshold if log.rated else None)
-        if not liked.nnz:
-            raise DataError(f"no rating reaches positive_from={threshold:g}, so there is nothing to rank by")
-        means = biases = rater = None
+        self._set_items(log.items)
+        self.titles_ = queries.read_titles(titles, self._columns())
+        queries.check_id_type(self.titles_, self.item_index_, "titles")
+        self._log, self._names, self._library = log, log.names, queries.library_of(ratings)
+        self._ease = self._user_index = self._rater = self._item_means = self._biases = self.rating_scale_ = None
         if log.rated:
-            means, biases = item_means(log.matrix), fit_biases(log.matrix).to(device)
-            options = method if isinstance(method, Rating) else Rating()
-            rater = fit_rating(log.matrix, options, seed=seed, tell=self._tell).to(device)
+            values = log.matrix.data.astype(np.float64)
+            self.rating_scale_ = (float(values.min()), float(values.mean()), float(values.max()))
+            self._item_means, self._biases = item_means(log.matrix), fit_biases(log.matrix).to(device)
+        self.positive_from_ = self._resolve_threshold(log)
+        liked = positives_of(log.matrix, self.positive_from_)
+        if not liked.nnz:
+            raise DataError(f"no rating reaches positive_from={self.positive_from_:g}, so there is nothing to rank by")
+        self._popularity = popularity_of(liked)
         if isinstance(method, Rating):
-            found = Found(None, method)
+            found = SearchResult(None, method)
         else:
             fraction = None if isinstance(self.validation_fraction, str) else float(self.validation_fraction)
-            found = fit_ranker(liked, method, fraction=fraction, seed=seed, device=device, tell=self._tell)
-        # Only now, so that a fit that fails leaves the object as it was.
-        self._take_items(log.items)
-        self.titles_, self.positive_from_ = named, threshold
-        self._means, self._biases, self._rater, self._ranker = means, biases, rater, found.scorer
-        self.method_, self.reason_ = found.method, found.reason
+            found = fit_ranker(liked, method, fraction=fraction, seed=self._seed, device=device, log=self._print)
+        self._ranker, self.method_, self.reason_ = found.scorer, found.method, found.reason
         self.candidates_, self.history_ = found.candidates, found.history
-        self._shares, self._frames, self._names = popularity_of(liked), queries.frames_like(ratings), log.names
-        self._log, self._ease, self._user_places = log, None, None
-        self.baselines_ = self._baselines()
-        self._warn()
+        if self._ranker is None:
+            self._rating_scorer()
+        self.baselines_ = _baselines(self.candidates_)
         return self
 
-    def _checked_method(self) -> Method | None:
+    def _resolve_method(self) -> Method | None:
         check_number("validation_fraction", self.validation_fraction, low=0, high=1, auto=True)
-        if not (isinstance(self.positive_from, str) and self.positive_from == "auto"):
-            check_number("positive_from", self.positive_from, low=-1e30)
+        check_number("positive_from", self.positive_from, low=-1e30, auto=True)
         if isinstance(self.method, str):
             if self.method == "auto":
                 return None
@@ -203,36 +203,14 @@ class Recommender(Served):
                 raise ValueError(f"method must be one of {known}, or such as Linear(l2=200), got {self.method!r}")
         return Method.resolve(self.method)
 
-    def _baselines(self) -> dict[str, float]:
-        """Return what the best candidate and the simple answers reached on the validation users."""
-        found = {candidate["method"]: float(candidate["ndcg@100"]) for candidate in self.candidates_}
-        simple = {name.partition(" (")[0]: value for name, value in found.items() if name.startswith(SIMPLE)}
-        others = [value for name, value in found.items() if name != "popularity"]
-        return {"model": max(others), **simple} if others else {}
-
-    def _warn(self) -> None:
-        """Warn where what ranks is not better than what is popular."""
-        popular = self.baselines_.get("popularity")
-        if popular is not None and self.baselines_["model"] <= popular:
-            warnings.warn(
-                f"on validation users no model ranks better than popularity (NDCG@100 {popular:.4f}): the log may be "
-                "too small to learn tastes from",
-                NotBetterThanBaselineWarning,
-                stacklevel=3,
-            )
-
-    def _tell(self, line: str) -> None:
-        if self.verbose:
-            print(line, flush=True)
-
-    def _threshold(self, log: Interactions) -> float | None:
+    def _resolve_threshold(self, log: Interactions) -> float | None:
         if not log.rated:
             return None
         if not isinstance(self.positive_from, str):
             return float(self.positive_from)
         # A rating that there is, so that a mean a little above or below one does not shift what counts.
-        given = np.unique(log.matrix.data)
-        return float(given[min(np.searchsorted(given, log.matrix.data.mean(dtype=np.float64)), len(given) - 1)])
+        levels = np.unique(log.matrix.data)
+        return float(levels[min(np.searchsorted(levels, log.matrix.data.mean(dtype=np.float64)), len(levels) - 1)])
 
     def recommend(
         self,
@@ -255,7 +233,7 @@ class Recommender(Served):
         exclude_seen : bool, default True
             Whether to leave out what a user has, liked or not.
         among : list of ids, optional
-            Recommend only these items.
+            Recommend only these items; of items never seen nothing is known, so they are left out.
         exclude : list of ids, optional
             Never recommend these.
         histories : frame, mapping, CSR matrix, path or Interactions, optional
@@ -265,17 +243,15 @@ class Recommender(Served):
         -------
         frame
             ``user``, ``item``, ``score``, ``rank`` (from 1), ``title`` where titles are known, and ``source``: "model",
-            or "popularity" for a user without a history and for items never seen. Of the library of the log.
+            or "popularity" for a user without a history. Of the library of the log.
         """
-        check_is_fitted(self, "items_")
-        ids, rows, rated = self._rows(users, histories)
-        own = None
-        if among is not None and histories is not None and exclude_seen:
-            own = self._known(histories).unknown(self._places, ids)
-        columns = self._recommended(rows, k, rated=rated, seen=exclude_seen, among=among, exclude=exclude, own=own)
+        check_is_fitted(self)
+        ids, rows, rated = self.rows_of_users(users, histories)
+        options: Any = {"exclude_seen": exclude_seen, "among": among, "exclude": exclude}
+        columns = self.recommend_rows(rows, k, rated=rated, **options)
         owners = columns.pop("row")
         array = np.array(ids) if len({type(user) for user in ids}) == 1 else np.array(ids, dtype=object)
-        return queries.frame_of({"user": array[owners], **columns}, self._frames)
+        return queries.frame_of({"user": array[owners], **columns}, self._library)
 
     def recommend_for(
         self, history: Any, k: int = 10, *, exclude_seen: bool = True, among: Any = None, exclude: Any = None
@@ -296,14 +272,12 @@ class Recommender(Served):
         frame
             As of :meth:`recommend`, without ``user``.
         """
-        check_is_fitted(self, "items_")
-        log = queries.history_interactions(history, self._columns(), self._names, rated=self._rater is not None)
-        log = queries.by_title(log, self._places, self.titles_)
-        rows, _ = log.on_items(self._places, len(self.items_))
-        own = [set(log.items.tolist())] if exclude_seen else None
-        columns = self._recommended(rows, k, rated=log.rated, seen=exclude_seen, among=among, exclude=exclude, own=own)
+        check_is_fitted(self)
+        rows, rated = self.rows_of_history(history)
+        options: Any = {"exclude_seen": exclude_seen, "among": among, "exclude": exclude}
+        columns = self.recommend_rows(rows, k, rated=rated, **options)
         del columns["row"]
-        return queries.frame_of(columns, self._frames)
+        return queries.frame_of(columns, self._library)
 
     def predict(self, pairs: Any, *, histories: Any = None) -> Any:
         """Predict ratings, in the log's own scale.
@@ -326,17 +300,15 @@ class Recommender(Served):
         DataError
             If the log of the fit had no ratings.
         """
-        check_is_fitted(self, "items_")
-        if self._rater is None:
+        check_is_fitted(self)
+        if self.rating_scale_ is None:
             raise DataError("the log of the fit has no ratings to predict: recommend ranks items without them")
         users, items = queries.read_pairs(pairs, self._columns(), self._names)
         ids = list(dict.fromkeys(users))
-        _, rows, rated = self._rows(ids, histories)
-        rows = queries.ratings_in(rows, rated=rated)
+        _, rows, rated = self.rows_of_users(ids, histories)
         row = queries.places_of(users, {user: number for number, user in enumerate(ids)})
-        found, known = self._foretold(rows, row, items)
-        source = np.where(known, np.where(np.diff(rows.indptr)[row] > 0, "model", "item"), "mean")
-        return queries.frame_of({"user": users, "item": items, "rating": found, "source": source}, self._frames)
+        found, source = self.predict_rows(rows, row, items, rated=rated)
+        return queries.frame_of({"user": users, "item": items, "rating": found, "source": source}, self._library)
 
     def similar_items(self, items: Any, k: int = 10) -> Any:
         """Find the items most like some items.
@@ -360,22 +332,21 @@ class Recommender(Served):
         DataError
             If the model does not know an item.
         """
-        check_is_fitted(self, "items_")
+        check_is_fitted(self)
         check_number("k", k, integer=True, low=1)
-        ids = queries.column_of_ids(items, "items")
-        places = queries.places_of(ids, self._places)
+        ids = queries.id_list(items, "items")
+        places = queries.places_of(ids, self.item_index_)
         if (places < 0).any():
             raise DataError(f"the model has never seen item {ids[int((places < 0).argmax())]!r}")
-        scorer = self._rater if self._ranker is None else self._ranker
-        columns = serving.similar(scorer, self.items_, places, min(k, len(self.items_) - 1))
+        columns: dict[str, Any] = similar_columns(self.ranker, self.items_, places, min(k, len(self.items_) - 1))
         if self.titles_:
             columns["title"] = self._titles(columns["similar"])
-        return queries.frame_of(columns, self._frames)
+        return queries.frame_of(columns, self._library)
 
     def evaluate(
-        self, held_out: Any, *, histories: Any = None, metrics: Any = evaluation.METRICS, baselines: bool = True
+        self, held_out: Any, *, histories: Any = None, metrics: Any = METRICS, baselines: bool = True
     ) -> Evaluation:
-        """Measure the model, and the simple answers, on entries that were held out.
+        """Measure the model, and the baselines, on entries that were held out.
 
         Parameters
         ----------
@@ -387,68 +358,58 @@ class Recommender(Served):
         metrics : iterable of str, optional
             ``ndcg@k``, ``recall@k``, ``precision@k``, ``map@k``, ``hit_rate@k``, ``coverage@k``, ``novelty@k``,
             ``rmse``, ``mae``. NDCG, recall and map are divided by the best that could be reached, min(k, what is to be
-            found); precision by k. Coverage is the share of all items that anyone is recommended, novelty the mean of
-            minus log2 of the share of users who have an item.
+            found); precision by k. Coverage is the fraction of all items that anyone is recommended, novelty the mean
+            of minus log2 of the fraction of users who have an item.
         baselines : bool, default True
-            Whether to measure the simple answers too: popularity, item means, a table of zeros, the bias model, and
-            EASE (which is fitted to the log of the fit, so a loaded model goes without).
+            Whether to measure the baselines too: popularity, item means, a table of zeros, the bias model, and EASE
+            (which is fitted to the log of the fit, so a loaded model goes without).
 
         Returns
         -------
         Evaluation
             Print it, or take ``values``, ``per_user`` or ``to_frame()``.
         """
-        check_is_fitted(self, "items_")
+        check_is_fitted(self)
         metrics = [metrics] if isinstance(metrics, str) else list(metrics)
-        for name in metrics:
-            evaluation.parse_metric(name)
-        asked_log = self._read(held_out)
-        held, cold = asked_log.on_items(self._places, len(self.items_))
-        ids, rows, rated = self._rows(list(asked_log.users), histories)
-        liked = self._told(rows, rated=rated)
-        relevant = evaluation.unseen(self._liked(held, rated=asked_log.rated), rows)
-        ratings = queries.ratings_in(rows, rated=rated)
-        asked = evaluation.Asked(rows, ratings, held, relevant, np.maximum(self._shares, 1e-9))
-        if self._ranker is None:
-            rankers: dict[str, Any] = {"model": (serving.Answering(self._rater, self._shares), ratings)}
-        else:
-            rankers = {"model": (serving.Answering(self._ranker, self._shares), liked)}
-        raters: dict[str, Any] = {"model": self._rater} if self._rater is not None and asked_log.rated else {}
+        kinds = [parse_metric(name)[0] for name in metrics]
+        log = self.read_histories(held_out)
+        held, cold = log.align(self.item_index_)
+        ids, rows, rated = self.rows_of_users(list(log.users), histories)
+        liked = self.liked_inputs(rows, rated=rated)
+        rankers: dict[str, Any] = {"model": (self.scorer(), self.rank_inputs(rows, rated=rated))}
+        raters: dict[str, Any] = {}
+        with_ratings = log.rated and self.rating_scale_ is not None
+        if with_ratings:
+            raters["model"] = self._rating_scorer() if set(kinds) & set(ERROR_METRICS) else None
         if baselines:
-            means = self._means if self._rater is not None else None
-            others = evaluation.simple_rankers(self._shares, means)
+            rankers["popularity"] = ConstantScorer(self._popularity), liked
+            if self.rating_scale_ is not None:
+                rankers["item means"] = ConstantScorer(self._item_means), liked
             if (ease := self._ease_scorer()) is not None:
-                others["EASE"] = serving.Answering(ease, self._shares)
-            rankers |= {name: (scorer, liked) for name, scorer in others.items()}
-            raters |= evaluation.simple_raters(means if asked_log.rated else None, self._biases)
-        device = resolve_device(self.device)
-        values, per_user, users = evaluation.evaluate(asked, metrics, rankers, raters, device)
-        return evaluation.Evaluation(values, per_user, np.array([ids[user] for user in users]), int(cold.sum()))
+                rankers["EASE"] = PopularityFallback(ease, self._popularity), liked
+        if baselines and with_ratings:
+            raters["item means"] = ConstantScorer(self._item_means)
+            raters["zero table"] = ConstantScorer(np.zeros(len(self.items_)))
+            raters["user and item bias"] = self._biases
+        values, per_user, users = evaluate(
+            metrics,
+            rankers,
+            raters,
+            seen=rows,
+            relevant=unseen(self.positives(held, rated=log.rated), rows),
+            ratings=queries.ratings_in(rows, rated=rated),
+            held_out=held,
+            popularity=np.maximum(self._popularity, 1e-9),
+            device=resolve_device(self.device),
+        )
+        return Evaluation(values, per_user, np.array([ids[user] for user in users]), int(cold.sum()))
 
-    def _ease_scorer(self) -> Any:
+    def _ease_scorer(self) -> LinearScorer | None:
         if self._ease is None and self._log is not None:
-            liked = self._liked(self._log.matrix, rated=self._log.rated)
-            self._ease = fit_linear(liked[np.diff(liked.indptr) > 0], EASE_L2, 0.0, None).to(
-                resolve_device(self.device)
-            )
+            liked = self.positives(self._log.matrix, rated=self._log.rated)
+            found = fit_linear(liked[np.diff(liked.indptr) > 0], EASE_L2, 0.0)
+            self._ease = found.to(resolve_device(self.device))
         return self._ease
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fitted model to one file, whole or not at all; :func:`narrows.load` reads it.
-
-        It holds the ids and titles of items, and weights; no user's row. (What weights tell is how often items were
-        taken together: a linear model that is exact determines that. Where the users are few, ``Linear(rank=…)`` keeps
-        less of it.)
-
-        Parameters
-        ----------
-        path : path-like
-            The file.
-        """
-        from narrows.estimator.serialization import save
-
-        check_is_fitted(self, "items_")
-        save(self, path)
 
     def _to_file(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         return serialization.to_file(self)
@@ -464,5 +425,20 @@ class Recommender(Served):
     ) -> Recommender:
         return serialization.from_file(cls, metadata, tensors, device=device)
 
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "items_")
+
+def _baselines(candidates: list[dict[str, Any]]) -> dict[str, float]:
+    """Return what the best candidate and the baselines reached on the validation users; warn if it is not better."""
+    found = {candidate["method"]: float(candidate["ndcg@100"]) for candidate in candidates}
+    others = [value for name, value in found.items() if name != "popularity"]
+    if not others:
+        return {}
+    baselines = {"model": max(others)}
+    baselines |= {name.partition(" (")[0]: value for name, value in found.items() if name.startswith(BASELINES)}
+    if baselines["model"] <= baselines.get("popularity", -1.0):
+        warnings.warn(
+            f"on validation users no model ranks better than popularity (NDCG@100 {baselines['popularity']:.4f}): the "
+            "log may be too small to learn tastes from",
+            NotBetterThanBaselineWarning,
+            stacklevel=4,
+        )
+    return baselines

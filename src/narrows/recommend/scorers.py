@@ -1,4 +1,4 @@
-"""Rows of a log as bags of items: sparse from end to end, no row is ever made dense on its way in."""
+"""Batches of users as bags of items, what all scorers share, and the scorers that need little or no fit."""
 
 from __future__ import annotations
 
@@ -7,41 +7,34 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
-    from scipy import sparse
     from scipy.sparse import csr_array
-    from torch import Tensor
 
 __all__ = [
-    "BagRows",
     "Bags",
     "BiasScorer",
     "ConstantScorer",
     "EnsembleScorer",
+    "PopularityFallback",
+    "Scorer",
     "bags_of",
+    "cosines",
     "fit_biases",
     "item_means",
     "popularity_of",
 ]
 
+ITEM_DAMPING, USER_DAMPING = 3.0, 5.0
+
 
 @dataclass(frozen=True)
 class Bags:
-    """A batch of users, each the items they have.
-
-    Attributes
-    ----------
-    items : Tensor of int64, shape (n,)
-        The items of the first user, then those of the second, and so on.
-    offsets : Tensor of int64, shape (n_users + 1,)
-        Where each user's items begin and end.
-    values : Tensor of float32, shape (n,)
-        The ratings that stand beside the items.
-    """
+    """A batch of users, each the items of their history: sparse from end to end, no row is made dense on its way in."""
 
     items: Tensor
     offsets: Tensor
@@ -69,29 +62,18 @@ class Bags:
         """Return the batch on another device."""
         return Bags(self.items.to(device), self.offsets.to(device), self.values.to(device))
 
-    def some(self, keep: Tensor) -> Bags:
+    def select(self, keep: Tensor) -> Bags:
         """Return the users with only some of their items: ``keep`` says which, shape (n,)."""
         counts = torch.bincount(self.users[keep], minlength=len(self))
         offsets = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
         return Bags(self.items[keep], offsets, self.values[keep])
 
     def sum(self, weights: Tensor, table: Tensor) -> Tensor:
-        """Add up rows of a table, those of each user's items.
-
-        Parameters
-        ----------
-        weights : Tensor, shape (n,)
-            What each item counts.
-        table : Tensor, shape (n_items, size)
-            A row for each item.
-
-        Returns
-        -------
-        Tensor, shape (n_users, size)
-        """
-        return torch.nn.functional.embedding_bag(
-            self.items, table, self.offsets[:-1], per_sample_weights=weights.to(table.dtype), mode="sum"
-        )
+        """Add up rows of a table (n_items, size), weighted, for each user's items; shape (n_users, size)."""
+        weights = weights.to(table.dtype)
+        return functional.embedding_bag(
+            self.items, table, self.offsets[:-1], per_sample_weights=weights, mode="sum"
+        )  # fmt: skip
 
 
 def bags_of(matrix: csr_array) -> Bags:
@@ -103,153 +85,122 @@ def bags_of(matrix: csr_array) -> Bags:
     )
 
 
-class BagRows:
-    """Users to train on, drawn as bags: what :func:`narrows.training.train` takes for rows.
+class Scorer(nn.Module):
+    """Base of what scores all items for a batch of users, higher is better.
 
-    Parameters
-    ----------
-    matrix : csr_array of shape (n_users, n_items)
-        Their rows.
+    ``forward`` takes :class:`Bags` and gives scores, shape (n_users, n_items); ``similar``, where there is one, takes
+    columns and gives the similarity of these items to all, shape (n, n_items).
     """
 
-    def __init__(self, matrix: csr_array) -> None:
-        self.matrix = matrix
-        self.n_rows, self.n_features = matrix.shape
-        self.dtype = matrix.dtype
-
-    def blocks(self, rows: int) -> Iterator[Any]:
-        """Yield all users in order, ``rows`` at a time."""
-        for start in range(0, self.n_rows, rows):
-            yield bags_of(self.matrix[start : start + rows])
-
-    def batches(self, rows: int, seed: int, skip: int = 0) -> Iterator[Any]:
-        """Yield all users once in a random order."""
-        order = np.random.default_rng(seed).permutation(self.n_rows)
-        for start in range(skip * rows, self.n_rows, rows):
-            yield bags_of(self.matrix[order[start : start + rows]])
+    def __init__(self, n_items: int, **buffers: Tensor | None) -> None:
+        super().__init__()
+        self.n_items = n_items
+        for name, tensor in buffers.items():
+            self.register_buffer(name, tensor)
 
 
-ITEM_DAMPING, USER_DAMPING = 3.0, 5.0
+def cosines(vectors: Tensor, items: Tensor) -> Tensor:
+    """Return the cosines between some rows of a table and all of them."""
+    vectors = functional.normalize(vectors, dim=1)
+    return vectors[items] @ vectors.T
 
 
-class ConstantScorer(nn.Module):
-    """The same scores for everyone.
-
-    Parameters
-    ----------
-    values : Tensor, shape (n_items,)
-        The scores.
-    """
+class ConstantScorer(Scorer):
+    """The same scores for everyone: popularity, item means, a table of zeros."""
 
     values: Tensor
 
-    def __init__(self, values: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("values", values)
-
-    @property
-    def n_items(self) -> int:
-        """How many items it scores."""
-        return len(self.values)
+    def __init__(self, values: np.ndarray) -> None:
+        super().__init__(len(values), values=torch.from_numpy(np.asarray(values, dtype=np.float32)))
 
     def forward(self, bags: Bags) -> Tensor:
-        """Return the scores once for each user, shape (n_users, n_items)."""
+        """Return the scores once for each user."""
         return self.values.repeat(len(bags), 1)
 
 
-class BiasScorer(nn.Module):
-    """The mean, what an item is above it, and what a user is above that: ``mean + b_item + b_user``.
+class BiasScorer(Scorer):
+    """Predicted ratings ``mean + b_item + b_user``; ``items`` holds the mean and the bias of each item together.
 
     The bias of a user is the mean of what their ratings leave, drawn towards 0 by a few ratings' worth.
-
-    Parameters
-    ----------
-    items : Tensor, shape (n_items,)
-        Mean and bias of each item together.
     """
 
     items: Tensor
 
     def __init__(self, items: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("items", items)
-
-    @property
-    def n_items(self) -> int:
-        """How many items it scores."""
-        return len(self.items)
+        super().__init__(len(items), items=items)
 
     def forward(self, bags: Bags) -> Tensor:
-        """Return predicted ratings, shape (n_users, n_items)."""
-        left = bags.values - self.items[bags.items]
-        sums = torch.zeros(len(bags), dtype=left.dtype, device=left.device).index_add_(0, bags.users, left)
+        """Return predicted ratings."""
+        residuals = bags.values - self.items[bags.items]
+        sums = torch.zeros(len(bags), dtype=residuals.dtype, device=bags.device).index_add_(0, bags.users, residuals)
         return (sums / (bags.counts + USER_DAMPING))[:, None] + self.items
 
 
-def popularity_of(matrix: sparse.csr_array) -> np.ndarray:
-    """Return the share of users who have each item, shape (n_items,)."""
+class EnsembleScorer(Scorer):
+    """Scores of several scorers, each standardised for each user, added with weights."""
+
+    weights: Tensor
+
+    def __init__(self, parts: Sequence[Scorer], weights: Sequence[float]) -> None:
+        super().__init__(parts[0].n_items, weights=torch.tensor(list(weights), dtype=torch.float32))
+        self.parts = nn.ModuleList(parts)
+
+    def forward(self, bags: Bags) -> Tensor:
+        """Return scores."""
+        total = None
+        for part, weight in zip(self.parts, self.weights, strict=True):
+            scores = part(bags)
+            std, mean = torch.std_mean(scores, dim=1, keepdim=True, correction=0)
+            scores = scores.sub_(mean).mul_(weight / std.clamp_min(1e-12))
+            total = scores if total is None else total.add_(scores)
+        assert total is not None
+        return total
+
+    def similar(self, items: Tensor) -> Tensor:
+        """Return the first scorer's similarities."""
+        first: Any = self.parts[0]
+        found: Tensor = first.similar(items)
+        return found
+
+
+class PopularityFallback(Scorer):
+    """A scorer, and popularity (shape (n_items,)) for users without a history."""
+
+    popularity: Tensor
+
+    def __init__(self, scorer: Any, popularity: np.ndarray) -> None:
+        super().__init__(scorer.n_items, popularity=torch.from_numpy(popularity.astype(np.float32)))
+        self.scorer = scorer
+
+    def forward(self, bags: Bags) -> Tensor:
+        """Return scores."""
+        scores: Tensor = self.scorer(bags)
+        scores[bags.counts == 0] = self.popularity.to(scores)
+        return scores
+
+
+def popularity_of(matrix: csr_array) -> np.ndarray:
+    """Return the fraction of users who have each item, shape (n_items,)."""
     return np.bincount(matrix.indices, minlength=matrix.shape[1]) / max(1, matrix.shape[0])
 
 
-def item_means(matrix: sparse.csr_array) -> np.ndarray:
+def item_means(matrix: csr_array) -> np.ndarray:
     """Return the mean rating of each item; the mean of all where there is none."""
     counts = np.bincount(matrix.indices, minlength=matrix.shape[1])
     sums = np.bincount(matrix.indices, weights=matrix.data, minlength=matrix.shape[1])
     return np.where(counts > 0, sums / np.maximum(counts, 1), matrix.data.mean(dtype=np.float64))
 
 
-def fit_biases(matrix: sparse.csr_array, rounds: int = 5) -> BiasScorer:
+def fit_biases(matrix: csr_array, rounds: int = 5) -> BiasScorer:
     """Fit the biases of items, in turn with those of users; both drawn towards 0 by a few ratings' worth."""
     users = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
     columns, values = matrix.indices, matrix.data.astype(np.float64)
     mean = values.mean()
     n_users, n_items = matrix.shape
     of_items, of_users = np.zeros(n_items), np.zeros(n_users)
-    seen = np.bincount(columns, minlength=n_items) + ITEM_DAMPING
-    rated = np.bincount(users, minlength=n_users) + USER_DAMPING
+    item_counts = np.bincount(columns, minlength=n_items) + ITEM_DAMPING
+    user_counts = np.bincount(users, minlength=n_users) + USER_DAMPING
     for _ in range(rounds):
-        of_items = np.bincount(columns, weights=values - mean - of_users[users], minlength=n_items) / seen
-        of_users = np.bincount(users, weights=values - mean - of_items[columns], minlength=n_users) / rated
+        of_items = np.bincount(columns, weights=values - mean - of_users[users], minlength=n_items) / item_counts
+        of_users = np.bincount(users, weights=values - mean - of_items[columns], minlength=n_users) / user_counts
     return BiasScorer(torch.from_numpy((mean + of_items).astype(np.float32)))
-
-
-class EnsembleScorer(nn.Module):
-    """Scores of several scorers, each standardised for each user, added with weights.
-
-    Parameters
-    ----------
-    parts : sequence of Module
-        The scorers.
-    weights : sequence of float
-        What each counts.
-    """
-
-    weights: Tensor
-
-    def __init__(self, parts: Sequence[Any], weights: Sequence[float]) -> None:
-        super().__init__()
-        self.parts = nn.ModuleList(parts)
-        self.register_buffer("weights", torch.tensor(list(weights), dtype=torch.float32))
-
-    @property
-    def n_items(self) -> int:
-        """How many items it scores."""
-        first: Any = self.parts[0]
-        return int(first.n_items)
-
-    def forward(self, bags: Bags) -> Tensor:
-        """Return scores, shape (n_users, n_items)."""
-        total: Tensor | None = None
-        for part, weight in zip(self.parts, self.weights, strict=True):
-            scores = part(bags)
-            spread, mean = torch.std_mean(scores, dim=1, keepdim=True, correction=0)
-            scores = scores.sub_(mean).mul_(weight / spread.clamp_min(1e-12))
-            total = scores if total is None else total.add_(scores)
-        assert total is not None
-        return total
-
-    def similar(self, items: Tensor) -> Tensor:
-        """Return the first scorer's similarities, shape (n, n_items)."""
-        first: Any = self.parts[0]
-        found: Tensor = first.similar(items)
-        return found

@@ -1,4 +1,4 @@
-"""Parting a log into what is learned from and what is asked: by users, by time, by chance."""
+"""Splitting a log into what is learned from and what is held out: by users, by time, at random."""
 
 from __future__ import annotations
 
@@ -8,42 +8,66 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from narrows.errors import DataError
-from narrows.recommend.evaluation import hits_of, list_metrics
-from narrows.recommend.interactions import Columns, Interactions, kept, read_interactions
-from narrows.recommend.serving import best_items
+from narrows.recommend.interactions import Columns, Interactions, read_interactions, select_entries
 from narrows.validation import check_number, resolve_seed
 
 if TYPE_CHECKING:
-    import torch
     from numpy.random import RandomState
     from scipy import sparse
-    from scipy.sparse import csr_array
 
-__all__ = ["Fold", "fold_in_split", "make_folds", "ndcg_of", "split_last", "split_random", "split_users"]
+__all__ = ["Fold", "fold_in_split", "make_folds", "split_last", "split_random", "split_users"]
+
+MIN_ITEMS = 5
+LEAST_USERS = 30
+MOST_VALIDATION_NUMBERS = 50_000_000
+MOST_VALIDATION_USERS = 2000
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Users to train on (``train``), and users to validate on: their histories (``fold_in``) and what is held out."""
+
+    train: sparse.csr_array
+    fold_in: sparse.csr_array
+    held_out: sparse.csr_array
+
+
+def make_folds(matrix: sparse.csr_array, fraction: float | None, seed: int) -> list[Fold]:
+    """Split users into those to train on and those to validate on."""
+    able = np.flatnonzero(np.diff(matrix.indptr) >= MIN_ITEMS)
+    if fraction == 0 or len(able) < LEAST_USERS:
+        return []
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(able)
+    if fraction is None and len(able) < 3000:
+        parts = np.array_split(order, 5 if len(able) < 1000 else 3)
+    else:
+        parts = [order[: max(1, round((fraction or 0.1) * len(able)))]]
+    limit = min(MOST_VALIDATION_USERS, max(100, MOST_VALIDATION_NUMBERS // matrix.shape[1]))
+    folds = []
+    for part in parts:
+        rest = np.ones(matrix.shape[0], bool)
+        rest[part[:limit]] = False
+        folds.append(Fold(matrix[rest], *fold_in_split(matrix[part[:limit]], 0.2, rng)))
+    return folds
 
 
 def fold_in_split(
-    rows: sparse.csr_array, share: float, rng: np.random.Generator
+    rows: sparse.csr_array, fraction: float, rng: np.random.Generator
 ) -> tuple[sparse.csr_array, sparse.csr_array]:
-    """Hide a share of each user's items, at least one, and leave at least one.
-
-    Returns
-    -------
-    told, asked : csr_array
-        Together the rows given.
-    """
-    hidden = _drawn(np.diff(rows.indptr), share, rng)
-    return kept(rows, ~hidden), kept(rows, hidden)
+    """Hold out a fraction of each user's items, at least one, and leave at least one; returns fold-in and held-out."""
+    hidden = _drawn(np.diff(rows.indptr), fraction, rng)
+    return select_entries(rows, ~hidden), select_entries(rows, hidden)
 
 
-def _drawn(counts: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
-    """Say of each entry, ordered by users, whether it is among the share of its user's entries that is drawn."""
-    ends = np.cumsum(counts)
+def _drawn(counts: np.ndarray, fraction: float, rng: np.random.Generator) -> np.ndarray:
+    """Say of each entry, ordered by users, whether it is among the fraction of its user's entries that is drawn."""
+    starts = np.cumsum(counts) - counts
     users = np.repeat(np.arange(len(counts)), counts)
     order = np.lexsort((rng.random(int(counts.sum())), users))
     place = np.empty(len(order), np.int64)
-    place[order] = np.arange(len(order)) - (ends - counts)[users]
-    size = np.clip(np.round(share * counts).astype(np.int64), 1, np.maximum(counts - 1, 0))
+    place[order] = np.arange(len(order)) - starts[users]
+    size = np.clip(np.round(fraction * counts).astype(np.int64), 1, np.maximum(counts - 1, 0))
     found: np.ndarray = place < np.where(counts > 1, size, 0)[users]
     return found
 
@@ -53,7 +77,7 @@ def split_users(
     test_fraction: float = 0.2,
     *,
     held_out_fraction: float = 0.2,
-    min_items: int = 5,
+    min_items: int = MIN_ITEMS,
     columns: Columns | None = None,
     random_state: int | RandomState | None = None,
 ) -> tuple[Interactions, Interactions, Interactions]:
@@ -64,20 +88,20 @@ def split_users(
     ratings : frame, mapping, CSR matrix, path or Interactions
         The log.
     test_fraction : float, default 0.2
-        Share of the users that are held out.
+        Fraction of the users that are held out.
     held_out_fraction : float, default 0.2
-        Share of a held-out user's items that are to be found; the others are the history that is told.
+        Fraction of a held-out user's items that are to be found; the others are the history (the fold-in).
     min_items : int, default 5
         Users with fewer items are left out of the test, and stay in the training.
     columns : Columns, optional
         Which column holds what.
     random_state : int, RandomState or None
-        Of the parting.
+        Of the split.
 
     Returns
     -------
     train, histories, held_out : Interactions
-        To fit to; to tell of the held-out users; to ask of them. Give the last two to
+        To fit to; the histories of the held-out users; what is to be found. Give the last two to
         :meth:`narrows.Recommender.evaluate`.
 
     Examples
@@ -88,8 +112,8 @@ def split_users(
     >>> len(train.users), len(histories.users)
     (80, 20)
     """
-    _check_share("test_fraction", test_fraction)
-    _check_share("held_out_fraction", held_out_fraction)
+    check_number("test_fraction", test_fraction, high=1, open_low=True)
+    check_number("held_out_fraction", held_out_fraction, high=1, open_low=True)
     check_number("min_items", min_items, integer=True, low=2)
     log = read_interactions(ratings, columns)
     rng = np.random.default_rng(resolve_seed(random_state))
@@ -99,10 +123,10 @@ def split_users(
     if not 0 < size < len(counts):
         raise DataError(f"there are {len(able):,} users with {min_items} items or more: too few to hold some out")
     test = np.sort(rng.permutation(able)[:size])
-    rest = np.setdiff1d(np.arange(len(counts)), test)
-    asked = log.of_users(test)
+    queries = log.select_users(test)
     hidden = _drawn(counts[test], held_out_fraction, rng)
-    return log.of_users(rest), asked.entries(~hidden), asked.entries(hidden)
+    train = log.select_users(np.setdiff1d(np.arange(len(counts)), test))
+    return train, queries.select_entries(~hidden), queries.select_entries(hidden)
 
 
 def split_last(ratings: Any, n: int = 1, *, columns: Columns | None = None) -> tuple[Interactions, Interactions]:
@@ -132,15 +156,14 @@ def split_last(ratings: Any, n: int = 1, *, columns: Columns | None = None) -> t
     log = read_interactions(ratings, columns)
     if log.times is None:
         raise DataError("to hold out what came last, the log needs a column of times: name it in columns=")
-    counts = np.diff(log.matrix.indptr)
-    users = np.repeat(np.arange(len(counts)), counts)
+    counts, users = np.diff(log.matrix.indptr), log.rows
     order = np.lexsort((log.times, users))
-    place = np.empty(len(order), np.int64)
-    place[order] = np.cumsum(counts)[users] - np.arange(len(order)) - 1
-    last = (place < n) & (counts > n)[users]
+    from_end = np.empty(len(order), np.int64)
+    from_end[order] = np.cumsum(counts)[users] - np.arange(len(order)) - 1
+    last = (from_end < n) & (counts > n)[users]
     if not last.any():
         raise DataError(f"no user has more than {n} items, so none can be held out")
-    return log.entries(~last), log.entries(last)
+    return log.select_entries(~last), log.select_entries(last)
 
 
 def split_random(
@@ -150,18 +173,18 @@ def split_random(
     columns: Columns | None = None,
     random_state: int | RandomState | None = None,
 ) -> tuple[Interactions, Interactions]:
-    """Hold out entries by chance, to see how far off predicted ratings are.
+    """Hold out entries at random, to see how far off predicted ratings are.
 
     Parameters
     ----------
     ratings : frame, mapping, CSR matrix, path or Interactions
         The log.
     test_fraction : float, default 0.1
-        Share of all entries.
+        Fraction of all entries.
     columns : Columns, optional
         Which column holds what.
     random_state : int, RandomState or None
-        Of the parting.
+        Of the split.
 
     Returns
     -------
@@ -176,83 +199,11 @@ def split_random(
     >>> len(train), len(held_out)
     (1800, 200)
     """
-    _check_share("test_fraction", test_fraction)
+    check_number("test_fraction", test_fraction, high=1, open_low=True)
     log = read_interactions(ratings, columns)
     size = round(test_fraction * len(log))
     if not 0 < size < len(log):
-        raise DataError(f"of {len(log):,} entries a share of {test_fraction:g} cannot be held out")
+        raise DataError(f"of {len(log):,} entries a fraction of {test_fraction:g} cannot be held out")
     held = np.zeros(len(log), bool)
     held[np.random.default_rng(resolve_seed(random_state)).permutation(len(log))[:size]] = True
-    return log.entries(~held), log.entries(held)
-
-
-def _check_share(name: str, value: Any) -> None:
-    check_number(name, value, low=0, high=1, open_low=True)
-
-
-LEAST_USERS = 30
-
-
-LENGTH = 100
-
-
-MOST_VALIDATION_NUMBERS = 50_000_000
-
-
-MOST_VALIDATION_USERS = 2000
-
-
-@dataclass(frozen=True)
-class Fold:
-    """Users to train on, and users to choose by.
-
-    Attributes
-    ----------
-    train : csr_array
-        Rows of the first.
-    told, asked : csr_array
-        Of the second: what the model is shown, and what it is to find.
-    """
-
-    train: csr_array
-    told: csr_array
-    asked: csr_array
-
-
-def ndcg_of(scorer: Any, fold: Fold, device: torch.device) -> np.ndarray:
-    """Return NDCG@100 for each validation user."""
-    best = best_items(scorer, fold.told, LENGTH, device, banned=fold.told)
-    return list_metrics("ndcg", LENGTH, hits_of(best.items, fold.asked), np.diff(fold.asked.indptr))
-
-
-def make_folds(matrix: csr_array, fraction: float | None, seed: int) -> list[Fold]:
-    """Part users into those to train on and those to choose by.
-
-    Parameters
-    ----------
-    matrix : csr_array of ones, shape (n_users, n_items)
-        Who has what.
-    fraction : float or None
-        Share of users to choose by; None takes each user once, in folds, where there are few, and otherwise a tenth. 0
-        takes none.
-    seed : int
-        Of the parting.
-    """
-    many = np.flatnonzero(np.diff(matrix.indptr) >= 5)
-    if fraction == 0 or len(many) < LEAST_USERS:
-        return []
-    rng = np.random.default_rng(seed)
-    order = rng.permutation(many)
-    if fraction is None and len(many) < 3000:
-        parts = np.array_split(order, 5 if len(many) < 1000 else 3)
-    else:
-        size = max(1, round((fraction or 0.1) * len(many)))
-        parts = [order[:size]]
-    limit = min(MOST_VALIDATION_USERS, max(100, MOST_VALIDATION_NUMBERS // matrix.shape[1]))
-    folds = []
-    for part in parts:
-        rest = np.ones(matrix.shape[0], bool)
-        rest[part[:limit]] = False
-        told, asked = fold_in_split(matrix[part[:limit]], 0.2, rng)
-        folds.append(Fold(matrix[rest], told, asked))
-    return folds
+    return log.select_entries(~held), log.select_entries(held)

@@ -1,4 +1,9 @@
-"""What a fitted variational model says of rows: the evidence lower bound, and a tighter one by importance weights."""
+"""The evidence lower bound of rows, and a tighter one by importance weights.
+
+Scores that draw from a posterior must not change from call to call, nor with the batch a row happens to stand in. So
+a row's noise comes from a counter-based generator keyed by its own code (Salmon, Moraes, Dror and Shaw 2011,
+*Parallel random numbers: as easy as 1, 2, 3*), with the finaliser of SplitMix64 (Steele, Lea and Flood 2014).
+"""
 
 from __future__ import annotations
 
@@ -10,7 +15,6 @@ import torch
 
 from narrows.estimator.inference import apply_in_blocks
 from narrows.fitting.elbo import kl_to_normal
-from narrows.variational.noise import row_keys, row_normals
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,7 +23,7 @@ if TYPE_CHECKING:
     from narrows.networks.variational import VariationalModel
     from narrows.priors import CodePrior
 
-__all__ = ["Elbo", "bound", "importance_bound"]
+__all__ = ["Elbo", "bound", "importance_bound", "row_keys", "row_normals"]
 
 
 class Elbo(NamedTuple):
@@ -40,7 +44,7 @@ class Elbo(NamedTuple):
     kl: np.ndarray
 
 
-class _Rows:
+class _PosteriorBlock:
     """Posterior, draws and costs of a block of rows."""
 
     def __init__(self, model: VariationalModel, block: Tensor, labels: Tensor | None, seed: int) -> None:
@@ -73,7 +77,7 @@ def bound(
     rows : Rows
         The rows.
     labels : Tensor, shape (n_rows, n_labels), or None
-        What the decoder is told of them.
+        Of conditional models, one-hot.
     prior : CodePrior or None
         None is the standard normal, whose KL has a closed form; of another one the KL is estimated from the draws.
     n_samples : int
@@ -81,10 +85,10 @@ def bound(
     seed : int
         Of the draws.
     """
-    place = _Place(labels)
+    label_blocks = _LabelBlocks(labels)
 
     def measure(block: Tensor) -> Tensor:
-        own = _Rows(model, block, place.take(len(block)), seed)
+        own = _PosteriorBlock(model, block, label_blocks.take(len(block)), seed)
         kl = kl_to_normal(own.mean, own.log_variance).double().sum(1)
         likelihood, divergence = torch.zeros_like(kl), torch.zeros_like(kl)
         for number in range(n_samples):
@@ -105,11 +109,11 @@ def importance_bound(
     Parameters and units as of :func:`bound`; the result, of shape (n_rows,), lies below the log-likelihood on
     average and rises towards it with the number of samples.
     """
-    place = _Place(labels)
+    label_blocks = _LabelBlocks(labels)
     constant = model.n_components * math.log(2 * math.pi) / 2
 
     def measure(block: Tensor) -> Tensor:
-        own = _Rows(model, block, place.take(len(block)), seed)
+        own = _PosteriorBlock(model, block, label_blocks.take(len(block)), seed)
         total = torch.full((len(block),), -torch.inf, dtype=torch.float64, device=block.device)
         for number in range(n_samples):
             codes, density = own.draw(number)
@@ -121,7 +125,7 @@ def importance_bound(
     return apply_in_blocks(model, rows, measure, (), np.dtype(np.float64))
 
 
-class _Place:
+class _LabelBlocks:
     """Hands out the labels of one block after the other, padded as the blocks are."""
 
     def __init__(self, labels: Tensor | None) -> None:
@@ -133,3 +137,67 @@ class _Place:
         part = self.labels[self.start : self.start + count]
         self.start += count
         return torch.nn.functional.pad(part, (0, 0, 0, count - len(part)))
+
+
+def _signed(value: int) -> int:
+    return value - 2**64 if value >= 2**63 else value
+
+
+_GOLDEN = _signed(0x9E3779B97F4A7C15)
+_FIRST = _signed(0xBF58476D1CE4E5B9)
+_SECOND = _signed(0x94D049BB133111EB)
+
+
+def _mix(value: Tensor) -> Tensor:
+    """Scramble 64-bit numbers: every bit of the result depends on every bit given."""
+    for shift, factor in ((30, _FIRST), (27, _SECOND)):
+        value = (value ^ _shift(value, shift)) * factor
+    return value ^ _shift(value, 31)
+
+
+def _shift(value: Tensor, by: int) -> Tensor:
+    # Torch shifts the sign in from the left; here zeros are meant.
+    return (value >> by) & ((1 << (64 - by)) - 1)
+
+
+def row_keys(codes: Tensor) -> Tensor:
+    """Return a number for each row that any change of the row changes.
+
+    Parameters
+    ----------
+    codes : Tensor of float32, shape (rows, n)
+        What tells rows apart.
+
+    Returns
+    -------
+    Tensor of int64, shape (rows,)
+    """
+    bits = codes.float().contiguous().view(torch.int32).to(torch.int64)
+    columns = torch.arange(1, bits.shape[1] + 1, device=bits.device)
+    return _mix(_mix(bits + columns * _GOLDEN).sum(1))
+
+
+def row_normals(keys: Tensor, seed: int, draw: int, width: int) -> Tensor:
+    """Return standard normal numbers for each row.
+
+    Parameters
+    ----------
+    keys : Tensor of int64, shape (rows,)
+        Of :func:`row_keys`.
+    seed : int
+        Another seed gives other numbers.
+    draw : int
+        Which draw of many.
+    width : int
+        How many numbers a row.
+
+    Returns
+    -------
+    Tensor of float32, shape (rows, width)
+    """
+    counter = torch.arange(draw * width + 1, (draw + 1) * width + 1, device=keys.device)
+    start = _mix(keys + _mix(torch.full_like(keys, seed)))
+    random = _mix(start.unsqueeze(1) + counter * _GOLDEN)
+    # One bit for the sign and 23 for the size: single precision tells apart small probabilities, not those near one.
+    probability = ((_shift(random, 40) & (2**23 - 1)).float() + 0.5) * 2.0**-24
+    return torch.special.ndtri(probability) * (1 - 2 * (random & 1)).float()

@@ -18,8 +18,8 @@ from narrows.fitting.build import AUTO
 from narrows.fitting.elbo import KLWeight
 from narrows.priors import CodePrior, Prior
 from narrows.validation import check_number
-from narrows.variational.labels import encode_labels
-from narrows.variational.pipeline import VariationalPipeline
+from narrows.variational.base import BaseVariational
+from narrows.variational.generation import encode_labels
 from narrows.variational.sampling import Form, measure_marginals
 from narrows.variational.verdict import warn_of
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["VariationalAutoencoder"]
 
 
-class VariationalAutoencoder(VariationalPipeline):
+class VariationalAutoencoder(BaseVariational):
     """Learn the distribution of rows through a narrow code, and draw new rows from it.
 
     An encoder gives a normal distribution of codes for each row, a mean and a standard deviation; a decoder turns a

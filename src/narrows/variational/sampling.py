@@ -1,4 +1,9 @@
-"""From codes to rows that look like the data: the same kind of container, types, ranges and columns."""
+"""From codes to rows that look like the data: the same kind of container, types, ranges and columns.
+
+A model with normal noise gets the dependence between columns right long before it gets the shape of each: whole
+numbers, spikes at zero and long tails are not normal. So every sampled value of a table is replaced by the value of the
+data at the same quantile, as in a copula. The order of values, and with it their rank correlations, stays the model's.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +19,6 @@ from narrows.data.rows import ArrayRows, plain_rows, sample_rows
 from narrows.estimator.inference import apply_in_blocks
 from narrows.fitting.objectives import BLOCK_ROWS
 from narrows.likelihoods import BernoulliOutput, DiscretisedLogisticOutput, MixedOutput, NormalOutput
-from narrows.variational.marginals import MOST_COLUMNS, Marginals
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,6 +32,12 @@ __all__ = ["Form", "decode", "measure_marginals", "one_hot"]
 
 SAMPLED = 20_000
 """Rows of the data, and rows sampled, that the columns' distributions are taken from."""
+
+GRID = 1001
+FEW_VALUES = 100
+"""Up to this many different values a column is one of steps, and nothing between them occurs."""
+
+MOST_COLUMNS = 5000
 
 
 def one_hot(numbers: np.ndarray, count: int) -> Tensor:
@@ -50,7 +60,7 @@ def decode(
     codes : ndarray of shape (n, n_components)
         The codes.
     labels : Tensor of shape (n, n_labels), or None
-        What the decoder is told of them.
+        Of conditional models, one-hot.
     generator : torch.Generator or None
         With one, values are drawn from the likelihood; otherwise they are its means.
     """
@@ -65,6 +75,67 @@ def decode(
 
     rows = ArrayRows(np.ascontiguousarray(given, np.float64))
     return apply_in_blocks(model, rows, rebuild, (head.n_features,), np.dtype(np.float64))
+
+
+class Marginals:
+    """Quantiles of every column, in the data and in what a model samples.
+
+    Parameters
+    ----------
+    model, data : ndarray of shape (n_features, n_quantiles)
+        The same quantiles of both.
+    stepped : ndarray of bool, shape (n_features,)
+        Which columns have few different values.
+    """
+
+    def __init__(self, model: np.ndarray, data: np.ndarray, stepped: np.ndarray) -> None:
+        self.model, self.data, self.stepped = model, data, stepped
+
+    @classmethod
+    def measure(cls, data: np.ndarray, sampled: np.ndarray) -> Marginals:
+        """Take the quantiles of rows of data (NaN where missing) and of rows that the model has sampled."""
+        levels = np.linspace(0, 1, GRID)
+        model_quantiles = np.quantile(sampled, levels, axis=0).T
+        data_quantiles = np.empty_like(model_quantiles)
+        stepped = np.zeros(data.shape[1], bool)
+        for number in range(data.shape[1]):
+            column = data[:, number]
+            column = column[~np.isnan(column)]
+            if not len(column):
+                data_quantiles[number] = model_quantiles[number]
+                continue
+            values = np.unique(column)
+            stepped[number] = len(values) <= min(FEW_VALUES, max(1, len(column) // 2))
+            if stepped[number]:
+                data_quantiles[number] = np.quantile(column, levels, method="inverted_cdf")
+            else:
+                data_quantiles[number] = np.quantile(column, levels)
+        return cls(model_quantiles, data_quantiles, stepped)
+
+    def apply(self, rows: np.ndarray) -> np.ndarray:
+        """Return rows whose first columns, as many as were measured, are distributed as the data's."""
+        result = rows.copy()
+        for number, (model, data) in enumerate(zip(self.model, self.data, strict=True)):
+            values = np.interp(rows[:, number], model, data)
+            if self.stepped[number]:
+                known = np.unique(data)
+                place = np.searchsorted((known[1:] + known[:-1]) / 2, values)
+                values = known[place]
+            result[:, number] = values
+        return result
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return all of it, for a file."""
+        return {
+            "model": torch.from_numpy(self.model),
+            "data": torch.from_numpy(self.data),
+            "stepped": torch.from_numpy(self.stepped),
+        }
+
+    @classmethod
+    def from_tensors(cls, tensors: dict[str, Tensor]) -> Marginals:
+        """Make it from what :meth:`tensors` gave."""
+        return cls(tensors["model"].numpy(), tensors["data"].numpy(), tensors["stepped"].numpy())
 
 
 @dataclass
@@ -231,7 +302,7 @@ def measure_marginals(
     mixture : CodePrior or None
         What codes are drawn from; None for the standard normal.
     n_labels : int
-        How many labels the decoder is told of.
+        Labels that the decoder is conditioned on.
     seed : int
         Of the draws.
     """
@@ -248,7 +319,7 @@ def measure_marginals(
     columns = one_hot(labels.numpy(), n_labels) if n_labels and labels is not None else None
     sampled = decode(model, codes.numpy(), columns, generator)
     seen = torch.cat([block.double() for block in sample_rows(rows, SAMPLED, seed).blocks(BLOCK_ROWS)]).numpy()
-    # Categories are drawn by their chances as it is.
+    # Categories are drawn by their probabilities as it is.
     numbers = head.n_numbers if isinstance(head, MixedOutput) else head.n_features
     if not numbers:
         return None

@@ -121,7 +121,7 @@ def _of_files(path: Path, given: RatingsInput, before: RatingsInput, device: str
 
     model = load_recommender(path, device)
     for log in (given, before):
-        if not any(plain(item) in model._places for item in log.log.items):
+        if not any(plain(item) in model.item_index_ for item in log.log.items):
             raise CommandError(f"The model knows none of the items of {log.name}.")
     if not set(before.log.users.tolist()) & set(given.log.users.tolist()):
         raise CommandError(f"None of the users of {given.name} has a history in {before.name}.")

@@ -39,7 +39,7 @@ def fit_recommender(
     seconds = time.perf_counter() - start
     model.save(out)
     log, compared = given.log, candidate_rows(model)
-    n_titles = len(set(model._places) & set(model.titles_))
+    n_titles = len(set(model.item_index_) & set(model.titles_))
     told = {
         "model": str(out),
         "class": type(model).__name__,
@@ -81,30 +81,28 @@ def fitted_recommender(given: RatingsInput, options: dict[str, Any], *, compared
 
 def _beside_simple(model: Any, given: RatingsInput) -> list[dict[str, Any]]:
     """Return the candidates of a fit, and with them popularity and EASE on the same validation users."""
-    import torch
-
-    from narrows.recommend.linear import fit_linear
-    from narrows.recommend.recommender import EASE_L2
+    from narrows.recommend.evaluation import fold_ndcg
+    from narrows.recommend.linear import EASE_L2, fit_linear
     from narrows.recommend.scorers import ConstantScorer, popularity_of
-    from narrows.recommend.splits import make_folds, ndcg_of
+    from narrows.recommend.splits import make_folds
     from narrows.validation import resolve_device, resolve_seed
 
     found: list[dict[str, Any]] = list(model.candidates_)
     known = {candidate["method"].partition(" ")[0] for candidate in found}
     if not found or not isinstance(model.random_state, int):
         return found
-    positives = model._liked(given.log.matrix, rated=given.log.rated)
+    positives = model.positives(given.log.matrix, rated=given.log.rated)
     positives = positives[np.diff(positives.indptr) > 0]
     fraction = None if isinstance(model.validation_fraction, str) else float(model.validation_fraction)
     device = resolve_device(model.device)
     folds = make_folds(positives, fraction, resolve_seed(model.random_state))
     simple: dict[str, Any] = {}
     if "popularity" not in known:
-        simple["popularity"] = lambda rows: ConstantScorer(torch.from_numpy(popularity_of(rows).astype(np.float32)))
+        simple["popularity"] = lambda rows: ConstantScorer(popularity_of(rows))
     if "EASE" not in known and min(positives.shape) <= MOST_SOLVED:
         simple[f"EASE (l2={EASE_L2:g})"] = lambda rows: fit_linear(rows, EASE_L2, 0.0, None)
     for name, scorer_of in simple.items():
-        values = np.concatenate([ndcg_of(scorer_of(fold.train).to(device), fold, device) for fold in folds])
+        values = np.concatenate([fold_ndcg(scorer_of(fold.train).to(device), fold, device) for fold in folds])
         error = float(values.std() / np.sqrt(len(values)))
         found.append({"method": name, "ndcg@100": float(values.mean()), "error": error})
     return found
@@ -120,7 +118,7 @@ def rows_of_file(path: Path, record: dict[str, Any]) -> list[tuple[str, object]]
     """Return what ``narrows info`` says of a recommender's file."""
     # The ids and titles of items are no part of what the file says in its head.
     model = narrows.load(path, device="cpu")
-    items = first_of([model.titles_.get(item, str(item)) for item in model._places], _ITEMS_SHOWN)
+    items = first_of([model.titles_.get(item, str(item)) for item in model.item_index_], _ITEMS_SHOWN)
     titles = f", {len(model.titles_):,} with titles" if model.titles_ else ", without titles"
     return [
         ("items", f"{len(model.items_):,}{titles}: {items}"),
@@ -181,7 +179,7 @@ def describe_positives(positive_from: float | None) -> str:
 
 def describe_scale(model: Any) -> str:
     """Say what ratings there were in the fit."""
-    if model._rater is None:
+    if model.rating_scale_ is None:
         return "none in the log, so none are predicted"
-    mean, *_, least, most = model._rater.numbers.tolist()
+    least, mean, most = model.rating_scale_
     return f"{least:g} to {most:g}, {mean:.2f} in the mean"

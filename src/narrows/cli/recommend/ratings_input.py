@@ -117,7 +117,7 @@ def _read_file(file: Path, asked: dict[str, str | None]) -> tuple[Interactions, 
             "--item-column 1 --rating-column 2."
         )
     rest: dict[str, Any] = {} if has_head else {"rating": None, "timestamp": None}
-    columns = Columns(**(rest | asked)).found(names)
+    columns = Columns(**(rest | asked)).resolve(names)
     _check_head(file, names, asked)
     chosen = {role: name for role in ROLES if (name := getattr(columns, role)) is not None}
     table = read_named(file, columns=list(chosen.values()))
@@ -193,7 +193,7 @@ def ids_in(file: Path, ids: np.ndarray, asked: dict[str, str | None]) -> list[An
     """Read a column of items from a table, as ids of the model's type."""
     table = read_named(file)
     named = asked.get("item") if asked.get("item") in table else "auto"
-    values = table[str(Columns("auto", named, None, None).found(["user", *table]).item)]
+    values = table[str(Columns("auto", named, None, None).resolve(["user", *table]).item)]
     same = values.dtype.kind == ids.dtype.kind or {values.dtype.kind, ids.dtype.kind} <= set("iu")
     return values.tolist() if same else [typed(str(value), ids, "item") for value in values.tolist()]
 

@@ -106,49 +106,45 @@ def _users(
     if history is not None:
         return _user_of_history(fitted, history)
     assert given is not None
-    if not any(plain(item) in fitted._places for item in given.log.items):
+    if not any(plain(item) in fitted.item_index_ for item in given.log.items):
         raise CommandError(f"The model knows none of the items of {given.name}, so histories from there say nothing.")
     wanted = None if everyone else [plain(given.log.users[0])] if user is None else typed_users(user, given)
-    return Users(*fitted._rows(wanted, given.log))
+    return Users(*fitted.rows_of_users(wanted, given.log))
 
 
 def _user_of_history(fitted: Any, text: str) -> Users:
-    from narrows.recommend.queries import history_interactions
-
-    names = Names(fitted._places, fitted.titles_)
+    names = Names(fitted.item_index_, fitted.titles_)
     found = read_history(text, names)
-    log = history_interactions(found, fitted._columns())
-    if log.rated and fitted._rater is None:
+    rows, rated = fitted.rows_of_history(found)
+    if rated and fitted.rating_scale_ is None:
         note("Note: the model was fitted without ratings, so those of --history count for nothing.")
-    rows, _ = log.on_items(fitted._places, len(fitted.items_))
-    pairs = [entry if log.rated else (entry, None) for entry in found]
+    pairs = [entry if rated else (entry, None) for entry in found]
     # Titles have commas in them.
     said = "; ".join(names.called(item) + ("" if rating is None else f" {rating:g}") for item, rating in pairs)
-    return Users([None], rows, log.rated, said)
+    return Users([None], rows, rated, said)
 
 
 def _items_among(fitted: Any, among: Path | None, asked: dict[str, str | None]) -> list[Any] | None:
     if among is None:
         return None
     found = ids_in(among, fitted.items_, asked)
-    if not set(found) & set(fitted._places):
+    if not set(found) & set(fitted.item_index_):
         raise CommandError(f"None of the items of {among} is known to the model.")
     return found
 
 
 def _items_named(fitted: Any, exclude: str | None) -> list[Any] | None:
-    return None if exclude is None else read_items(exclude, Names(fitted._places, fitted.titles_), "--exclude")
+    return None if exclude is None else read_items(exclude, Names(fitted.item_index_, fitted.titles_), "--exclude")
 
 
 def _lists(fitted: Any, users: Users, k: int, among: Any, exclude: Any, include_seen: bool) -> Lists:
     """Ask the model; of few users also what they would rate the items."""
-    columns = fitted._recommended(users.rows, k, rated=users.rated, seen=not include_seen, among=among, exclude=exclude)
-    positives = np.diff(fitted._liked(users.rows, rated=users.rated).indptr).tolist()
+    columns = fitted.recommend_rows(
+        users.rows, k, rated=users.rated, exclude_seen=not include_seen, among=among, exclude=exclude
+    )
+    positives = np.diff(fitted.positives(users.rows, rated=users.rated).indptr).tolist()
     predicted = None
-    if fitted._rater is not None and len(users.ids) <= _MOST_RATED:
-        from narrows.recommend.queries import ratings_in
-
+    if fitted.rating_scale_ is not None and len(users.ids) <= _MOST_RATED:
         # As Recommender.predict would without a frame.
-        rows = ratings_in(users.rows, rated=users.rated)
-        predicted = fitted._foretold(rows, columns["row"], columns["item"].tolist())[0]
+        predicted = fitted.predict_rows(users.rows, columns["row"], columns["item"].tolist(), rated=users.rated)[0]
     return Lists(users, columns, predicted, positives)

@@ -10,17 +10,17 @@ import torch
 from narrows.estimator.inference import apply_in_blocks
 from narrows.validation import check_number, resolve_seed
 from narrows.variational.bounds import Elbo, bound, importance_bound
-from narrows.variational.generating import GeneratingPipeline
+from narrows.variational.generation import BaseGenerator
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from narrows.priors import CodePrior
 
-__all__ = ["VariationalPipeline"]
+__all__ = ["BaseVariational"]
 
 
-class VariationalPipeline(GeneratingPipeline):
+class BaseVariational(BaseGenerator):
     """The use of a fitted variational autoencoder; :class:`~narrows.VariationalAutoencoder` fits one.
 
     Where nothing is drawn by name, nothing random happens: ``transform`` gives means, and the draws behind bounds and
@@ -59,9 +59,9 @@ class VariationalPipeline(GeneratingPipeline):
         X : array-like, frame, CSR matrix or path, shape (n, n_features)
             The rows.
         n_components : int, optional
-            All numbers of the code; fewer are not to be had.
+            All numbers of the code; fewer are not possible.
         y : label, or array of shape (n,), optional
-            Labels for a decoder that is told of them (``conditional=True``). Those of other rows are possible:
+            Labels, for a conditional model. Those of other rows are possible:
             the same code then becomes another kind of row.
 
         Returns
@@ -71,11 +71,11 @@ class VariationalPipeline(GeneratingPipeline):
         """
         if y is None:
             rebuilt = super().reconstruct(X, n_components)
-            return rebuilt if self._form.columns is None else self._told(rebuilt)
+            return rebuilt if self._form.columns is None else self._in_data_form(rebuilt)
         given = self._rows(X)
         codes = np.asarray(self.transform(X, n_components))
         rebuilt = self._decoded(codes, y).astype(given.float_dtype)
-        return rebuilt.reshape(-1, *given.row_shape) if self._form.columns is None else self._told(rebuilt)
+        return rebuilt.reshape(-1, *given.row_shape) if self._form.columns is None else self._in_data_form(rebuilt)
 
     def reconstruction_error(self, X: Any, *, per_feature: bool = False) -> np.ndarray:
         """Measure how far rows are from their reconstruction, as :meth:`Autoencoder.reconstruction_error` does.
@@ -86,7 +86,7 @@ class VariationalPipeline(GeneratingPipeline):
             The rows.
         per_feature : bool, default False
             Whether to return each value's squared error rather than the row's mean. Of a column of categories it is
-            the mean over what its categories' chances are off, in standard deviations.
+            the mean over what its categories' probabilities are off, in standard deviations.
 
         Returns
         -------
@@ -113,12 +113,12 @@ class VariationalPipeline(GeneratingPipeline):
         X : array-like, frame, CSR matrix or path, shape (n, n_features)
             The rows. Values between 0 and 1 enter a Bernoulli likelihood as they are.
         y : label, or array of shape (n,), optional
-            Labels for a decoder that is told of them (``conditional=True``).
+            Labels, for a conditional model.
         n_samples : int, default 8
             Draws from each row's posterior.
         prior : {"normal", "mixture"}, default "normal"
-            The prior that codes are held against. The standard normal is what training uses, and what figures are
-            given for; its KL has a closed form. The mixture fitted afterwards is nearer to the codes, so that its
+            The prior that codes are compared with. The standard normal is what training uses, and what figures refer
+            to; its KL has a closed form. The mixture fitted afterwards is nearer to the codes, so that its
             bound, whose KL is estimated from the draws, is higher.
         random_state : int, default 0
             Of the draws, which belong to each row.

@@ -17,7 +17,6 @@ from narrows.estimator.checks import code_rows
 from narrows.priors import Normal, Prior
 from narrows.validation import check_number, resolve_seed
 from narrows.variational import sampling
-from narrows.variational.paths import slerp
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,12 +27,13 @@ if TYPE_CHECKING:
     from narrows.priors import CodePrior
     from narrows.variational.sampling import Form
 
-__all__ = ["GeneratingPipeline"]
+__all__ = ["BaseGenerator", "encode_labels", "slerp"]
 
 PRIORS = ("normal", "mixture")
+MOST_CLASSES = 1000
 
 
-class GeneratingPipeline(BaseAutoencoder):
+class BaseGenerator(BaseAutoencoder):
     """What a fitted variational autoencoder makes of codes, in the form of the data it was fitted to."""
 
     _model: VariationalModel
@@ -60,7 +60,7 @@ class GeneratingPipeline(BaseAutoencoder):
             self._columns = columns
         return ValidatedInput(ArrayRows(values), np.dtype(np.float64), (values.shape[1],))
 
-    def _told(self, rows: np.ndarray) -> Any:
+    def _in_data_form(self, rows: np.ndarray) -> Any:
         """Give rows the shape of the data; of a frame with categories, make a frame of them."""
         if self._form.columns is None:
             return rows.reshape(-1, *self._row_shape)
@@ -138,8 +138,8 @@ class GeneratingPipeline(BaseAutoencoder):
             Make rows with this label only, of a model fitted with labels.
         noise : bool or "auto", default "auto"
             Whether to draw each value from the likelihood rather than to give its mean. ``"auto"``: rows of a table
-            are drawn, as a table of means has too little spread; of images, and where shades of grey were taken for
-            chances, the means are given, as pictures are usually shown.
+            are drawn, as a table of means varies too little; of images, and where shades of grey were taken for
+            probabilities, the means are given, as pictures are usually shown.
         prior : {"normal", "mixture"}, optional
             By default the mixture, where the model has one: the codes of the data never follow the standard normal
             altogether.
@@ -180,7 +180,7 @@ class GeneratingPipeline(BaseAutoencoder):
             A straight line, or the great circle that keeps to the shell where normal codes of many numbers lie
             (Shoemake 1985; White 2016, *Sampling generative networks*).
         y : label, optional
-            For a decoder that is told of labels.
+            For a conditional model.
 
         Returns
         -------
@@ -191,10 +191,10 @@ class GeneratingPipeline(BaseAutoencoder):
         check_number("steps", steps, integer=True, low=2)
         if method not in ("linear", "spherical"):
             raise ValueError(f"method must be 'linear' or 'spherical', got {method!r}")
-        first, last = (np.asarray(self.transform(self._one(row))[0], np.float64) for row in (a, b))
-        share = np.linspace(0, 1, steps)[:, None]
-        codes = first + share * (last - first) if method == "linear" else slerp(first, last, share)
-        return self._told(self._decoded(codes, y))
+        first, last = (np.asarray(self.transform(self._one_row(row))[0], np.float64) for row in (a, b))
+        fraction = np.linspace(0, 1, steps)[:, None]
+        codes = first + fraction * (last - first) if method == "linear" else slerp(first, last, fraction)
+        return self._in_data_form(self._decoded(codes, y))
 
     def traverse(self, x: Any, component: int, values: Sequence[float] | None = None, *, y: Any = None) -> np.ndarray:
         """Decode the code of a row with one of its numbers set to other values.
@@ -208,7 +208,7 @@ class GeneratingPipeline(BaseAutoencoder):
         values : sequence of float, optional
             What it is set to; by default seven values from -3 to 3, the range of a standard normal number.
         y : label, optional
-            For a decoder that is told of labels.
+            For a conditional model.
 
         Returns
         -------
@@ -223,9 +223,9 @@ class GeneratingPipeline(BaseAutoencoder):
         steps = np.asarray(np.linspace(-3, 3, 7) if values is None else values, np.float64)
         if steps.ndim != 1 or not np.isfinite(steps).all():
             raise ValueError(f"values must be a sequence of finite numbers, got {values!r}")
-        codes = np.repeat(np.asarray(self.transform(self._one(x)), np.float64), len(steps), axis=0)
+        codes = np.repeat(np.asarray(self.transform(self._one_row(x)), np.float64), len(steps), axis=0)
         codes[:, component] = steps
-        return self._told(self._decoded(codes, y))
+        return self._in_data_form(self._decoded(codes, y))
 
     def inverse_transform(self, X: Any, y: Any = None) -> np.ndarray:
         """Decode codes to rows in the data's units.
@@ -235,7 +235,7 @@ class GeneratingPipeline(BaseAutoencoder):
         X : array-like of shape (n, n_components_)
             The codes.
         y : label, or array of shape (n,), optional
-            For a decoder that is told of labels.
+            For a conditional model.
 
         Returns
         -------
@@ -243,17 +243,17 @@ class GeneratingPipeline(BaseAutoencoder):
             Means, not draws; images, if the model was fitted to an array of images.
         """
         if y is None:
-            return self._told(super().inverse_transform(X))
+            return self._in_data_form(super().inverse_transform(X))
         check_is_fitted(self, "encoder_")
         code_rows(self, X)
-        return self._told(self._decoded(np.asarray(X), y))
+        return self._in_data_form(self._decoded(np.asarray(X), y))
 
     def _decoded(self, codes: np.ndarray, y: Any) -> np.ndarray:
         if y is None:
             return np.asarray(super().inverse_transform(codes)).reshape(len(codes), -1)
         return sampling.decode(self._model, codes, self._label_columns(y, len(codes)), None)
 
-    def _one(self, row: Any) -> Any:
+    def _one_row(self, row: Any) -> Any:
         """Take one row for a table of one."""
         if self._form.columns is not None:
             table = row.to_frame().T if hasattr(row, "to_frame") and getattr(row, "ndim", 0) == 1 else row
@@ -291,5 +291,85 @@ class GeneratingPipeline(BaseAutoencoder):
             return None
         numbers = self._label_numbers(y, count)
         if not self._model.n_labels:
-            raise ValueError("the decoder of this model is told of no labels: fit it with conditional=True")
+            raise ValueError("this model is not conditional on labels: fit it with conditional=True")
         return sampling.one_hot(numbers, len(self.classes_))
+
+
+def encode_labels(y: Any, count: int) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return the classes of labels and the number of each row's; None for targets that are no classes.
+
+    Parameters
+    ----------
+    y : array-like
+        What was handed in beside the rows.
+    count : int
+        How many rows there are.
+
+    Raises
+    ------
+    ValueError
+        If there are not as many labels as rows, or some are missing.
+
+    Examples
+    --------
+    >>> encode_labels(["b", "a", "b"], 3)[1]
+    array([1, 0, 1])
+    >>> encode_labels([0.5, 1.25, 3.125], 3) is None
+    True
+    """
+    from sklearn.utils.multiclass import type_of_target
+
+    given = np.asarray(y)
+    missing = [value is None or value != value for value in given.ravel().tolist()] if given.dtype.kind in "Of" else []
+    if any(missing):
+        raise DataError(f"the label of row {missing.index(True)} is missing: leave such rows out, or give them a label")
+    given = given.ravel() if given.ndim == 2 and given.shape[1] == 1 else given
+    if len(given) != count:
+        raise ValueError(f"y must be one label for each of {count} rows, got shape {given.shape}")
+    if given.ndim != 1 or type_of_target(given) not in ("binary", "multiclass"):
+        return None
+    classes, numbers = np.unique(given, return_inverse=True)
+    # As many classes as rows are names of rows, or numbers to be predicted.
+    if len(classes) > min(MOST_CLASSES, max(2, count // 2)):
+        return None
+    return classes, numbers.astype(np.int64)
+
+
+def slerp(first: np.ndarray, last: np.ndarray, fraction: np.ndarray) -> np.ndarray:
+    """Go from one vector to another along a great circle, the length changing evenly.
+
+    Parameters
+    ----------
+    first, last : ndarray of shape (n,)
+        The ends. Where one is zero, or both point the same way, the straight line is meant; opposite directions
+        leave the circle open, and one is taken.
+    fraction : ndarray of shape (m, 1)
+        How far along, 0 to 1.
+
+    Returns
+    -------
+    ndarray of shape (m, n)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> slerp(np.array([1.0, 0.0]), np.array([0.0, 1.0]), np.array([[0.5]])).round(3)
+    array([[0.707, 0.707]])
+    """
+    lengths = np.linalg.norm(first), np.linalg.norm(last)
+    if min(lengths) == 0:
+        return first + fraction * (last - first)
+    start, end = first / lengths[0], last / lengths[1]
+    cosine = float(np.clip(start @ end, -1, 1))
+    away = end - cosine * start
+    if np.linalg.norm(away) < 1e-9:
+        if cosine > 0 or len(first) == 1:
+            return first + fraction * (last - first)
+        away = np.zeros_like(start)
+        away[np.argmin(np.abs(start))] = 1.0
+        away -= (away @ start) * start
+    away /= np.linalg.norm(away)
+    angle = np.arccos(cosine) * fraction
+    path = (np.cos(angle) * start + np.sin(angle) * away) * (lengths[0] + fraction * (lengths[1] - lengths[0]))
+    # The ends exactly, whatever the rounding of the circle.
+    return np.where(fraction <= 0, first, np.where(fraction >= 1, last, path))
