@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 import narrows
 from narrows.corruption import Gaussian
 from narrows.networks import Convolutional
-from narrows.networks.work import work_per_row
+from narrows.networks.model import multiplications_per_row
 
 QUICK = {"max_epochs": 2, "random_state": 0}
 
@@ -209,7 +209,7 @@ def test_work_counts_every_place_of_a_convolution(digits):
     down, up = model.encoder_[1].layers[1], model.decoder_[1].layers[2]
     n_parameters = sum(p.numel() for p in model._model.parameters())
     weights = down.halving[0].weight.numel() + up.doubling[0].weight.numel()
-    assert work_per_row(model._model, 64) == n_parameters + weights * (16 - 1)
+    assert multiplications_per_row(model._model, 64) == n_parameters + weights * (16 - 1)
 
 
 def test_pooled_bounds(digits):

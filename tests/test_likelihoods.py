@@ -33,7 +33,7 @@ def test_a_discretised_logistic_spreads_one_over_its_values_and_draws_by_it(comp
     head, standardise = head_of(DiscretisedLogistic(components), X)
     output = torch.randn(1, head.n_outputs, generator=torch.Generator().manual_seed(0))
     every = torch.arange(9, dtype=torch.uint8).unsqueeze(1).expand(9, 2)
-    chance = torch.exp(-head.cost(output.expand(9, -1), every, standardise(every)))
+    chance = torch.exp(-head.nll(output.expand(9, -1), every, standardise(every)))
     np.testing.assert_allclose(chance.sum(0).numpy(), 1, atol=1e-4)
     drawn = head.sample(output.expand(40_000, -1), torch.Generator().manual_seed(0)).numpy()
     seen = np.stack([np.bincount(drawn[:, k].astype(int), minlength=9) for k in range(2)], 1) / 40_000
@@ -45,16 +45,16 @@ def test_normal_noise_is_a_density_in_the_data_s_units(variance: str) -> None:
     rng = np.random.default_rng(0)
     X = rng.normal(size=(300, 3)) * [1, 10, 0.1] + 5
     head, standardise = head_of(Gaussian(variance=variance), X)
-    head.begin(torch.tensor([0.5, 0.2, 0.1]))
+    head.init_variance(torch.tensor([0.5, 0.2, 0.1]))
     output = torch.randn(300, head.n_outputs, generator=torch.Generator().manual_seed(0))
-    mean, spread = head.parameters_of(output.double())
+    mean, spread = head.parameters_from(output.double())
     scale = standardise.scale64
     expected = stats.norm(
         (mean * scale + standardise.shift64).detach().numpy(), (spread.sqrt() * scale).detach().numpy()
     ).logpdf(X)
     rows = torch.from_numpy(X)
     with torch.no_grad():
-        cost = head.cost(output.double(), rows, (rows - standardise.shift64) / scale)
+        cost = head.nll(output.double(), rows, (rows - standardise.shift64) / scale)
     np.testing.assert_allclose(-cost.numpy(), expected, rtol=1e-6, atol=1e-6)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 import narrows
@@ -16,9 +16,6 @@ from narrows.likelihoods import Likelihood
 from narrows.networks import Dense, Network
 from narrows.training.optimisers import Adam, Muon, Optimizer, RMSprop
 from narrows.training.schedules import OneCycle, Schedule, Trapezoid
-
-if TYPE_CHECKING:
-    import numpy as np
 
 VALUES = [
     (Network, Dense((7, 5), activation="tanh", linear_path=False)),
@@ -79,23 +76,31 @@ def test_parameters_that_make_no_sense(options: dict, message: str, curved: np.n
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Dense(()) and Dense((0,)), "hidden must be"),
-        (lambda: Dense("wide"), "hidden must be"),
-        (lambda: Dense(activation="step"), "activation must be one of"),
-        (lambda: Dense(code_activation="relu", linear_path=True), "linear_path needs the identity"),
-        (lambda: Dense(init="zeros"), "init must be"),
-        (lambda: Gaussian(-1.0), "sigma must be 0 or more"),
-        (lambda: Masking(1.5), "p must lie between 0 and 1"),
-        (lambda: SaltAndPepper(0.1, low=2.0), "low must not be above high"),
-        (lambda: Swap(-0.1), "p must lie between 0 and 1"),
-        (lambda: narrows.likelihoods.Gaussian(bounds=(1.0, 0.0)), "two rising numbers"),
-        (lambda: Adam(beta1=1.0), "beta1 must be at least 0 and below 1"),
-        (lambda: Trapezoid(flat=1.0), "a trapezoid needs"),
+        (lambda: Dense(()) and Dense((0,)), "hidden"),
+        (lambda: Dense("wide"), "hidden"),
+        (lambda: Dense(activation="step"), "activation"),
+        (lambda: Dense(code_activation="relu", linear_path=True), "linear_path"),
+        (lambda: Dense(init="zeros"), "init"),
+        (lambda: Gaussian(-1.0), "sigma"),
+        (lambda: Masking(1.5), "p must"),
+        (lambda: SaltAndPepper(0.1, low=2.0), "low"),
+        (lambda: Swap(-0.1), "p must"),
+        (lambda: narrows.likelihoods.Gaussian(bounds=(1.0, 0.0)), "bounds"),
+        (lambda: Adam(beta1=1.0), "beta1"),
+        (lambda: Trapezoid(flat=1.0), "flat"),
     ],
 )
 def test_values_that_make_no_sense(make, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_numbers_of_numpy_become_python_s() -> None:
+    network = Dense(hidden=tuple(np.arange(4, 0, -2)))
+    assert network == Dense((4, 2))
+    assert all(type(width) is int for width in network.hidden)
+    assert type(Gaussian(np.float32(0.5)).sigma) is float
+    assert type(json.loads(json.dumps(narrows.networks.Convolutional(blocks=np.int64(1)).to_json()))["blocks"]) is int
 
 
 def test_corruptions_do_what_they_say() -> None:

@@ -1,4 +1,4 @@
-"""Corruption: how an input is spoilt before it is encoded, for a denoising autoencoder.
+"""Corruption: how an input is corrupted before it is encoded, for a denoising autoencoder.
 
 The network sees the corrupted row and is asked for the clean one, with fresh corruption at each step (Vincent et
 al. 2008, *Extracting and composing robust features with denoising autoencoders*). Corruption acts in the data's
@@ -10,17 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from narrows.options import Option
+from narrows.options import Option, check_numbers
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
 __all__ = ["Corruption", "Gaussian", "Masking", "SaltAndPepper", "Swap"]
-
-
-def _check_share(value: float, name: str) -> None:
-    if not 0 <= value <= 1:
-        raise ValueError(f"{name} must lie between 0 and 1, got {value!r}")
 
 
 @dataclass(frozen=True)
@@ -56,8 +51,8 @@ class Gaussian(Corruption):
     clip: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        if not self.sigma >= 0:
-            raise ValueError(f"sigma must be 0 or more, got {self.sigma!r}")
+        super().__post_init__()
+        check_numbers(self, ("sigma",))
         if self.clip is None:
             return
         if not isinstance(self.clip, tuple) or len(self.clip) != 2 or not self.clip[0] < self.clip[1]:
@@ -73,18 +68,19 @@ class Gaussian(Corruption):
 
 @dataclass(frozen=True)
 class Masking(Corruption):
-    """Set a share of the values to zero.
+    """Set a fraction of the values to zero.
 
     Parameters
     ----------
     p : float, default 0.3
-        The chance of each value to be set to zero.
+        The probability of each value to be set to zero.
     """
 
     p: float = 0.3
 
     def __post_init__(self) -> None:
-        _check_share(self.p, "p")
+        super().__post_init__()
+        check_numbers(self, ("p",), high=1 + 1e-9)
 
     def apply(self, x: Tensor, generator: Generator) -> Tensor:
         """Return ``x`` with some values zero."""
@@ -95,12 +91,12 @@ class Masking(Corruption):
 
 @dataclass(frozen=True)
 class SaltAndPepper(Corruption):
-    """Set a share of the values to one of the two extremes, each with the same chance.
+    """Set a fraction of the values to one of the two extremes, with equal probability.
 
     Parameters
     ----------
     p : float, default 0.3
-        The chance of each value to be replaced.
+        The probability of each value to be replaced.
     low, high : float, default 0 and 1
         The extremes, in the data's units (0 and 255 for 8-bit images).
     """
@@ -110,7 +106,8 @@ class SaltAndPepper(Corruption):
     high: float = 1.0
 
     def __post_init__(self) -> None:
-        _check_share(self.p, "p")
+        super().__post_init__()
+        check_numbers(self, ("p",), high=1 + 1e-9)
         if not self.low <= self.high:
             raise ValueError(f"low must not be above high, got {self.low!r} and {self.high!r}")
 
@@ -125,7 +122,7 @@ class SaltAndPepper(Corruption):
 
 @dataclass(frozen=True)
 class Swap(Corruption):
-    """Replace a share of the values by those of other rows, column by column.
+    """Replace a fraction of the values by those of other rows, column by column.
 
     For tables: the noise of each column is its own distribution, whatever its units, and what is left to learn is how
     columns go together. As in SCARF (Bahri et al. 2022) and the denoising autoencoders that win table competitions.
@@ -133,7 +130,7 @@ class Swap(Corruption):
     Parameters
     ----------
     p : float, default 0.3
-        The chance of each value to be replaced by that of a row of the same batch.
+        The probability of each value to be replaced by that of a row of the same batch.
     levels : tuple of int, default ()
         How many columns each block of a category has, at the end of the rows: a block is replaced as one.
     """
@@ -143,7 +140,8 @@ class Swap(Corruption):
     levels: Any = ()
 
     def __post_init__(self) -> None:
-        _check_share(self.p, "p")
+        super().__post_init__()
+        check_numbers(self, ("p",), high=1 + 1e-9)
         if not isinstance(self.levels, tuple) or not all(isinstance(size, int) and size > 0 for size in self.levels):
             raise ValueError(f"levels must be a tuple of sizes such as (2, 5), got {self.levels!r}")
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self
 
-__all__ = ["Option"]
+__all__ = ["Option", "check_numbers"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,11 @@ class Option:
             cls._members = {}
         elif named:
             cls._members[cls.__name__.lower()] = cls
+
+    def __post_init__(self) -> None:
+        # NumPy's numbers become Python's: so a value that was taken from an array goes to JSON as any other.
+        for f in fields(self):
+            object.__setattr__(self, f.name, _python_value(getattr(self, f.name)))
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
@@ -99,6 +104,22 @@ class Option:
         if isinstance(value, list):
             return tuple(cls._from_plain(part) for part in value)
         return cls.from_json(value) if isinstance(value, dict) and "option" in value else value
+
+
+def check_numbers(option: Option, names: tuple[str, ...], *, low: float = 0, high: float = float("inf")) -> None:
+    """Refuse settings of an option that are no numbers from ``low`` to below ``high``."""
+    for name in names:
+        value = getattr(option, name)
+        good = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not (good and low <= value and (value < high or high == float("inf"))):
+            below = f" and below {high:g}" if high < float("inf") else ""
+            raise ValueError(f"{name} must be a number of at least {low:g}{below}, got {value!r}")
+
+
+def _python_value(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return tuple(_python_value(part) for part in value)
+    return value.item() if hasattr(value, "dtype") and getattr(value, "ndim", 1) == 0 else value
 
 
 def _plain(value: Any) -> Any:

@@ -84,6 +84,7 @@ class Mixture(Prior):
     n_components: int | str = "auto"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         count = self.n_components
         if count != "auto" and (not isinstance(count, int) or isinstance(count, bool) or count < 1):
             raise ValueError(f"n_components of a mixture must be a whole number of at least 1 or 'auto', got {count!r}")

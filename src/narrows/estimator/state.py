@@ -143,7 +143,7 @@ def _empty_model(estimator: BaseAutoencoder, fitted: dict[str, Any], tensors: di
     standardise = Standardise(shift, scale.expand(n_features), missing=fitted["missing"])
     likelihood = fitted["likelihood"]
     option = Likelihood.from_json(likelihood) if isinstance(likelihood, dict) else Likelihood.resolve(likelihood)
-    head = option.empty_head(standardise)
+    head = option.unfitted_head(standardise)
     # The linear path is built whole; where the fitted one lacks a part, the state that is loaded lacks it too.
     center = torch.ones(n_features) if "encoder.1.center" in tensors else torch.zeros(n_features)
     zeros = torch.zeros(n_features, n_components, dtype=torch.float64)

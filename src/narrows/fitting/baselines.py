@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from narrows.networks.base import LinearInit
+    from narrows.networks.layers import Standardise
     from narrows.networks.model import EncoderDecoder
-    from narrows.networks.scaling import Standardise
 
     Blocks = Iterable[tuple[Tensor, Tensor]]
 

@@ -16,10 +16,9 @@ from narrows.fitting.objectives import OrderedReconstruction, Reconstruction, co
 from narrows.likelihoods import Bernoulli, DiscretisedLogistic, Gaussian, Likelihood, Mixed, NormalOutput
 from narrows.networks import Convolutional, Dense, LinearInit, Standardise
 from narrows.networks.base import POSTERIOR_LOG_VARIANCE
-from narrows.networks.dense import PASSING
-from narrows.networks.model import EncoderDecoder
+from narrows.networks.dense import PAIRWISE_LINEAR
+from narrows.networks.model import EncoderDecoder, VariationalModel
 from narrows.networks.ordered import OrderedDecoder, code_sizes
-from narrows.networks.variational import VariationalModel
 from narrows.training.moments import Moments, principal_components
 
 if TYPE_CHECKING:
@@ -117,7 +116,7 @@ def build_model(rows: Rows, moments: Moments, whole: Moments, settings: FitConfi
         # What the components leave, and what the noise on the codes adds.
         explained = (components * deviations).square().sum(1)
         passed = math.exp(POSTERIOR_LOG_VARIANCE) if settings.kl is not None else 0.0
-        head.begin(spread.square() - explained + passed * explained)
+        head.init_variance(spread.square() - explained + passed * explained)
     generator = torch.Generator().manual_seed(settings.seed)
     return assemble(network, standardise, start, head, generator).to(settings.device), start
 
@@ -161,7 +160,7 @@ def resolve_auto(settings: FitConfig, moments: Moments) -> FitConfig:
     if isinstance(network, (Dense, Convolutional)) and network.linear_path == "auto":
         linear = network.starts_linear and isinstance(likelihood, (Gaussian, Mixed))
         network = replace(network, linear_path=linear)
-        if isinstance(network, Dense) and not linear and network.init == "he" and network.activation in PASSING:
+        if isinstance(network, Dense) and not linear and network.init == "he" and network.activation in PAIRWISE_LINEAR:
             # Without the path, the layers themselves begin as PCA.
             network = replace(network, init="pca")
     return replace(settings, likelihood=likelihood, scaling=scaling, network=network)

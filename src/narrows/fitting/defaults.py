@@ -190,7 +190,7 @@ def _batch_size(n_rows: int) -> int:
 def _learning_rate(optimizer: Optimizer, n_rows: int, n_features: int, kind: str) -> float:
     """Return the peak rate: narrow and long tables bear a high one, wide and short ones and wide networks do not."""
     if type(optimizer).__name__ != "Adam":
-        return 0.01 if kind == "variational images" and type(optimizer).__name__ == "Muon" else optimizer.typical_rate
+        return 0.01 if kind == "variational images" and type(optimizer).__name__ == "Muon" else optimizer.default_rate
     if kind.startswith("variational"):
         return 5e-4 if n_rows < 5000 and n_features < 64 else 2e-3
     if n_rows < FEW_ROWS:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Generator, Tensor
 
     from narrows.data.rows import Rows
-    from narrows.networks.variational import VariationalModel
+    from narrows.networks.model import VariationalModel
 
 __all__ = ["ACTIVE_VARIANCE", "KLWeight", "NegativeElbo", "active_components", "kl_to_normal"]
 

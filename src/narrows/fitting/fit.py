@@ -173,7 +173,7 @@ def _fitted(
         run.flat.release()
     history = joint_history(runs)
     baselines = compare(errors, held_out=held_out)
-    return Fitted(model.eval(), history, baselines, stayed, stopped, runs[0].plan, steps, runs[0].start.hold)
+    return Fitted(model.eval(), history, baselines, stayed, stopped, runs[0].plan, steps, runs[0].start.freeze_linear)
 
 
 def _choose(runs: list[Run], settings: FitConfig) -> tuple[int, bool]:

@@ -14,7 +14,7 @@ from narrows.fitting.build import build_model, objective_of, resolve_auto
 from narrows.fitting.defaults import make_plan
 from narrows.fitting.elbo import active_components
 from narrows.fitting.objectives import corrupted_blocks
-from narrows.networks.work import work_per_row
+from narrows.networks.model import multiplications_per_row
 from narrows.training.moments import measure
 from narrows.training.optimisers import FlatParameters
 
@@ -41,7 +41,7 @@ class Incremental:
         settings = resolve_auto(settings, moments)
         self.moments = moments
         self.model, self._start = build_model(rows, moments, moments, settings)
-        work = work_per_row(self.model, rows.n_features)
+        work = multiplications_per_row(self.model, rows.n_features)
         plan = make_plan(settings.budget, rows.n_rows, rows.n_features, work, evaluated=False, kind=settings.kind)
         # The rate stays constant, so it must be one that a constant rate bears.
         rate = settings.budget.learning_rate or plan.learning_rate / 5
@@ -51,7 +51,7 @@ class Incremental:
         self._objective = objective_of(self.model, settings)
         self.settings = settings
         self._generator = torch.Generator(settings.device).manual_seed(settings.seed)
-        self.few_rows = self._start.hold
+        self.few_rows = self._start.freeze_linear
         self.n_steps = 0
         self._portions = 0
 

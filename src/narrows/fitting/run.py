@@ -19,8 +19,7 @@ from narrows.fitting.build import FitConfig, build_model, objective_of
 from narrows.fitting.defaults import MOST_HELD_OUT, Split, make_plan
 from narrows.fitting.elbo import active_components
 from narrows.fitting.objectives import BLOCK_ROWS, corrupted_blocks
-from narrows.networks.variational import VariationalModel
-from narrows.networks.work import work_per_row
+from narrows.networks.model import VariationalModel, multiplications_per_row
 from narrows.training.loop import TrainConfig, TrainerCallbacks, TrainResult, train
 from narrows.training.objective import LossParts
 from narrows.training.optimisers import FlatParameters
@@ -100,7 +99,7 @@ def few_of(rows: Rows, seed: int) -> Rows:
 
 def make_run_plan(rows: Rows, model: EncoderDecoder, settings: FitConfig, *, evaluated: bool) -> TrainConfig:
     """Decide how to train a model on rows."""
-    work = work_per_row(model, rows.n_features)
+    work = multiplications_per_row(model, rows.n_features)
     return make_plan(settings.budget, rows.n_rows, rows.n_features, work, evaluated=evaluated, kind=settings.kind)
 
 
@@ -153,7 +152,7 @@ def train_run(
         plan = replace(repeat[0], stop_at=repeat[1], patience=None)
     if settings.kl is None and not model.head.unbounded:
         # Ten times the loss of a model that says nothing: no fit gets there but one that runs away.
-        plan = replace(plan, hopeless=10 * (float(start.spread.square().sum()) + rows.n_features))
+        plan = replace(plan, hopeless=10 * (float(start.std.square().sum()) + rows.n_features))
     monitor.on_run(name, plan, n_runs)
     objective = objective_of(model, settings)
     device = settings.device

@@ -7,10 +7,9 @@ features; the mean over rows is taken by whoever trains.
 
 from narrows.likelihoods.base import Likelihood, OutputDistribution
 from narrows.likelihoods.bernoulli import Bernoulli, BernoulliOutput
-from narrows.likelihoods.gaussian import Gaussian, GaussianOutput, hard_bounds
+from narrows.likelihoods.gaussian import Gaussian, GaussianOutput, NormalOutput, hard_bounds
 from narrows.likelihoods.logistic import DiscretisedLogistic, DiscretisedLogisticOutput
 from narrows.likelihoods.mixed import Mixed, MixedOutput
-from narrows.likelihoods.normal import NormalOutput
 
 __all__ = [
     "Bernoulli",

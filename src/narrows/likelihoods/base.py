@@ -14,7 +14,7 @@ from narrows.options import Option
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
-    from narrows.networks.scaling import Standardise
+    from narrows.networks.layers import Standardise
     from narrows.training.moments import Moments
 
 __all__ = ["Likelihood", "OutputDistribution"]
@@ -30,7 +30,7 @@ class OutputDistribution(nn.Module):
 
     @property
     def unit(self) -> float:
-        """Return what turns a cost into the unit it is told in."""
+        """Return what turns a cost into the unit it is reported in."""
         return 1.0
 
     @property
@@ -44,7 +44,7 @@ class OutputDistribution(nn.Module):
         return self.n_features
 
     def option(self) -> Likelihood:
-        """Return the likelihood whose :meth:`~Likelihood.empty_head` is such a head."""
+        """Return the likelihood whose :meth:`~Likelihood.unfitted_head` is such a head."""
         raise NotImplementedError
 
     def binarize(self, x: Tensor, generator: Generator | None) -> Tensor:
@@ -75,8 +75,8 @@ class OutputDistribution(nn.Module):
         """Return the reconstruction in the data's units, shape (rows, n_features)."""
         raise NotImplementedError
 
-    def cost(self, output: Tensor, x: Tensor, z: Tensor) -> Tensor:
-        """Return the cost of each value, shape (rows, n_features).
+    def nll(self, output: Tensor, x: Tensor, z: Tensor) -> Tensor:
+        """Return the negative log-likelihood of each value, shape (rows, n_features).
 
         Parameters
         ----------
@@ -90,13 +90,13 @@ class OutputDistribution(nn.Module):
         raise NotImplementedError
 
     def nll_per_row(self, output: Tensor, x: Tensor, z: Tensor) -> Tensor:
-        """Return the cost summed over the observed features, shape (rows,)."""
-        cost = self.cost(output, x, z)
+        """Return the negative log-likelihood summed over the observed features, shape (rows,)."""
+        cost = self.nll(output, x, z)
         if self.standardise.missing:
             cost = torch.where(torch.isnan(x), torch.zeros_like(cost), cost)
         return cost.sum(1)
 
-    def linear_start(self, components: Tensor, center: Tensor) -> tuple[Tensor, Tensor]:
+    def linear_init(self, components: Tensor, center: Tensor) -> tuple[Tensor, Tensor]:
         """Return the decoder weight (n_outputs, n_components) and bias for codes along principal components.
 
         Parameters
@@ -108,7 +108,7 @@ class OutputDistribution(nn.Module):
         """
         return components, center
 
-    def first_spread(self, spread: Tensor) -> Tensor:
+    def initial_std(self, spread: Tensor) -> Tensor:
         """Return how far each of the decoder's outputs is to vary before training, shape (n_outputs,).
 
         Parameters
@@ -137,6 +137,6 @@ class Likelihood(Option):
         """
         raise TypeError(f"{type(self).__name__} is not a likelihood")
 
-    def empty_head(self, standardise: Standardise) -> OutputDistribution:
+    def unfitted_head(self, standardise: Standardise) -> OutputDistribution:
         """Return a head whose fitted values are still to be loaded."""
         raise TypeError(f"{type(self).__name__} is not a likelihood")

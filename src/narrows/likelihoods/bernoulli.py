@@ -14,7 +14,7 @@ from narrows.likelihoods.base import Likelihood, OutputDistribution
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
-    from narrows.networks.scaling import Standardise
+    from narrows.networks.layers import Standardise
     from narrows.training.moments import Moments
 
 __all__ = ["Bernoulli", "BernoulliOutput"]
@@ -29,7 +29,7 @@ class Bernoulli(Likelihood):
     Parameters
     ----------
     dynamic : bool, default False
-        Whether values between 0 and 1 are chances, by which zeros and ones are drawn afresh at every step (dynamic
+        Whether values between 0 and 1 are probabilities, with which zeros and ones are drawn at every step (dynamic
         binarisation, Salakhutdinov and Murray 2008). Otherwise they enter the cross-entropy as they are, as courses
         have it: that is then no likelihood, since a value of 0.5 costs 0.69 however well it is rebuilt.
     """
@@ -47,7 +47,7 @@ class Bernoulli(Likelihood):
             )
         return BernoulliOutput(standardise, moments.mean / top, top, dynamic=self.dynamic)
 
-    def empty_head(self, standardise: Standardise) -> OutputDistribution:
+    def unfitted_head(self, standardise: Standardise) -> OutputDistribution:
         """Return a head for values in 0..1."""
         return BernoulliOutput(standardise, torch.full_like(standardise.shift64, 0.5), 1.0, dynamic=self.dynamic)
 
@@ -70,7 +70,7 @@ class BernoulliOutput(OutputDistribution):
         return Bernoulli(dynamic=self.dynamic)
 
     def binarize(self, x: Tensor, generator: Generator | None) -> Tensor:
-        """Return zeros and ones drawn by chances, if the likelihood is dynamic."""
+        """Return zeros and ones drawn by their probabilities, if the likelihood is dynamic."""
         if not self.dynamic or generator is None:
             return x
         # Sixteen random bits a value, four values a draw: a generator takes longer for each than the comparison.
@@ -82,25 +82,25 @@ class BernoulliOutput(OutputDistribution):
 
     def sample(self, output: Tensor, generator: Generator) -> Tensor:
         """Draw zeros and ones, times the top of the data's range."""
-        chance = torch.sigmoid(output)
-        draw = torch.rand(chance.shape, generator=generator, device=chance.device, dtype=chance.dtype)
-        return (draw < chance).to(chance.dtype) * self.top
+        probability = torch.sigmoid(output)
+        draw = torch.rand(probability.shape, generator=generator, device=probability.device, dtype=probability.dtype)
+        return (draw < probability).to(probability.dtype) * self.top
 
     def mean(self, output: Tensor) -> Tensor:
         """Return probabilities, times the top of the data's range."""
         return torch.sigmoid(output) * self.top
 
-    def cost(self, output: Tensor, x: Tensor, z: Tensor) -> Tensor:
+    def nll(self, output: Tensor, x: Tensor, z: Tensor) -> Tensor:
         """Return the cross-entropy of each value, in nats."""
         target = torch.nan_to_num(x) if self.standardise.missing else x
         target = target.to(output.dtype) / self.top
         return functional.binary_cross_entropy_with_logits(output, target, reduction="none")
 
-    def first_spread(self, spread: Tensor) -> Tensor:
-        """Return a spread of logits that leaves everything open."""
+    def initial_std(self, spread: Tensor) -> Tensor:
+        """Return a standard deviation of logits that leaves everything open."""
         return torch.full_like(spread, 0.3)
 
-    def linear_start(self, components: Tensor, center: Tensor) -> tuple[Tensor, Tensor]:
+    def linear_init(self, components: Tensor, center: Tensor) -> tuple[Tensor, Tensor]:
         """Return the first-order expansion of the logits about the mean, its slope held within reason."""
         slope = (1 / (self.start * (1 - self.start))).clamp_max(12.0) / self.top
         scale = self.standardise.scale64.expand(len(components))

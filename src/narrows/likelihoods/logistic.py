@@ -14,22 +14,22 @@ from narrows.likelihoods.base import Likelihood, OutputDistribution
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
-    from narrows.networks.scaling import Standardise
+    from narrows.networks.layers import Standardise
     from narrows.training.moments import Moments
 
 __all__ = ["DiscretisedLogistic", "DiscretisedLogisticOutput"]
 
-LEAST_LOG_SCALE = -7.0
-LEAST_CHANCE = 1e-12
+MIN_LOG_SCALE = -7.0
+MIN_PROBABILITY = 1e-12
 
 
 @dataclass(frozen=True)
 class DiscretisedLogistic(Likelihood):
-    """Chances of whole numbers, for 8-bit pixels and counts of a limited range.
+    """Probabilities of whole numbers, for 8-bit pixels and counts of a limited range.
 
     Each value is a logistic variable, or one of a mixture of these, rounded; what lies beyond the ends of the range
-    counts for the ends. Unlike a normal density it gives each of the values a chance, so that costs in bits compare
-    with what a compressor needs.
+    counts for the ends. Unlike a normal density it gives each value a probability, so that costs in bits compare with
+    what a compressor needs.
 
     Parameters
     ----------
@@ -46,6 +46,7 @@ class DiscretisedLogistic(Likelihood):
     components: int = 1
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not isinstance(self.components, int) or isinstance(self.components, bool) or self.components < 1:
             raise ValueError(f"components must be a whole number of at least 1, got {self.components!r}")
 
@@ -61,7 +62,7 @@ class DiscretisedLogistic(Likelihood):
             low, high = 0.0, 255.0
         return DiscretisedLogisticOutput(standardise, low, high, self.components)
 
-    def empty_head(self, standardise: Standardise) -> OutputDistribution:
+    def unfitted_head(self, standardise: Standardise) -> OutputDistribution:
         """Return a head for 8-bit values."""
         return DiscretisedLogisticOutput(standardise, 0.0, 255.0, self.components)
 
@@ -92,7 +93,7 @@ class DiscretisedLogisticOutput(OutputDistribution):
         """How many numbers the decoder is to give for a row."""
         return self.n_features * (2 if self.components == 1 else 3 * self.components)
 
-    def parameters_of(self, output: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def parameters_from(self, output: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return means, log-scales and log-weights, each (rows, components, n_features)."""
         count = self.components
         parts = output.view(len(output), -1, self.n_features)
@@ -102,26 +103,26 @@ class DiscretisedLogisticOutput(OutputDistribution):
         if count > 1:
             means = means + torch.linspace(-1, 1, count, dtype=output.dtype, device=output.device)[:, None]
             weights = functional.log_softmax(parts[:, 2 * count :], 1)
-        return means, (scales - 1).clamp_min(LEAST_LOG_SCALE), weights
+        return means, (scales - 1).clamp_min(MIN_LOG_SCALE), weights
 
     def mean(self, output: Tensor) -> Tensor:
         """Return the mean of the mixture in the data's units, kept within the range."""
-        means, _, weights = self.parameters_of(output)
+        means, _, weights = self.parameters_from(output)
         values = self.standardise.inverse((means * weights.exp()).sum(1))
         return torch.clamp(values, self.low.to(values.dtype), self.high.to(values.dtype))
 
-    def cost(self, output: Tensor, x: Tensor, z: Tensor) -> Tensor:
-        """Return minus the logarithm of each value's chance, in nats."""
-        means, log_scales, weights = self.parameters_of(output)
+    def nll(self, output: Tensor, x: Tensor, z: Tensor) -> Tensor:
+        """Return minus the logarithm of each value's probability, in nats."""
+        means, log_scales, weights = self.parameters_from(output)
         half = (0.5 / self.standardise.scale64).to(output.dtype)
         away = z.unsqueeze(1) - means
         rate = torch.exp(-log_scales)
         above, below = (away + half) * rate, (away - half) * rate
-        bin_chance = torch.sigmoid(above) - torch.sigmoid(below)
+        bin_probability = torch.sigmoid(above) - torch.sigmoid(below)
         # Far out in a tail the difference of two sigmoids has no digits left; there the density times the bin does.
         middle = away * rate
         tail = middle - log_scales - 2 * functional.softplus(middle) + (2 * half).log()
-        inner = torch.where(bin_chance > 1e-5, bin_chance.clamp_min(LEAST_CHANCE).log(), tail)
+        inner = torch.where(bin_probability > 1e-5, bin_probability.clamp_min(MIN_PROBABILITY).log(), tail)
         value = x.to(output.dtype).unsqueeze(1)
         logs = torch.where(
             value <= self.low,
@@ -132,7 +133,7 @@ class DiscretisedLogisticOutput(OutputDistribution):
 
     def sample(self, output: Tensor, generator: Generator) -> Tensor:
         """Draw whole numbers within the range."""
-        means, log_scales, weights = self.parameters_of(output)
+        means, log_scales, weights = self.parameters_from(output)
         kind: dict[str, Any] = {"generator": generator, "device": output.device, "dtype": output.dtype}
         if self.components > 1:
             gumbel = -torch.log(-torch.log(torch.rand(weights.shape, **kind).clamp(1e-12, 1 - 1e-7)))
@@ -142,12 +143,12 @@ class DiscretisedLogisticOutput(OutputDistribution):
         values = self.standardise.inverse((means + log_scales.exp() * torch.logit(draw)).squeeze(1)).round()
         return torch.clamp(values, self.low.to(values.dtype), self.high.to(values.dtype))
 
-    def first_spread(self, spread: Tensor) -> Tensor:
-        """Return the spread of the columns for all means, and none for scales and weights."""
+    def initial_std(self, spread: Tensor) -> Tensor:
+        """Return the standard deviations of the columns for all means, and none for scales and weights."""
         means = spread.repeat(self.components)
         return functional.pad(means, (0, self.n_outputs - len(means)))
 
-    def linear_start(self, components: Tensor, center: Tensor) -> tuple[Tensor, Tensor]:
+    def linear_init(self, components: Tensor, center: Tensor) -> tuple[Tensor, Tensor]:
         """Return the same means for every distribution of the mixture, and scales and weights without a slope."""
         copies = self.components
         spare = self.n_outputs - copies * self.n_features

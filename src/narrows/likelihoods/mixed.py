@@ -1,4 +1,4 @@
-"""A likelihood for each column of a table: normal noise for numbers, chances for categories."""
+"""A likelihood for each column of a table: normal noise for numbers, probabilities for categories."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import torch
 from torch.nn import functional
 
 from narrows.likelihoods.base import Likelihood, OutputDistribution
-from narrows.likelihoods.normal import NormalOutput
+from narrows.likelihoods.gaussian import NormalOutput
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
-    from narrows.networks.scaling import Standardise
+    from narrows.networks.layers import Standardise
     from narrows.training.moments import Moments
 
 __all__ = ["Mixed", "MixedOutput"]
@@ -44,7 +44,7 @@ class Mixed(Likelihood):
         head.set_blocks(tuple(self.levels), moments.mean)
         return head
 
-    def empty_head(self, standardise: Standardise) -> OutputDistribution:
+    def unfitted_head(self, standardise: Standardise) -> OutputDistribution:
         """Return a head with any noise."""
         head = MixedOutput(standardise, torch.ones_like(standardise.shift64), self.variance)
         head.set_blocks(tuple(self.levels), torch.full_like(standardise.shift64, 0.5))
@@ -67,21 +67,21 @@ class MixedOutput(NormalOutput):
         return Mixed(self.levels, self.kind)
 
     def log_prob(self, output: Tensor) -> list[Tensor]:
-        """Return the logarithms of the chances of each block's categories, (rows, categories)."""
+        """Return the log-probabilities of each block's categories, (rows, categories)."""
         raw = output[:, self.n_numbers : self.n_features]
-        # Outputs are standardised columns; a chance moves by so much relative to itself, to the first order.
+        # Outputs are standardised columns; a probability moves by so much relative to itself, to the first order.
         slope = ((1 - self.frequent) / self.frequent).sqrt().clamp_max(3.0).to(raw.dtype)
         logits = raw * slope + self.frequent.log().to(raw.dtype)
         return [functional.log_softmax(part, 1) for part in logits.split(self.levels, 1)]
 
     def mean(self, output: Tensor) -> Tensor:
-        """Return means of the numbers in the data's units, and the chances of all categories."""
+        """Return means of the numbers in the data's units, and the probabilities of all categories."""
         numbers = super().mean(output)[:, : self.n_numbers]
         return torch.cat([numbers, *(part.exp() for part in self.log_prob(output))], 1)
 
-    def cost(self, output: Tensor, x: Tensor, z: Tensor) -> Tensor:
+    def nll(self, output: Tensor, x: Tensor, z: Tensor) -> Tensor:
         """Return minus the logarithm of each number's density; of a block all cost stands at its category."""
-        numbers = super().cost(output, x, z)[:, : self.n_numbers]
+        numbers = super().nll(output, x, z)[:, : self.n_numbers]
         ones = torch.nan_to_num(x[:, self.n_numbers :]).to(output.dtype)
         return torch.cat([numbers, -ones * torch.cat(self.log_prob(output), 1)], 1)
 

@@ -2,8 +2,8 @@
 
 from narrows.networks.base import LinearInit, Network
 from narrows.networks.convolutional import Convolutional
-from narrows.networks.custom import Modules
 from narrows.networks.dense import Dense
-from narrows.networks.scaling import Standardise
+from narrows.networks.layers import Standardise
+from narrows.networks.modules import Modules
 
 __all__ = ["Convolutional", "Dense", "LinearInit", "Modules", "Network", "Standardise"]

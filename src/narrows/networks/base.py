@@ -29,31 +29,31 @@ class LinearInit:
     ----------
     components : Tensor of float64, shape (n_features, n_components)
         Principal components as columns; zero beyond the rank of the data.
-    deviations : Tensor of float64, shape (n_components,)
+    component_std : Tensor of float64, shape (n_components,)
         Standard deviation of the rows along each.
-    center, spread : Tensor of float64, shape (n_features,)
+    center, std : Tensor of float64, shape (n_features,)
         Mean and standard deviation of each standardised column.
-    hold : bool
+    freeze_linear : bool
         Whether the linear path should stay what it is, since there are too few rows to better it.
     image_shape : tuple of int or None
         Height, width and channels, where each row is an image laid out flat.
-    seen_spread : Tensor of float64, shape (n_features,), or None
-        Standard deviation of each column of what the encoder is shown, where that is not the clean rows.
+    input_std : Tensor of float64, shape (n_features,), or None
+        Standard deviation of each column of the corrupted rows, where the encoder's input is not clean.
     ordered : bool
         Whether one encoder is to serve codes of many sizes.
     posterior : bool
-        Whether the encoder is to give a mean and a log-variance for each number of the code, which is of unit spread.
+        Whether the encoder gives a mean and a log-variance for each component, scaled to unit standard deviation.
     n_labels : int
-        How many numbers that tell a row's label the decoder is given after the code.
+        Labels whose one-hot columns the decoder is given after the code.
     """
 
     components: Tensor
-    deviations: Tensor
+    component_std: Tensor
     center: Tensor
-    spread: Tensor
-    hold: bool = False
+    std: Tensor
+    freeze_linear: bool = False
     image_shape: tuple[int, int, int] | None = None
-    seen_spread: Tensor | None = None
+    input_std: Tensor | None = None
     ordered: bool = False
     posterior: bool = False
     n_labels: int = 0
@@ -61,7 +61,7 @@ class LinearInit:
     @property
     def seen(self) -> Tensor:
         """Standard deviation of each column of the encoder's input."""
-        return self.spread if self.seen_spread is None else self.seen_spread
+        return self.std if self.input_std is None else self.input_std
 
     @property
     def n_features(self) -> int:
@@ -84,9 +84,9 @@ class LinearInit:
         return self.n_components + self.n_labels
 
     @property
-    def code_spread(self) -> Tensor:
-        """Spread of each number of the code in principal components; never zero."""
-        spread = self.deviations.clamp_min(float(self.deviations.max()) * 0.01)
+    def code_std(self) -> Tensor:
+        """Standard deviation of each component of the code; never zero."""
+        spread = self.component_std.clamp_min(float(self.component_std.max()) * 0.01)
         return torch.where(spread > 0, spread, torch.ones_like(spread))
 
     def linear_encoder(self) -> tuple[Tensor, Tensor]:
@@ -98,14 +98,14 @@ class LinearInit:
         weight, bias = self.components.T, -self.center @ self.components
         if not self.posterior:
             return weight, bias
-        spread = self.code_spread
+        spread = self.code_std
         below = torch.full_like(bias, POSTERIOR_LOG_VARIANCE)
         return functional.pad(weight / spread[:, None], (0, 0, 0, len(bias))), torch.cat([bias / spread, below])
 
     def linear_decoder(self, head: OutputDistribution) -> tuple[Tensor, Tensor]:
         """Return weight (n_outputs, code_inputs) and bias of the linear path back."""
-        components = self.components * self.code_spread if self.posterior else self.components
-        weight, bias = head.linear_start(components, self.center)
+        components = self.components * self.code_std if self.posterior else self.components
+        weight, bias = head.linear_init(components, self.center)
         return functional.pad(weight, (0, self.n_labels)), bias
 
 

@@ -24,7 +24,7 @@ from torch import nn
 from torch.nn import functional
 
 from narrows.networks.base import LinearInit, Network
-from narrows.networks.dense import ACTIVATIONS, CLAMP, corrected
+from narrows.networks.dense import ACTIVATIONS, CLAMP, add_linear_path
 from narrows.networks.layers import Bias, Linear
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ class Convolutional(Network):
     linear_path: bool | str = "auto"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         widths = (self.channels,) if isinstance(self.channels, int) else tuple(self.channels)
         if not widths or not all(isinstance(w, int) and w > 0 for w in widths):
             raise ValueError(f"channels must be a tuple of numbers of feature maps, got {self.channels!r}")
@@ -136,10 +137,10 @@ class Convolutional(Network):
             FromMaps(start.image_shape, copies),
         )
         if not self.starts_linear:
-            return into, nn.Sequential(*outof, Bias(head.linear_start(start.components, start.center)[1]))
+            return into, nn.Sequential(*outof, Bias(head.linear_init(start.components, start.center)[1]))
         common = float(start.seen.square().mean()) ** 0.5
-        seen = torch.full_like(start.spread, common if common > 0 else 1.0)
-        return corrected(into, outof, start, head, seen=seen, clamp=CLAMP)
+        seen = torch.full_like(start.std, common if common > 0 else 1.0)
+        return add_linear_path(into, outof, start, head, seen=seen, clamp=CLAMP)
 
 
 def _initialise(module: nn.Module, generator: Generator) -> None:

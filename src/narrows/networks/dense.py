@@ -3,9 +3,9 @@
 With the linear path, both halves are the sum of a linear map and a stack of layers::
 
     z ──┬── linear, starts at the principal components ──────────────┬─+──▶ code
-        └── scale to unit spread, clamp ── layers ── last starts at 0 ┘
+        └── scale to unit std   , clamp ── layers ── last starts at 0 ┘
     code ──┬── linear, starts at the same components ────────────────┬─+──▶ output
-           └── scale to unit spread, clamp ── layers ── starts at 0 ──┘
+           └── scale to unit std   , clamp ── layers ── starts at 0 ──┘
 
 So the untrained network *is* PCA, and training has only what PCA leaves to learn. The layers see clamped values:
 far outside what was trained on they have nothing to say and the linear path carries on alone.
@@ -22,14 +22,14 @@ from torch import nn
 from torch.nn import functional
 
 from narrows.networks.base import LinearInit, Network
-from narrows.networks.layers import Linear
+from narrows.networks.layers import Linear, LinearResidual
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
     from narrows.likelihoods import OutputDistribution
 
-__all__ = ["ACTIVATIONS", "Dense", "corrected"]
+__all__ = ["ACTIVATIONS", "Dense", "add_linear_path"]
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "elu": nn.ELU,
@@ -45,11 +45,11 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 
 CLAMP = 4.0
 
-PASSING = ("gelu", "relu", "silu", "softplus")
+PAIRWISE_LINEAR = ("gelu", "relu", "silu", "softplus")
 """Activations of which ``f(x) - f(-x) = x``."""
 
-BESIDE = 0.3
-"""Weight, in the last layer, of the units that carry nothing, against what it would be without the others."""
+OTHER_UNITS_WEIGHT = 0.3
+"""Factor on the last layer's weights from units that carry nothing of the linear map."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,7 @@ class Dense(Network):
     init: str = "he"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.hidden != "auto":
             widths = (self.hidden,) if isinstance(self.hidden, int) else tuple(self.hidden)
             if isinstance(self.hidden, str) or not all(isinstance(w, int) and w > 0 for w in widths):
@@ -110,8 +111,8 @@ class Dense(Network):
             raise ValueError("linear_path needs the identity as activation of the code and of the output")
         if self.init not in ("he", "glorot", "pca"):
             raise ValueError(f"init must be 'he', 'glorot' or 'pca', got {self.init!r}")
-        if self.init == "pca" and self.activation not in PASSING:
-            raise ValueError(f"init='pca' needs an activation that lets pairs through: {', '.join(PASSING)}")
+        if self.init == "pca" and self.activation not in PAIRWISE_LINEAR:
+            raise ValueError(f"init='pca' needs an activation that lets pairs through: {', '.join(PAIRWISE_LINEAR)}")
 
     @property
     def _plain_ends(self) -> bool:
@@ -140,15 +141,15 @@ class Dense(Network):
             if start.posterior and self._plain_ends:
                 # Rows that vary about the mean row as the data does; a constant column starts, and stays, exact.
                 last: Linear = decoder[-1]  # type: ignore[assignment]
-                last.weight.data.mul_(head.first_spread(start.spread).to(last.weight).unsqueeze(1))
-                last.bias.data.copy_(head.linear_start(start.components, start.center)[1])
+                last.weight.data.mul_(head.initial_std(start.std).to(last.weight).unsqueeze(1))
+                last.bias.data.copy_(head.linear_init(start.components, start.center)[1])
             if self.init == "pca":
-                carry(encoder, *start.linear_encoder(), start.n_components)
-                carry(decoder, *start.linear_decoder(head), start.code_inputs)
+                init_as_linear_map(encoder, *start.linear_encoder(), start.n_components)
+                init_as_linear_map(decoder, *start.linear_decoder(head), start.code_inputs)
             encoder.append(ACTIVATIONS[self.code_activation]())
             decoder.append(ACTIVATIONS[self.output_activation]())
             return _without_identities(encoder), _without_identities(decoder)
-        return corrected(
+        return add_linear_path(
             _without_identities(encoder),
             _without_identities(decoder),
             start,
@@ -176,7 +177,7 @@ class Dense(Network):
         return layers
 
 
-def corrected(
+def add_linear_path(
     into: nn.Module,
     outof: nn.Module,
     start: LinearInit,
@@ -199,25 +200,27 @@ def corrected(
     center : Tensor, optional
         What is subtracted from the encoder's input before its layers see it.
     seen : Tensor, shape (n_features,)
-        The spread that each column of it is divided by; zero for a column that the layers are not to see.
+        Standard deviation that each column of it is divided by; zero hides the column from the layers.
     clamp : float or None
-        Limit on what the layers see, in spreads.
+        Limit on the layers' input, in standard deviations.
     """
-    spread = torch.ones_like(start.deviations) if start.posterior else start.code_spread
+    spread = torch.ones_like(start.component_std) if start.posterior else start.code_std
     gain = torch.where(seen > 0, 1 / seen, torch.zeros_like(seen))
     code_gain = functional.pad(1 / spread, (0, start.n_labels), value=1.0)
     end = None if start.posterior else spread
     encoder = LinearResidual(
-        Linear(*start.linear_encoder()), into, center=center, gain=gain, clamp=clamp, fade=start.hold, end=end
+        Linear(*start.linear_encoder()), into, center=center, gain=gain, clamp=clamp, fade=start.freeze_linear, end=end
     )
-    decoder = LinearResidual(Linear(*start.linear_decoder(head)), outof, gain=code_gain, clamp=clamp, fade=start.hold)
-    if start.hold:
+    decoder = LinearResidual(
+        Linear(*start.linear_decoder(head)), outof, gain=code_gain, clamp=clamp, fade=start.freeze_linear
+    )
+    if start.freeze_linear:
         encoder.linear.requires_grad_(requires_grad=False)
         decoder.linear.requires_grad_(requires_grad=False)
     return encoder, decoder
 
 
-def carry(layers: nn.Sequential, weight: Tensor, bias: Tensor, size: int) -> None:
+def init_as_linear_map(layers: nn.Sequential, weight: Tensor, bias: Tensor, size: int) -> None:
     """Let layers begin as a linear map, which pairs of their units carry through the activations.
 
     Parameters
@@ -242,7 +245,7 @@ def carry(layers: nn.Sequential, weight: Tensor, bias: Tensor, size: int) -> Non
             last = number == len(stack) - 1
             matrix = into if number == 0 else pair
             if last:
-                layer.weight.mul_(BESIDE)
+                layer.weight.mul_(OTHER_UNITS_WEIGHT)
                 layer.weight[:, : 2 * size] = (outof @ pair.to(outof)).float()
                 layer.bias.copy_(bias)
                 if narrows_down:
@@ -256,52 +259,3 @@ def carry(layers: nn.Sequential, weight: Tensor, bias: Tensor, size: int) -> Non
 
 def _without_identities(layers: nn.Sequential) -> nn.Sequential:
     return nn.Sequential(*(layer for layer in layers if not isinstance(layer, nn.Identity)))
-
-
-class LinearResidual(nn.Module):
-    """A linear path plus a stack of layers that corrects it.
-
-    Parameters
-    ----------
-    linear : torch.nn.Linear
-        The path.
-    layers : torch.nn.Module
-        The correction; it sees ``clamp((x - center) * gain)`` and its result is multiplied by ``end``.
-    fade : bool
-        Whether the correction also fades for rows that the clamp has changed: with few rows to learn from, what it
-        says of rows far from them is worth nothing.
-    """
-
-    def __init__(
-        self,
-        linear: nn.Linear,
-        layers: nn.Module,
-        *,
-        center: Tensor | None = None,
-        gain: Tensor,
-        clamp: float | None,
-        fade: bool = False,
-        end: Tensor | None = None,
-    ) -> None:
-        super().__init__()
-        self.center: Tensor | None
-        self.gain: Tensor
-        self.end: Tensor | None
-        self.linear = linear
-        self.layers = layers
-        self.clamp = clamp
-        self.fade = fade and clamp is not None
-        self.register_buffer("center", center.float() if center is not None and bool(center.any()) else None)
-        self.register_buffer("gain", gain.float())
-        self.register_buffer("end", None if end is None else end.float())
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return path plus correction."""
-        scaled = (x if self.center is None else x - self.center) * self.gain
-        inner = scaled if self.clamp is None else torch.clamp(scaled, -self.clamp, self.clamp)
-        correction = self.layers(inner)
-        if self.fade:
-            correction = correction / (1 + (scaled - inner).abs().amax(1, keepdim=True))
-        if self.end is None:
-            return self.linear(x) + correction
-        return torch.addcmul(self.linear(x), correction, self.end)

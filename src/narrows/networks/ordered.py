@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 __all__ = ["OrderedDecoder", "code_sizes"]
 
-BETWEEN = 0.1
-"""Share of rows in a step whose codes are cut between two sizes."""
+BETWEEN_SIZES_FRACTION = 0.1
+"""Fraction of rows in a step whose codes are cut between two sizes."""
 
-PASSED_ON = (0.3, 0.35, 0.5, 0.8, 1.0)
-"""Share of a larger size's gradient that reaches the numbers of each smaller size, the smallest size first.
+GRADIENT_FRACTIONS = (0.3, 0.35, 0.5, 0.8, 1.0)
+"""Fraction of a larger size's gradient that reaches the numbers of each smaller size, the smallest size first.
 
 With all of it the smallest codes become what serves the larger ones, much as PCA's; with none the larger ones have to
 do with what the smallest leave. Found on a validation split of MNIST.
@@ -83,7 +83,7 @@ class OrderedDecoder(nn.Module):
             if generator is not None:
                 draw = torch.rand(2, len(code), 1, generator=generator, device=code.device)
                 between = below + 1 + (draw[0] * (size - below)).long()
-                kept = place < torch.where(draw[1] < BETWEEN, between, size)
+                kept = place < torch.where(draw[1] < BETWEEN_SIZES_FRACTION, between, size)
             found.append(decoder(self._shared(code, number) * kept))
             below = size
         return found
@@ -95,7 +95,7 @@ class OrderedDecoder(nn.Module):
         share = torch.ones_like(code[0])
         below = 0
         for place, size in enumerate(self.sizes[:number]):
-            share[below:size] = PASSED_ON[min(place, len(PASSED_ON) - 1)]
+            share[below:size] = GRADIENT_FRACTIONS[min(place, len(GRADIENT_FRACTIONS) - 1)]
             below = size
         still = code.detach()
         return still + (code - still) * share

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from narrows.options import Option
+from narrows.options import Option, check_numbers
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -77,7 +77,7 @@ class Optimizer(Option):
         raise TypeError(f"{type(self).__name__} is not an optimiser")
 
     @property
-    def typical_rate(self) -> float:
+    def default_rate(self) -> float:
         """Learning rate to start from when nothing is known of the data."""
         return 1e-3
 
@@ -85,7 +85,7 @@ class Optimizer(Option):
 class OptimizerState:
     """A running optimiser."""
 
-    def step(self, rate: float) -> None:
+    def step(self, learning_rate: float) -> None:
         """Move the parameters by one step at this learning rate, from the gradients taken."""
         raise NotImplementedError
 
@@ -99,18 +99,6 @@ class OptimizerState:
             value.copy_(state[name])
 
 
-def _check_shares(value: Optimizer, *names: str) -> None:
-    for name in names:
-        if not 0 <= getattr(value, name) < 1:
-            raise ValueError(f"{name} must be at least 0 and below 1, got {getattr(value, name)!r}")
-
-
-def _check_not_negative(value: Optimizer, *names: str) -> None:
-    for name in names:
-        if not getattr(value, name) >= 0:
-            raise ValueError(f"{name} must be 0 or more, got {getattr(value, name)!r}")
-
-
 @dataclass(frozen=True)
 class Adam(Optimizer):
     """Adam (Kingma and Ba 2015), fused; with ``weight_decay``, decoupled as in AdamW.
@@ -122,7 +110,7 @@ class Adam(Optimizer):
     eps : float, default 1e-8
         Added to the root of the mean square. Keras has 1e-7.
     weight_decay : float, default 0
-        Share of each weight that is lost in a step at learning rate 1; biases and other vectors lose nothing.
+        Fraction of each weight that is lost in a step at learning rate 1; biases and other vectors lose nothing.
     """
 
     beta1: float = 0.9
@@ -131,8 +119,9 @@ class Adam(Optimizer):
     weight_decay: float = 0.0
 
     def __post_init__(self) -> None:
-        _check_shares(self, "beta1", "beta2")
-        _check_not_negative(self, "eps", "weight_decay")
+        super().__post_init__()
+        check_numbers(self, ("beta1", "beta2"), high=1)
+        check_numbers(self, ("eps", "weight_decay"))
 
     def init_state(self, flat: FlatParameters) -> OptimizerState:
         """Return the running optimiser."""
@@ -151,22 +140,19 @@ class _AdamState(OptimizerState):
         views = flat.views(flat.values) if settings.weight_decay else []
         self._decaying = [view for view in views if view.ndim >= 2]
 
-    def step(self, rate: float) -> None:
+    def step(self, learning_rate: float) -> None:
         settings = self._settings
         self._step += 1
-        kernel = getattr(torch, "_fused_adamw_", None)
-        if kernel is None:
-            self._plain_step(rate)
-            return
-        self._decay(rate)
-        kernel(
+        for weights in self._decaying:
+            weights.mul_(1 - learning_rate * settings.weight_decay)
+        torch._fused_adamw_(
             [self._flat.values],
             [self._flat.gradients],
             [self._mean],
             [self._square],
             [],
             [self._step],
-            lr=rate,
+            lr=learning_rate,
             beta1=settings.beta1,
             beta2=settings.beta2,
             weight_decay=0.0,
@@ -174,19 +160,6 @@ class _AdamState(OptimizerState):
             amsgrad=False,
             maximize=False,
         )
-
-    def _decay(self, rate: float) -> None:
-        for weights in self._decaying:
-            weights.mul_(1 - rate * self._settings.weight_decay)
-
-    def _plain_step(self, rate: float) -> None:
-        """Do what the kernel does, for a torch that lacks it."""
-        self._decay(rate)
-        settings, gradients, step = self._settings, self._flat.gradients, float(self._step)
-        self._mean.lerp_(gradients, 1 - settings.beta1)
-        self._square.mul_(settings.beta2).addcmul_(gradients, gradients, value=1 - settings.beta2)
-        spread = self._square.sqrt().div_((1 - settings.beta2**step) ** 0.5).add_(settings.eps)
-        self._flat.values.addcdiv_(self._mean, spread, value=-rate / (1 - settings.beta1**step))
 
     def state(self) -> dict[str, Tensor]:
         return {"mean": self._mean, "square": self._square, "step": self._step}
@@ -208,8 +181,9 @@ class RMSprop(Optimizer):
     eps: float = 1e-7
 
     def __post_init__(self) -> None:
-        _check_shares(self, "rho")
-        _check_not_negative(self, "eps")
+        super().__post_init__()
+        check_numbers(self, ("rho",), high=1)
+        check_numbers(self, ("eps",))
 
     def init_state(self, flat: FlatParameters) -> OptimizerState:
         """Return the running optimiser."""
@@ -222,10 +196,10 @@ class _RMSpropState(OptimizerState):
         self._flat = flat
         self._square = torch.zeros_like(flat.values)
 
-    def step(self, rate: float) -> None:
+    def step(self, learning_rate: float) -> None:
         rho, gradients = self._settings.rho, self._flat.gradients
         self._square.mul_(rho).addcmul_(gradients, gradients, value=1 - rho)
-        self._flat.values.addcdiv_(gradients, self._square.sqrt().add_(self._settings.eps), value=-rate)
+        self._flat.values.addcdiv_(gradients, self._square.sqrt().add_(self._settings.eps), value=-learning_rate)
 
     def state(self) -> dict[str, Tensor]:
         return {"square": self._square}
@@ -242,27 +216,28 @@ class Muon(Optimizer):
     ----------
     momentum : float, default 0.95
         Decay of the running sum of gradients, used with a look ahead (Nesterov).
-    vector_rate : float, default 0.1
-        Learning rate of biases as a share of that of matrices.
+    vector_learning_rate : float, default 0.1
+        Learning rate of biases as a fraction of that of matrices.
     block : int, default 0
         Rows of a matrix, or columns if these are fewer, that are made orthogonal together; 0 takes all. The cost
         grows with the square of their number, and blocks of about 128 learn as well.
     """
 
     momentum: float = 0.95
-    vector_rate: float = 0.1
+    vector_learning_rate: float = 0.1
     block: int = 0
 
     def __post_init__(self) -> None:
-        _check_shares(self, "momentum")
-        _check_not_negative(self, "vector_rate", "block")
+        super().__post_init__()
+        check_numbers(self, ("momentum",), high=1)
+        check_numbers(self, ("vector_learning_rate", "block"))
 
     def init_state(self, flat: FlatParameters) -> OptimizerState:
         """Return the running optimiser."""
         return _MuonState(self, flat)
 
     @property
-    def typical_rate(self) -> float:
+    def default_rate(self) -> float:
         """Learning rate to start from when nothing is known of the data."""
         return 0.02
 
@@ -275,23 +250,24 @@ class _MuonState(OptimizerState):
         self._adam = _AdamState(Adam(), flat)
         self._matrices = [number for number, p in enumerate(flat.parameters) if p.ndim >= 2]
 
-    def step(self, rate: float) -> None:
+    def step(self, learning_rate: float) -> None:
         momentum, flat = self._settings.momentum, self._flat
         self._momentum.mul_(momentum).add_(flat.gradients)
         ahead = torch.add(flat.gradients, self._momentum, alpha=momentum)
         values, directions = flat.views(flat.values), flat.views(ahead)
         before = [values[number].clone() for number in self._matrices]
-        self._adam.step(rate * self._settings.vector_rate)
+        self._adam.step(learning_rate * self._settings.vector_learning_rate)
         for number, old in zip(self._matrices, before, strict=True):
             matrix = directions[number].flatten(1)
             size = max(1.0, matrix.shape[0] / matrix.shape[1]) ** 0.5
-            values[number].copy_(old.add_(in_blocks(matrix, self._settings.block).view_as(old), alpha=-rate * size))
+            update = newton_schulz_blocks(matrix, self._settings.block).view_as(old)
+            values[number].copy_(old.add_(update, alpha=-learning_rate * size))
 
     def state(self) -> dict[str, Tensor]:
         return {"momentum": self._momentum, **self._adam.state()}
 
 
-def in_blocks(matrix: Tensor, block: int) -> Tensor:
+def newton_schulz_blocks(matrix: Tensor, block: int) -> Tensor:
     """Orthogonalise a matrix, its shorter side cut into equal parts of at most ``block`` rows; 0 leaves it whole."""
     short = min(matrix.shape)
     if not block or short <= block:

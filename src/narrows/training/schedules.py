@@ -47,6 +47,7 @@ class Trapezoid(Schedule):
     warmup: float = 0.02
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not (0 <= self.warmup <= self.flat < 1):
             raise ValueError(f"a trapezoid needs 0 <= warmup <= flat < 1, got {self!r}")
 
@@ -81,6 +82,7 @@ class OneCycle(Schedule):
     start: float = 0.04
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not (0 < self.peak < 1 and 0 < self.start <= 1):
             raise ValueError(f"one cycle needs 0 < peak < 1 and 0 < start <= 1, got {self!r}")
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from narrows.data.rows import Rows
-    from narrows.networks.variational import VariationalModel
+    from narrows.networks.model import VariationalModel
     from narrows.priors import CodePrior
 
 __all__ = ["Elbo", "bound", "importance_bound", "row_keys", "row_normals"]

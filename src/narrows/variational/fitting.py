@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from narrows.data.rows import Rows
     from narrows.fitting.build import FitConfig
     from narrows.fitting.run import ProgressCallbacks
-    from narrows.networks.variational import VariationalModel
+    from narrows.networks.model import VariationalModel
     from narrows.priors import CodePrior, Prior
     from narrows.training.checkpoint import CheckpointFile
     from narrows.training.loop import TrainConfig

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from narrows.networks.variational import VariationalModel
+    from narrows.networks.model import VariationalModel
     from narrows.priors import CodePrior
     from narrows.variational.sampling import Form
 

@@ -101,8 +101,8 @@ def ppca_cost(held_out: Rows, head: OutputDistribution, start: LinearInit) -> fl
     if not isinstance(head, NormalOutput) or isinstance(head, MixedOutput) or start.n_features > MOST_PPCA_COLUMNS:
         return None
     floor = head.floor.double()
-    components, variances = start.components, start.deviations.square()
-    left = start.spread.square() - (components.square() * variances).sum(1)
+    components, variances = start.components, start.component_std.square()
+    left = start.std.square() - (components.square() * variances).sum(1)
     noise = torch.maximum(left, floor)
     rest = float(left.clamp_min(0).mean())
     slopes = components * (variances - rest).clamp_min(0).sqrt()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from narrows.data.rows import Rows
-    from narrows.networks.variational import VariationalModel
+    from narrows.networks.model import VariationalModel
     from narrows.priors import CodePrior
     from narrows.training.moments import Moments
 

@@ -38,7 +38,7 @@ class Posterior(nn.Module):
         return torch.cat(tuple(found[:2]), 1) if isinstance(found, (tuple, list)) else found
 
 
-def _refuse_sigmoid(decoder: nn.Module, head: OutputDistribution) -> None:
+def _check_no_sigmoid(decoder: nn.Module, head: OutputDistribution) -> None:
     """Refuse a second sigmoid: a decoder as courses have it ends in one, and a Bernoulli likelihood has its own."""
     last = decoder
     while isinstance(last, nn.Sequential) and len(last):
@@ -84,7 +84,7 @@ class Modules(Network, named=False):
         encoder, decoder = copy.deepcopy(self.encoder).float(), copy.deepcopy(self.decoder).float()
         if start.posterior:
             encoder = Posterior(encoder)
-        _refuse_sigmoid(decoder, head)
+        _check_no_sigmoid(decoder, head)
         with torch.no_grad():
             encoder.eval()
             decoder.eval()
