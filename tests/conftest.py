@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 import narrows
+from narrows.cli import main
 
 QUICK = {"max_epochs": 3, "random_state": 0}
 
@@ -139,3 +141,48 @@ def of_binary(binary: np.ndarray) -> narrows.VariationalAutoencoder:
 @pytest.fixture(scope="session")
 def labelled(digits) -> narrows.VariationalAutoencoder:
     return quiet(narrows.VariationalAutoencoder(8, max_epochs=25, random_state=0), digits.data, digits.target)
+
+
+@pytest.fixture
+def run(capsys, monkeypatch, home):
+    """Run a command line in the module's ``home``; give what it printed, after looking at the exit code."""
+
+    monkeypatch.chdir(home)
+
+    def call(*arguments, code=0):
+        capsys.readouterr()
+        found = main([str(argument) for argument in arguments])
+        printed = capsys.readouterr()
+        assert found == code, printed.err
+        return printed
+
+    return call
+
+
+@pytest.fixture
+def refuse(capsys, monkeypatch, home):
+    """Run command lines, each with a mistake: one line says so and names something that was typed; nothing is written.
+
+    A line may have several ends, ``fit x.csv | --a 1 ; --b 2``; what ends in ``~`` names nothing.
+    """
+
+    def seen():
+        return {file: file.stat().st_mtime_ns for file in home.rglob("*")}
+
+    def call(lines):
+        monkeypatch.chdir(home)
+        before, wrong = seen(), []
+        for line in filter(None, map(str.strip, lines.splitlines())):
+            begin, _, ends = line.rpartition(" | ")
+            for command in (f"{begin} {end}".split() for end in ends.split(" ; ")):
+                unnamed = command[-1] == "~"
+                typed = command[: len(command) - unnamed]
+                code = main(typed)
+                out, err = capsys.readouterr()
+                words = [word for part in typed for word in re.split(r"[=,()']+", part) if len(word) > 1]
+                named = unnamed or any(word in err for word in words)
+                if (code, out, err.count("\n"), err[:9], named) != (2, "", 1, "narrows: ", True) or seen() != before:
+                    wrong.append((command, code, out, err))
+        assert not wrong
+
+    return call

@@ -39,87 +39,54 @@ def home(tmp_path_factory):
 
 
 FIT = "fit people.csv -o m.narrows "
-MISTAKES = [
-    ("fit", "Missing argument"),
-    ("fit people.csv", "Missing option"),
-    ("fiit people.csv", "No such command"),
-    ("fit people.csv -o m.narrows --bogus 3", "No such option"),
-    ("fit digts -o m.narrows", "Did you mean 'digits'?"),
-    ("fit digits:tset -o m.narrows", "train and test"),
-    ("fit digits -o m.narrows --columns 1,2", "--columns is for files"),
-    ("fit nowhere.csv -o m.narrows", "nowhere.csv does not exist"),
-    ("fit folder -o m.narrows", "is a folder"),
-    ("fit empty.csv -o m.narrows", "empty.csv is empty"),
-    ("fit notes.txt -o m.narrows", "of a kind narrows does not read"),
-    ("fit text.csv -o m.narrows", "Ada"),
-    ("fit gaps.csv -o m.narrows", "missing values in column 'height': fit with --missing mask"),
-    ("fit people.csv -o nowhere/m.narrows", "does not exist"),
-    ("fit people.csv -o folder", "is a folder"),
-    ("fit people.csv -o m.csv", "is a name for data"),
-    ("fit people.npz -o m.narrows --stream", "cannot be read in pieces"),
-    (FIT + "--columns age,size", "no column named 'size'"),
-    (FIT + "--columns age --stream", "do not go together"),
-    (FIT + "--model forest", "known are autoencoder"),
-    (FIT + "--n-components 0", "n_components must be a whole number of at least 1"),
-    (FIT + "--n-components two", "n_components must be a whole number"),
-    (FIT + "--learning-rate -1", "learning_rate must be a number above 0"),
-    (FIT + "--validation-fraction 1.5", "below 1"),
-    (FIT + "--max-seconds soon", "--max-seconds must be a number or none"),
-    (FIT + "--random-state x", "--random-state must be a whole number or none"),
-    (FIT + "--checkpoint-seconds x", "--checkpoint-seconds"),
-    (FIT + "--scaling minmax", "--scaling must be common or standard or none"),
-    (FIT + "--device abacus", "abacus"),
-    (FIT + "--network cnn", "--network 'cnn' is unknown; known are convolutional, dense"),
-    (FIT + "--network modules", "is unknown"),
-    (FIT + "--network dense(hiden=3)", "has no setting 'hiden'; it has hidden, activation"),
-    (FIT + "--network dense(hidden=3,hidden=4)", "'hidden' twice"),
-    (FIT + "--network dense(3,hidden=4)", "'hidden' twice"),
-    (FIT + "--network dense(hidden=-3)", "hidden must be"),
-    (FIT + "--network dense(activation=swoosh)", "activation must be one of"),
-    (FIT + "--network dense(hidden=open('x'))", "cannot be read"),
-    (FIT + "--network dense(hidden=(3)", "cannot be read"),
-    (FIT + "--network dense(hidden=3)(4)", "cannot be read"),
-    (FIT + "--network dense(**x)", "has no setting"),
-    (FIT + "--network __import__('os')", "is unknown"),
-    (FIT + "--corruption gaussian(sigma=loud)", "sigma must be a number, got 'loud'"),
-    (FIT + "--corruption gaussian(-1)", "sigma must be 0 or more"),
-    (FIT + "--corruption gaussian(1,2,3)", "was given 3 settings; it has sigma, clip"),
-    (FIT + "--likelihood poisson", "known are auto, bernoulli, discretisedlogistic, gaussian"),
-    (FIT + "--schedule constant(3)", "it has none"),
-    ("encode people.csv -m good.narrows", "Missing option"),
-    ("encode people.csv -m good.narrows -o c.txt", "does not write"),
-    ("encode people.csv -m good.narrows -o c.csv.gz", "does not write"),
-    ("encode people.csv -m good.narrows -o nowhere/c.csv", "does not exist"),
-    ("encode people.csv -m good.narrows -o people.csv", "would be replaced"),
-    ("encode people.csv -m nowhere.narrows -o c.csv", "nowhere.narrows"),
-    ("encode people.csv -m cut.narrows -o c.csv", "cut.narrows"),
-    ("encode people.csv -m half.narrows -o c.csv", "half.narrows"),
-    ("encode people.csv -m people.npz -o c.csv", "people.npz"),
-    ("encode people.csv -m good.narrows -o c.csv --device abacus", "abacus"),
-    ("encode wide.npy -m good.narrows -o c.csv", "wide.npy has 7 columns, but the model was fitted to 3 columns"),
-    ("encode few.csv -m good.narrows -o c.csv", "lacks the column 'weight'"),
-    ("encode digits -m good.narrows -o c.csv", "64 columns"),
-    ("decode codes3.csv -m good.narrows -o c.csv", "codes3.csv has 3 columns, but a code of this model has 2"),
-    ("decode nowhere.csv -m good.narrows -o c.csv", "does not exist"),
-    ("reconstruct few.csv -m good.narrows -o c.csv", "lacks the column"),
-    ("score few.csv -m good.narrows", "lacks the column"),
-    ("info people.csv", "people.csv"),
-    ("info nowhere.narrows", "nowhere.narrows"),
-    ("info folder", "folder"),
-]
 
 
-@pytest.mark.parametrize(("line", "expected"), MISTAKES, ids=[line for line, _ in MISTAKES])
-def test_a_mistake_is_one_line_and_leaves_nothing(home, monkeypatch, capsys, line, expected):
-    monkeypatch.chdir(home)
-    before = {file.name: file.stat().st_mtime_ns for file in home.iterdir()}
-    code = main(line.split())
-    printed = capsys.readouterr()
-    assert code == 2, printed
-    assert printed.out == ""
-    [message] = printed.err.splitlines()
-    assert message.startswith("narrows: ")
-    assert {file.name: file.stat().st_mtime_ns for file in home.iterdir()} == before
+def test_mistakes_are_one_line_and_leave_nothing(home, refuse):
+    refuse(
+        """
+        fit ~
+        fit people.csv ~
+        fiit people.csv ~
+        fit people.csv -o m.narrows --bogus 3 ~
+        fit digts -o m.narrows ~
+        fit digits:tset -o m.narrows ~
+        fit digits -o m.narrows --columns 1,2
+        fit nowhere.csv -o m.narrows
+        fit folder -o m.narrows
+        fit empty.csv -o m.narrows
+        fit notes.txt -o m.narrows ~
+        fit text.csv -o m.narrows ~
+        fit gaps.csv -o m.narrows
+        fit people.csv | -o nowhere/m.narrows ~ ; -o folder ; -o m.csv ~
+        fit people.npz -o m.narrows --stream ~
+        fit people.csv -o m.narrows | --columns age,size ; --columns age --stream ~ ; --model forest ~
+        fit people.csv -o m.narrows | --n-components 0 ~ ; --n-components two ~ ; --learning-rate -1 ~
+        fit people.csv -o m.narrows | --validation-fraction 1.5 ~ ; --max-seconds soon ; --random-state x
+        fit people.csv -o m.narrows | --checkpoint-seconds x ; --scaling minmax ; --device abacus ; --network cnn
+        fit people.csv -o m.narrows | --network modules ~ ; --network dense(hiden=3)
+        fit people.csv -o m.narrows | --network dense(hidden=3,hidden=4) ; --network dense(3,hidden=4)
+        fit people.csv -o m.narrows | --network dense(hidden=-3) ; --network dense(activation=swoosh)
+        fit people.csv -o m.narrows | --network dense(hidden=open('x')) ~ ; --network dense(hidden=(3) ~
+        fit people.csv -o m.narrows | --network dense(hidden=3)(4) ~ ; --network dense(**x) ~
+        fit people.csv -o m.narrows | --network __import__('os') ~ ; --corruption gaussian(sigma=loud)
+        fit people.csv -o m.narrows | --corruption gaussian(-1) ~ ; --corruption gaussian(1,2,3) ~
+        fit people.csv -o m.narrows | --likelihood poisson ~ ; --schedule constant(3) ~
+        encode people.csv | -m good.narrows ~ ; -m good.narrows -o c.txt ~ ; -m good.narrows -o c.csv.gz ~
+        encode people.csv | -m good.narrows -o nowhere/c.csv ~ ; -m good.narrows -o people.csv ~
+        encode people.csv | -m nowhere.narrows -o c.csv ; -m cut.narrows -o c.csv ; -m half.narrows -o c.csv
+        encode people.csv | -m people.npz -o c.csv ; -m good.narrows -o c.csv --device abacus
+        encode wide.npy -m good.narrows -o c.csv
+        encode few.csv -m good.narrows -o c.csv ~
+        encode digits -m good.narrows -o c.csv ~
+        decode codes3.csv -m good.narrows -o c.csv
+        decode nowhere.csv -m good.narrows -o c.csv ~
+        reconstruct few.csv -m good.narrows -o c.csv ~
+        score few.csv -m good.narrows ~
+        info people.csv
+        info nowhere.narrows
+        info folder
+        """
+    )
 
 
 def test_places_are_checked_before_the_work(home, monkeypatch):
@@ -152,7 +119,6 @@ def test_a_file_that_claims_more_rows_than_memory_holds(home, monkeypatch, capsy
     with (home / "claims.npy").open("wb") as file:
         np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": (10**12, 3)})
     assert main(verb.format("claims.npy").split()) == 2
-    assert "claims.npy" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pipes and signals")
@@ -190,12 +156,10 @@ def test_ctrl_c_with_nothing_to_save_is_130(home, monkeypatch, capsys):
 
     monkeypatch.setattr("narrows.autoencoder.Autoencoder.fit", interrupted)
     assert main((FIT + "-q").split()) == 130
-    assert "nothing was written" in capsys.readouterr().err
     assert not (home / "m.narrows").exists()
 
 
 def test_a_file_name_is_not_taken_for_markup(home, monkeypatch, capsys):
     monkeypatch.chdir(home)
     assert main(["encode", "people.csv", "-m", "good.narrows", "-o", "[red]codes.csv"]) == 0
-    assert "[red]codes.csv" in capsys.readouterr().out
     (home / "[red]codes.csv").unlink()

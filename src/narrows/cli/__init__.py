@@ -4,12 +4,7 @@ What a verb takes is declared in :mod:`narrows.cli.verbs`; its module is importe
 ``--help`` is at once there.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from collections.abc import Sequence
 
 __all__ = ["main"]
 

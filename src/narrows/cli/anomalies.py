@@ -1,10 +1,8 @@
 """``narrows anomalies``: which rows of DATA are anomalies, and what is wrong there."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,13 +10,11 @@ from narrows.cli import files
 from narrows.cli.anomaly_output import Findings, explained, show, write
 from narrows.cli.describe import describe_threshold
 from narrows.cli.errors import CommandError, named_columns
+from narrows.cli.files import Data
 from narrows.cli.fit import fitted_detector
 from narrows.cli.flags import parse, refuse_beside_model, refuse_together, split_names
 from narrows.cli.mixed import read_for_detector, read_mixed
-from narrows.cli.printing import note, print_json
-
-if TYPE_CHECKING:
-    from narrows.cli.files import Data
+from narrows.cli.printing import note
 
 
 def anomalies(
@@ -67,10 +63,7 @@ def anomalies(
     if report is not None:
         _write_report(report, data, found)
         written["report"] = report
-    if as_json:
-        print_json(found.record() | written)
-    else:
-        show(found, written)
+    show(found, written, as_json=as_json)
 
 
 @dataclass(frozen=True)

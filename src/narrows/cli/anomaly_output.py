@@ -1,24 +1,19 @@
 """What a detector found in rows: scores, which rows are flagged, the columns to blame; shown, or written as a table."""
 
-from __future__ import annotations
-
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from narrows.cli.columns import write_text
 from narrows.cli.errors import named_columns
+from narrows.cli.files import Data
 from narrows.cli.mixed import has_pandas, picked
-from narrows.cli.printing import note, print_rows, print_table
+from narrows.cli.printing import note, print_record
 from narrows.io.atomic import atomic_write
 from narrows.tables.formats import format_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from narrows.cli.files import Data
 
 SHOWN = 10
 """Of the most anomalous rows so many are told of."""
@@ -34,24 +29,10 @@ BLOCK_ROWS = 1 << 14
 
 @dataclass(frozen=True)
 class Findings:
-    """What a detector found in rows.
+    """What a detector found: scores, p-values and flags of all rows, by what rule, and the columns to blame.
 
-    Attributes
-    ----------
-    detector : AnomalyDetector
-        Fitted.
-    data : Data
-        The rows.
-    scores, p_values : ndarray of float64, shape (n,)
-        Of all rows.
-    flags : ndarray of bool, shape (n,)
-        Which are anomalies.
-    rule : str
-        By what they are flagged.
-    blamed : ndarray of int, shape (n, 3)
-        Numbers of the columns to blame, -1 for none and for rows that are not explained.
-    strangest : list of dict
-        What is to be told of the most anomalous rows.
+    ``blamed`` has numbers of columns, -1 for none and for rows that are not explained; ``strangest`` is what is to be
+    told of the most anomalous rows.
     """
 
     detector: Any
@@ -62,18 +43,6 @@ class Findings:
     rule: str
     blamed: np.ndarray
     strangest: list[dict[str, Any]]
-
-    def record(self) -> dict[str, Any]:
-        """Return what is to be said, for machines."""
-        return {
-            "rows": len(self.scores),
-            "anomalies": int(self.flags.sum()),
-            "rule": self.rule,
-            "threshold": -self.detector.offset_,
-            "contamination": self.detector.contamination,
-            "n_calibration": len(self.detector._calibration),
-            "strangest": self.strangest,
-        }
 
 
 def explained(
@@ -130,28 +99,28 @@ def column_names(detector: Any) -> list[str]:
     return [f"x{k}" for k in range(detector.n_features_in_)] if names is None else [str(name) for name in names]
 
 
-def show(found: Findings, written: dict[str, Path]) -> None:
+def show(found: Findings, written: dict[str, Path], *, as_json: bool) -> None:
     """Print what was found; beside a file that has it all, how much that is."""
-    flagged, n_rows = int(found.flags.sum()), len(found.scores)
-    anomalies = f"{flagged:,} ({flagged / n_rows:.2%})"
-    print_rows([("rows", f"{n_rows:,}"), ("anomalies", anomalies), ("flagged by", found.rule), *written.items()])
-    if "file" in written:
-        return
-    lines = [line for entry in found.strangest for line in _lines(entry)]
-    head = ["row", "score", "p-value", "anomaly", "column", "value", "expected", "blame"]
-    print_table(head, lines, title="most anomalous rows (the first is 0), and what is anomalous there")
+    record = {
+        "rows": len(found.scores),
+        "anomalies": int(found.flags.sum()),
+        "rule": found.rule,
+        "threshold": -found.detector.offset_,
+        "contamination": found.detector.contamination,
+        "n_calibration": len(found.detector._calibration),
+        "strangest": found.strangest,
+    }
+    if not as_json:
+        told = [entry | {"columns": _describe_columns(entry["columns"])} for entry in found.strangest]
+        record["strangest"] = [] if "file" in written else told
+    print_record(record | written, as_json=as_json)
 
 
-def _lines(entry: dict[str, Any]) -> Iterator[list[str]]:
-    """Yield the lines of a table about a row: one for each column to blame."""
-    row = f"{entry['row']:,}" + (f" ({entry['file']})" if "file" in entry else "")
-    first = [row, f"{entry['score']:.3g}", f"{entry['p_value']:.2g}", "yes" if entry["anomaly"] else "no"]
-    shown = [part for part in entry["columns"] if part["share"] >= LEAST_FRACTION] or entry["columns"][:1]
-    if not shown:
-        yield [*first, "", "", "", ""]
-    for place, part in enumerate(shown):
-        values = [_value(part["seen"]), _value(part["expected"]), f"{part['share']:.0%}"]
-        yield [*(first if place == 0 else [""] * len(first)), part["column"], *values]
+def _describe_columns(columns: list[dict[str, Any]]) -> str:
+    """Name the columns to blame that matter, with what was seen and expected there."""
+    shown = [part for part in columns if part["share"] >= LEAST_FRACTION] or columns[:1]
+    said = [f"{p['column']}: {_value(p['seen'])} (expected {_value(p['expected'])})" for p in shown]
+    return ", ".join(said)
 
 
 def _value(value: Any) -> str:

@@ -1,10 +1,9 @@
 """The app: its verbs, and what happens when something goes wrong."""
 
-from __future__ import annotations
-
 import os
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import typer
 
@@ -21,9 +20,6 @@ from narrows.cli.errors import (
 from narrows.cli.lab import lab
 from narrows.cli.printing import note, one_line
 from narrows.cli.verbs import CODEC_HELP, CODEC_VERBS, VERBS
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 # What typer raises for a command line that does not parse. Its home differs between versions of typer.
 _ClickException: Any = typer.BadParameter.__mro__[2]

@@ -1,21 +1,16 @@
 """Verbs that put a fitted model to use: ``encode``, ``decode``, ``reconstruct``, ``score``."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from narrows import tables
 from narrows.cli import files, images
 from narrows.cli.errors import CommandError
-from narrows.cli.printing import describe_shape, print_json, print_result, print_rows, print_table
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from narrows.cli.files import Data
+from narrows.cli.files import Data
+from narrows.cli.printing import print_record
 
 _WORST = 5
 _QUANTILES = (0.0, 0.25, 0.5, 0.75, 0.95, 1.0)
@@ -50,9 +45,7 @@ def reconstruct(data: str, model: Path, out: Path, device: str, *, as_json: bool
         _write(out, rows, columns_of(fitted), as_json=as_json)
         return
     number = images.write_rows(out, rows, fitted.image_shape_, given)
-    record = {"folder": out, "images": number, "shape": fitted.image_shape_}
-    said = f"{number:,} of {describe_shape(fitted.image_shape_)}"
-    print_result(record, [("images", said), ("folder", out)], as_json=as_json)
+    print_record({"folder": out, "images": number, "shape": fitted.image_shape_}, as_json=as_json)
 
 
 def score(
@@ -76,23 +69,14 @@ def score(
     if out is not None:
         _write(out, values, columns, as_json=as_json)
     elif elbo:
-        _show_bounds(values, columns, given, as_json=as_json)
+        means = dict(zip(columns, values.mean(0).tolist(), strict=True))
+        worst = _worst(-values[:, 0], given, "elbo", -1.0)
+        print_record({"rows": len(values), "mean": means, "worst": worst}, as_json=as_json)
     else:
-        _show_errors(values, names, given, as_json=as_json)
+        print_record(_summary(values, names, given), as_json=as_json)
 
 
-def _show_bounds(values: np.ndarray, names: list[str], given: Data, *, as_json: bool) -> None:
-    means = dict(zip(names, values.mean(0).tolist(), strict=True))
-    worst = _worst(-values[:, 0], given, "elbo", -1.0)
-    if as_json:
-        print_json({"rows": len(values), "mean": means, "worst": worst})
-        return
-    said = f"{means['elbo']:.5g} nats: reconstruction {means['reconstruction']:.5g} less KL {means['kl']:.5g}"
-    print_rows([("rows", f"{len(values):,}"), ("mean elbo", said)])
-    print_table(["row", "elbo"], [(_row(w), w["elbo"]) for w in worst], title="least likely rows (the first is 0)")
-
-
-def _show_errors(errors: np.ndarray, names: list[str], given: Data, *, as_json: bool) -> None:
+def _summary(errors: np.ndarray, names: list[str], given: Data) -> dict[str, Any]:
     rows = _mean_observed(errors, 1) if errors.ndim > 1 else errors
     observed = rows[~np.isnan(rows)]
     quantiles = np.quantile(observed, _QUANTILES) if len(observed) else [float("nan")] * len(_QUANTILES)
@@ -106,16 +90,7 @@ def _show_errors(errors: np.ndarray, names: list[str], given: Data, *, as_json: 
         means = _mean_observed(errors, 0)
         order = np.argsort(-np.nan_to_num(means, nan=-1.0), kind="stable")
         summary["features"] = [{"feature": names[k], "error": float(means[k])} for k in order]
-    if as_json:
-        print_json(summary)
-        return
-    said = "   ".join(f"{float(q):.0%} {value:.5g}" for q, value in summary["quantiles"].items())
-    print_rows([("rows", f"{summary['rows']:,}"), ("mean error", f"{summary['mean']:.5g}"), ("quantiles", said)])
-    title = "worst rows (the first is 0)"
-    print_table(["row", "error"], [(_row(w), w["error"]) for w in summary["worst"]], title=title)
-    if "features" in summary:
-        shown = summary["features"][: 2 * _WORST]
-        print_table(["feature", "mean error"], [(f["feature"], f["error"]) for f in shown], title="worst features")
+    return summary
 
 
 def _worst(values: np.ndarray, given: Data, name: str, sign: float = 1.0) -> list[dict[str, Any]]:
@@ -125,15 +100,9 @@ def _worst(values: np.ndarray, given: Data, name: str, sign: float = 1.0) -> lis
     return [{"row": r, name: sign * float(values[r]), **file} for r, file in zip(order, files_of, strict=True)]
 
 
-def _row(worst: dict[str, Any]) -> str:
-    return f"{worst['row']} ({worst['file']})" if "file" in worst else str(worst["row"])
-
-
 def _mean_observed(errors: np.ndarray, axis: int) -> np.ndarray:
     """Return means over what was observed, NaN where nothing was."""
-    observed = (~np.isnan(errors)).sum(axis)
-    total = np.nansum(errors, axis)
-    return np.divide(total, observed, out=np.full(total.shape, np.nan), where=observed > 0)
+    return np.ma.filled(np.ma.masked_array(errors, np.isnan(errors)).mean(axis), np.nan)
 
 
 def load_autoencoder(path: Path, device: str) -> Any:
@@ -155,6 +124,4 @@ def flat(rows: np.ndarray) -> np.ndarray:
 def _write(out: Path, values: np.ndarray, columns: Sequence[str] | None, *, as_json: bool) -> None:
     tables.write(out, values, columns=columns)
     number = values.shape[1] if values.ndim > 1 else 1
-    record = {"file": out, "rows": len(values), "columns": number, "names": columns}
-    rows = [("rows", f"{len(values):,}"), ("columns", f"{number:,}"), ("file", out)]
-    print_result(record, rows, as_json=as_json)
+    print_record({"file": out, "rows": len(values), "columns": number, "names": columns}, as_json=as_json)

@@ -1,12 +1,11 @@
 """Tables whose columns differ in type: their names, cells as they are written, and columns written as what they are."""
 
-from __future__ import annotations
-
 import csv
 import re
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -16,12 +15,7 @@ from narrows.errors import DataError
 from narrows.io.atomic import atomic_write
 from narrows.tables.columns import choose
 from narrows.tables.formats import format_of
-from narrows.tables.text import MISSING, TRUTH, cells_of, names_taken_for_numbers, opened_text, read_head
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from narrows.tables.text import Head
+from narrows.tables.text import MISSING, TRUTH, Head, cells_of, names_taken_for_numbers, opened_text, read_head
 
 _FIRST_ROWS = 1000
 """Rows of text whose spelling says what a column holds: 34 is a whole number, 34.0 is not."""

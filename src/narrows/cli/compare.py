@@ -1,10 +1,8 @@
 """``narrows compare``: PCA against autoencoder on the user's own data."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import narrows
 from narrows.cli import files
@@ -14,9 +12,6 @@ from narrows.cli.flags import split_names
 from narrows.cli.labels import read_labels
 from narrows.cli.printing import print_json
 from narrows.io.atomic import atomic_write
-
-if TYPE_CHECKING:
-    from narrows.comparison import Comparison
 
 
 def compare(
@@ -88,7 +83,7 @@ def _data(data: str, labels: str | None, columns: str | None) -> tuple[Any, Any,
     return given.images(), y, {}, given.columns
 
 
-def _show(found: Comparison, written: list[Path]) -> None:
+def _show(found: Any, written: list[Path]) -> None:
     print(found)
     print()
     for note in found.notes:

@@ -1,20 +1,15 @@
 """``narrows datasets``: the named data sets."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import narrows.datasets
 from narrows.cli.printing import print_json, print_table
+from narrows.datasets import Record
 from narrows.datasets.download import cache_folder
-from narrows.datasets.records import RATINGS
-
-if TYPE_CHECKING:
-    from narrows.datasets import Record
-    from narrows.datasets.records import RatingsRecord
+from narrows.datasets.records import RATINGS, RatingsRecord
 
 
 def datasets(*, as_json: bool) -> None:

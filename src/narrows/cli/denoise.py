@@ -1,10 +1,9 @@
 """``narrows denoise``: noise taken away from a table, an image or a folder of images, and how much of it."""
 
-from __future__ import annotations
-
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,16 +12,12 @@ from narrows.cli import files, pairs
 from narrows.cli.apply import columns_of, flat, load_autoencoder
 from narrows.cli.errors import CommandError
 from narrows.cli.images import as_type, check_place_of_rows
-from narrows.cli.printing import describe_shape, print_result, working
+from narrows.cli.printing import describe_shape, print_record, working
 from narrows.metrics import psnr, ssim
 from narrows.tables.folders import image_files
 from narrows.tables.pictures import check_holds, is_picture
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
 _TILE = 512
-_LABELS = {"psnr": ("PSNR", ".2f", " dB"), "ssim": ("SSIM", ".3f", ""), "mean_squared_error": ("error", ".5g", "")}
 
 
 @dataclass(frozen=True)
@@ -51,7 +46,7 @@ def denoise(
         raise CommandError(f"--tile is for images, and {data} is none.")
     else:
         record = _denoise_table(task)
-    print_result(record, _lines(record), as_json=as_json)
+    print_record(record, as_json=as_json)
 
 
 # Images
@@ -182,18 +177,3 @@ def _compared(clean: Any, noisy: Any, result: np.ndarray) -> dict[str, Any]:
     found = {"input": noisy, "output": result}
     errors = {key: float(np.square(clean.astype(np.float64) - other).mean()) for key, other in found.items()}
     return {"psnr": {key: psnr(clean, other) for key, other in found.items()}, "mean_squared_error": errors}
-
-
-def _lines(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    for name in ("images", "rows", "columns"):
-        if name in record:
-            yield name, f"{record[name]:,}"
-    if "shape" in record:
-        yield "image", describe_shape(record["shape"])
-    for name, (label, form, unit) in _LABELS.items():
-        if name in record:
-            before, after = record[name]["input"], record[name]["output"]
-            mean = " (means over the images)" if "each" in record else ""
-            yield label, f"{before:{form}}{unit} before, {after:{form}}{unit} after{mean}"
-    place = "folder" if "folder" in record else "file"
-    yield place, str(record[place])

@@ -1,7 +1,5 @@
 """The one place for what goes wrong: each refusal, warning and fault becomes one line and an exit code."""
 
-from __future__ import annotations
-
 import os
 import re
 import signal
@@ -9,14 +7,12 @@ import sys
 import threading
 import traceback
 import warnings
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from narrows.cli.printing import note, one_line
 from narrows.errors import NarrowsError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 REFUSED, FAULT, INTERRUPTED, UNREAD, TERMINATED = 2, 70, 130, 141, 143
 """Exit codes: a mistake in what was asked for, one of ours, Ctrl-C, a reader that has gone, SIGTERM."""
@@ -28,6 +24,7 @@ _FLAGS = {
     "name it in columns=": "name it with --timestamp-column",
     "method='rating'": "--method rating",
     "no rating reaches positive_from=": "no rating reaches --positive-from ",
+    'ask for them as rows=, or say on_damage="skip"': "ask for them with --rows, or say --skip-damaged",
 }
 """What the library's sentences say in Python, in the words of the command line."""
 
@@ -54,6 +51,8 @@ def exit_code_of(error: Exception) -> int:
         for python, flag in _FLAGS.items():
             text = text.replace(python, flag)
         note(f"narrows: {text}")
+    elif isinstance(error, ModuleNotFoundError):
+        note(f'narrows: {error.name} is needed for this and is not installed: pip install "narrows[all]".')
     elif isinstance(error, OSError):
         note(f"narrows: {error.filename or 'the system'}: {error.strerror or text}.")
     else:

@@ -1,11 +1,10 @@
 """What verbs read and write: data by name or from a file, models, and places checked before the work starts."""
 
-from __future__ import annotations
-
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,9 +16,6 @@ from narrows.cli.printing import count, describe_shape
 from narrows.datasets.records import RATINGS
 from narrows.tables.folders import image_files
 from narrows.tables.formats import WRITABLE, existing_file, format_of
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 STREAM_BYTES = 256 * 2**20
 """Bigger files are read as a stream, where their format can be."""

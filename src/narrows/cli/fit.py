@@ -1,27 +1,22 @@
 """``narrows fit``: its flags are the estimator's parameters."""
 
-from __future__ import annotations
-
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 import narrows
 from narrows.cli import files, pairs
 from narrows.cli.columns import column_types
-from narrows.cli.describe import rows_of, summary_of
+from narrows.cli.describe import summary_of
 from narrows.cli.errors import CommandError, named_columns
+from narrows.cli.files import Data
 from narrows.cli.flags import construct, models, parse, split_names
 from narrows.cli.labels import labels_of_set, read_labels
 from narrows.cli.mixed import read_mixed
-from narrows.cli.printing import describe_bytes, note, print_result
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from narrows.cli.files import Data
+from narrows.cli.printing import note, print_record
 
 _BESIDE = {
     "autoencoder": {"columns", "clean", "patches", "stream"},
@@ -47,23 +42,22 @@ def fit(data: str, out: Path, model: str, *, quiet: bool, as_json: bool, **given
     if model == "recommender":
         from narrows.cli.recommend.fit import fit_recommender
 
-        told, rows = fit_recommender(data, out, options, beside["items"])
+        told = fit_recommender(data, out, options, beside["items"])
     else:
         clean = beside.get("clean")
         files.check_model_place(out, files.file_of(data), None if clean is None else files.file_of(clean))
         work = _fit_detector if model == "detector" else _fit_autoencoder
-        told, rows = work(model, data, out, options, {name: beside[name] for name in _BESIDE[model]})
+        told = work(model, data, out, options, {name: beside[name] for name in _BESIDE[model]})
     if as_json or not quiet:
-        print_result(told, rows, as_json=as_json)
+        print_record(told, as_json=as_json)
 
 
-def _told(estimator: Any, out: Path, n_rows: int, seconds: float) -> tuple[dict[str, Any], list[tuple[str, object]]]:
-    """Save an estimator, and return what is to be said of it: for machines, and for people."""
+def _told(estimator: Any, out: Path, n_rows: int, seconds: float) -> dict[str, Any]:
+    """Save an estimator, and return what is to be said of it."""
     estimator.save(out)
-    record, size = narrows.describe(out), out.stat().st_size
-    told = {"model": str(out)} | summary_of(record, n_rows) | {"seconds": seconds, "bytes": size}
-    rows = [*rows_of(record, n_rows), ("time", f"{seconds:.1f} s"), ("file", f"{out}, {describe_bytes(size)}")]
-    return told, rows
+    record = narrows.describe(out)
+    head = {"model": str(out), "bytes": out.stat().st_size, "class": record["class"], "rows": n_rows}
+    return head | summary_of(record) | {"seconds": seconds}
 
 
 def _fit_detector(_model: str, data: str, out: Path, options: dict[str, Any], beside: dict[str, Any]) -> Any:
@@ -87,7 +81,7 @@ def _fit_autoencoder(
     out: Path,
     options: dict[str, Any],
     beside: dict[str, Any],
-) -> tuple[dict[str, Any], list[tuple[str, object]]]:
+) -> dict[str, Any]:
     clean, stream = beside.get("clean"), beside["stream"]
     columns, classes = split_names(beside["columns"]), None
     if model == "vae":

@@ -5,24 +5,20 @@ An option value is written as in Python, where words need no quotes: ``dense``, 
 that ``--help`` need not import it; see :mod:`narrows.cli.options`.
 """
 
-from __future__ import annotations
-
 import ast
 import inspect
 import json
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from narrows.cli.errors import CommandError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
 
 REQUIRED = ...
 _WORDS = {"true": True, "false": False, "none": None}

@@ -1,8 +1,7 @@
 """Verbs that make rows: ``sample`` draws new ones from a variational model, ``interpolate`` those between two."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -10,14 +9,10 @@ from narrows.cli import files, images
 from narrows.cli.apply import columns_of
 from narrows.cli.columns import as_columns, pieces_of, write_columns
 from narrows.cli.errors import CommandError
+from narrows.cli.files import Data
 from narrows.cli.labels import class_named
-from narrows.cli.printing import count, describe_shape, print_json, print_result, print_table
+from narrows.cli.printing import count, describe_shape, print_json, print_record, print_table
 from narrows.tables import write_image
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from narrows.cli.files import Data
 
 PRIORS = ("normal", "mixture")
 
@@ -50,13 +45,7 @@ def sample(
         shape = describe_shape(fitted.image_shape_)
         raise CommandError(f"{model} makes images of {shape}, which are not printed: say -o samples.png, or such.")
     options = {"noise": "auto" if noise is None else noise, "prior": prior, "random_state": random_state}
-    try:
-        rows = fitted.sample(n, y=class_named(fitted, label, model), **options)
-    except ModuleNotFoundError as error:
-        raise CommandError(
-            f"The model was fitted to a frame of {error.name}, which is not installed and makes its rows: "
-            'pip install "narrows[frames]".'
-        ) from error
+    rows = fitted.sample(n, y=class_named(fitted, label, model), **options)
     form = fitted._form
     kinds = form.dtypes if form.container == "columns" else None
     if out is None:
@@ -116,9 +105,7 @@ def _pick(given: Data, data: str, wanted: dict[str, int]) -> list[np.ndarray]:
 
 def _write_table(out: Path, names: list[str] | None, columns: list[np.ndarray], *, as_json: bool) -> None:
     write_columns(out, columns, names)
-    record = {"file": out, "rows": len(columns[0]), "columns": len(columns), "names": names}
-    rows = [("rows", f"{len(columns[0]):,}"), ("columns", f"{len(columns):,}"), ("file", out)]
-    print_result(record, rows, as_json=as_json)
+    print_record({"file": out, "rows": len(columns[0]), "columns": len(columns), "names": names}, as_json=as_json)
 
 
 def _write_images(out: Path, rows: np.ndarray, fitted: Any, *, as_json: bool, n_columns: int | None = None) -> None:
@@ -134,7 +121,7 @@ def _write_images(out: Path, rows: np.ndarray, fitted: Any, *, as_json: bool, n_
         picture = images.grid(flat.reshape(-1, *shape), low, high, n_columns=n_columns)
         write_image(out, picture)
         record["pixels"] = list(picture.shape[:2])
-    print_result({place: out} | record, [("images", f"{len(flat):,}"), (place, out)], as_json=as_json)
+    print_record({place: out} | record, as_json=as_json)
 
 
 def _print(names: list[str] | None, columns: list[np.ndarray], *, as_json: bool) -> None:
@@ -144,6 +131,7 @@ def _print(names: list[str] | None, columns: list[np.ndarray], *, as_json: bool)
     if as_json:
         print_json({"rows": len(columns[0]), "columns": labels, "values": list(zip(*values, strict=True))})
         return
+    # Truth values as tables have them.
     shown = [[str(v).lower() if isinstance(v, bool) else v for v in column[:_ROWS_SHOWN]] for column in values]
     rows = zip(*shown[:_COLUMNS_SHOWN], strict=True)
     cut = len(columns[0]) > _ROWS_SHOWN or len(columns) > _COLUMNS_SHOWN

@@ -1,23 +1,18 @@
 """Images that verbs write: names, types, and places checked before the work starts."""
 
-from __future__ import annotations
-
 import math
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from narrows.cli.errors import CommandError
-from narrows.cli.files import check_place, check_table_place
+from narrows.cli.files import Data, check_place, check_table_place
 from narrows.tables import open_segments, write_images
 from narrows.tables.folders import check_new_folder
 from narrows.tables.formats import WRITABLE
 from narrows.tables.pictures import is_picture
-
-if TYPE_CHECKING:
-    from narrows.cli.files import Data
 
 _TILE = 64
 """Pixels that the side of an image in a grid is enlarged towards, by whole factors."""

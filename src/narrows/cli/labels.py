@@ -1,10 +1,8 @@
 """Labels: which class each row is of, from a column of the data, from a file, or from a named data set."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -14,9 +12,6 @@ from narrows.cli.errors import CommandError
 from narrows.cli.files import file_of
 from narrows.cli.printing import first_of
 from narrows.tables.formats import DELIMITERS, format_of
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
 _MOST_SHOWN = 12
@@ -87,7 +82,7 @@ def class_named(fitted: Any, text: str | None, model: Path) -> Any:
         return None
     if not hasattr(fitted, "classes_"):
         raise CommandError(f"{model} knows no labels, so --label {text} says nothing: fit it with --labels.")
-    known: Sequence[Any] = fitted.classes_.tolist()
+    known = fitted.classes_.tolist()
     found = next((label for label in known if str(label).lower() == text.strip().lower()), None)
     if found is None:
         found = next((label for label in known if _same_number(label, text)), None)

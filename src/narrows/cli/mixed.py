@@ -1,10 +1,9 @@
 """Tables that may have columns of text, for detectors: such a table is read as a pandas frame, others as numbers."""
 
-from __future__ import annotations
-
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -15,9 +14,6 @@ from narrows.cli.files import Data, check_names, file_of, read_data, read_for
 from narrows.tables.columns import choose
 from narrows.tables.formats import format_of
 from narrows.tables.text import names_taken_for_numbers
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
 
 BLOCK_ROWS = 1024
 

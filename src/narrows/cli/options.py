@@ -5,20 +5,16 @@ The constructor's signature is the only list of options, but importing it brings
 ``python -m narrows.cli.options`` after a change of either. A test fails while the file is out of date.
 """
 
-from __future__ import annotations
-
 import inspect
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import MISSING, fields
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from narrows.options import Option
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 CLASSES = {
     "autoencoder": ("narrows.autoencoder", "Autoencoder"),

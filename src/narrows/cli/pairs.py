@@ -1,9 +1,9 @@
 """Data and its clean version, side by side."""
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from narrows.cli.errors import CommandError
 from narrows.cli.files import Data, read_data
@@ -11,11 +11,6 @@ from narrows.cli.printing import describe_shape
 from narrows.datasets import image_folder
 from narrows.tables.folders import image_files
 from narrows.tables.pictures import image_size
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import numpy as np
 
 
 def read_to_fit(

@@ -1,17 +1,15 @@
 """What the command line says: results on the standard output, everything else on the standard error."""
 
-from __future__ import annotations
-
 import json
 import math
 import os
 import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+_ROWS_SHOWN = 10
+_VALUES_SHOWN = 8
 
 
 def note(text: str) -> None:
@@ -29,14 +27,6 @@ def print_json(record: Any) -> None:
     print(json.dumps(_plain(record), indent=2, ensure_ascii=False, allow_nan=False))
 
 
-def print_result(record: dict[str, Any], rows: Iterable[tuple[str, object]], *, as_json: bool) -> None:
-    """Write a record for machines, or its rows for people."""
-    if as_json:
-        print_json(record)
-    else:
-        print_rows(rows)
-
-
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(key): _plain(part) for key, part in value.items()}
@@ -49,6 +39,47 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "item"):
         value = value.item()
     return value if isinstance(value, int) or math.isfinite(value) else None
+
+
+def print_record(record: dict[str, Any], *, as_json: bool) -> None:
+    """Write a record: as JSON, or its names and values for people, with a table for each list of records in it.
+
+    What is None or empty is left out, and of long lists only the beginning is shown.
+    """
+    if as_json:
+        print_json(record)
+        return
+    nested = {name: value for name, value in record.items() if _is_table(value)}
+    shown = {name: value for name, value in record.items() if name not in nested and value not in (None, "", [], {})}
+    if shown:
+        print_rows((name.replace("_", " "), _said(name, value)) for name, value in shown.items())
+    for name, rows in nested.items():
+        head = list(rows[0])
+        title = name.replace("_", " ") + (f", {_ROWS_SHOWN} of {len(rows):,}" if len(rows) > _ROWS_SHOWN else "")
+        cells = [[_cell(row.get(key)) for key in head] for row in rows[:_ROWS_SHOWN]]
+        print_table([key.replace("_", " ") for key in head], cells, title=title)
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, list) and len(value) > 0 and all(isinstance(row, dict) for row in value)
+
+
+def _said(name: str, value: Any) -> str:
+    if name.endswith("bytes"):
+        return describe_bytes(value)
+    return f"{value:.1f} s" if name == "seconds" else _cell(value)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        return "   ".join(f"{key} {_cell(part)}" for key, part in value.items() if part is not None)
+    if isinstance(value, (list, tuple)):
+        return first_of([_cell(part) for part in value], _VALUES_SHOWN)
+    if isinstance(value, float):
+        return "-" if math.isnan(value) else f"{value:.5g}"
+    return "" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def print_rows(rows: Iterable[tuple[str, object]]) -> None:
@@ -66,26 +97,22 @@ def print_rows(rows: Iterable[tuple[str, object]]) -> None:
 
 
 def print_table(head: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> None:
-    """Write a table with a head; columns after the first that hold numbers only are aligned right."""
+    """Write a table with a head; columns that hold numbers only are aligned right."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    listed = [list(row) for row in rows]
+    listed = [[_cell(value) for value in row] for row in rows]
     if title:
         # Not as the table's own title, which is wrapped to the width of the table.
         print(f"\n{title}")
     table = Table(box=box.SIMPLE, pad_edge=False)
     for number, name in enumerate(head):
-        numeric = all(isinstance(row[number], (int, float)) for row in listed)
+        numeric = all(row[number].lstrip("-")[:1].isdigit() or row[number] in ("", "-") for row in listed)
         table.add_column(Text(name), justify="right" if numeric else "left", overflow="fold")
     for row in listed:
-        table.add_row(*(Text(_cell(value)) for value in row))
+        table.add_row(*map(Text, row))
     _print(table)
-
-
-def _cell(value: object) -> str:
-    return f"{value:.5g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _print(table: Any) -> None:
@@ -95,7 +122,7 @@ def _print(table: Any) -> None:
 
 
 @contextmanager
-def working(what: str, *, quiet: bool = False) -> Iterator[Callable[[str], None]]:
+def working(what: str, *, quiet: bool = False) -> Iterator[Callable[[object], None]]:
     """Show on the standard error, if it is a terminal, that work goes on and for how long; yield what adds to that."""
     if quiet or not sys.stderr.isatty():
         yield lambda _text: None
@@ -106,28 +133,16 @@ def working(what: str, *, quiet: bool = False) -> Iterator[Callable[[str], None]
     shown = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), TextColumn("{task.fields[last]}"))
     with Progress(*shown, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(what, total=None, last="")
-        yield lambda text: progress.update(task, last=text)
+        yield lambda last: progress.update(task, last=_cell(last))
 
 
 def count(number: int, what: str) -> str:
-    """Return a number of things.
-
-    Examples
-    --------
-    >>> count(1, "row"), count(1200, "row")
-    ('1 row', '1,200 rows')
-    """
+    """Return a number of things, as in "1 row" and "1,200 rows"."""
     return f"{number:,} {what}{'s' * (number != 1)}"
 
 
 def first_of(values: Sequence[Any], most: int) -> str:
-    """List values, the first of many only.
-
-    Examples
-    --------
-    >>> first_of([0, 1, 2], 12), first_of("abc", 2)
-    ('0, 1, 2', 'a, b, ...')
-    """
+    """List values, the first of many only."""
     return ", ".join(map(str, values[:most])) + (", ..." if len(values) > most else "")
 
 
@@ -144,11 +159,6 @@ def describe_bytes(size: float) -> str:
             return f"{size:.3g} {unit}" if unit != "bytes" else f"{size:.0f} bytes"
         size /= 1000
     return f"{size:.3g} GB"
-
-
-def describe_file(path: Path) -> str:
-    """Return a file's name and size."""
-    return f"{path}, {describe_bytes(Path(path).stat().st_size)}"
 
 
 def describe_shape(shape: Sequence[int]) -> str:

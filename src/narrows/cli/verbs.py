@@ -1,7 +1,5 @@
 """What each verb takes: the list that the command line and its help are made of."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from narrows.cli.flags import REQUIRED, Flag, Verb, constructor_flags, members

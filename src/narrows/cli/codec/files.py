@@ -1,8 +1,7 @@
 """What the verbs of the codec read and write: data as it is, codecs, compressed files and restored rows."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,9 +14,6 @@ from narrows.cli.printing import count, describe_shape
 from narrows.errors import DataError
 from narrows.io.atomic import atomic_write
 from narrows.tables.formats import DELIMITERS, format_of
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def require_coder() -> None:

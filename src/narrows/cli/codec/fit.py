@@ -1,20 +1,17 @@
 """``narrows codec fit``: its flags are the codec's parameters."""
 
-from __future__ import annotations
-
 import time
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
+import narrows
 from narrows.cli import files
 from narrows.cli.codec.files import read_to_code, require_coder
-from narrows.cli.codec.info import show_summary, summary_of
+from narrows.cli.codec.info import summary_of_codec
 from narrows.cli.columns import text_head
 from narrows.cli.errors import CommandError
 from narrows.cli.flags import construct, parse
-from narrows.cli.printing import print_json, working
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from narrows.cli.printing import print_record, working
 
 
 def fit(data: str, out: Path, columns: str | None, *, quiet: bool, as_json: bool, **given: Any) -> None:
@@ -30,13 +27,11 @@ def fit(data: str, out: Path, columns: str | None, *, quiet: bool, as_json: bool
     start = time.perf_counter()
     codec = construct("codec", options)
     with working(f"learning, about {codec.max_seconds:g} s", quiet=quiet) as tell:
-        codec.set_params(callbacks=[lambda record: tell(describe_record(record))]).fit(rows)
+        codec.set_params(callbacks=[tell]).fit(rows)
     codec.save(out)
-    told = summary_of(codec, time.perf_counter() - start, out)
-    if as_json:
-        print_json(told)
-    elif not quiet:
-        show_summary(told)
+    told = summary_of_codec(out, narrows.describe(out), codec.fingerprint_)
+    if as_json or not quiet:
+        print_record({"codec": str(out)} | told | {"seconds": time.perf_counter() - start}, as_json=as_json)
 
 
 def _refuse_together(options: dict[str, Any]) -> None:
@@ -92,18 +87,3 @@ def _with_positions(bounds: dict[Any, float], data: str) -> dict[Any, float]:
     head = None if place is None else text_head(place)
     known = (head.names if head is not None else None) or []
     return {int(name) if name.isdigit() and name not in known else name: bound for name, bound in bounds.items()}
-
-
-def describe_record(record: Any) -> str:
-    """Say what a model noted: a line of its own, or the step and the bits per value of its record.
-
-    Examples
-    --------
-    >>> describe_record({"step": 1200, "bits_per_value": 1.25, "val_loss": 3.0})
-    'step 1,200, 1.2500 bits per value'
-    """
-    if not isinstance(record, dict):
-        return str(record)
-    parts = [f"step {record['step']:,}"] if "step" in record else []
-    parts += [f"{record['bits_per_value']:.4f} bits per value"] if "bits_per_value" in record else []
-    return ", ".join(parts)

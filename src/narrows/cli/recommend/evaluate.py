@@ -1,33 +1,23 @@
 """``narrows evaluate``: how good recommendations are on what was held out, the simple answers beside."""
 
-from __future__ import annotations
-
 import json
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from narrows.cli import files
 from narrows.cli.columns import write_text
-from narrows.cli.describe import describe_ratio
 from narrows.cli.errors import CommandError
 from narrows.cli.flags import parse, refuse_beside_model, split_names
-from narrows.cli.printing import print_json, print_rows, print_table
-from narrows.cli.recommend.fit import describe_method, describe_scale, fitted_recommender, load_recommender, method_rows
-from narrows.cli.recommend.ratings_input import column_names, file_of_log, read_ratings
+from narrows.cli.printing import print_json, print_record
+from narrows.cli.recommend.fit import describe_model, fitted_recommender, load_recommender
+from narrows.cli.recommend.ratings_input import RatingsInput, column_names, file_of_log, read_ratings
 from narrows.io.atomic import atomic_write
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from narrows.cli.recommend.ratings_input import RatingsInput
-
 SPLITS = ("users", "last", "random")
-
-_ERRORS = ("rmse", "mae")
-_SIMPLE = {"user and item bias": "the biases of users and items", "item means": "item means", "zero table": "zeros"}
 
 
 @dataclass(frozen=True)
@@ -81,18 +71,21 @@ def evaluate(
     record = {
         "log": given.describe(),
         "held_out": held.words,
-        "method": describe_method(held.model.method_),
-        "reason": held.model.reason_,
+        **describe_model(held.model),
         "n_users": len(found.users),
         "n_cold": found.n_cold,
-        "values": found.values,
     }
+    values, written = {"values": found.values}, {}
     if out is not None:
-        _write(out, record)
+        _write(out, record | values)
+        written = {"file": out}
     if as_json:
-        print_json(record | ({} if out is None else {"file": out}))
-    else:
-        _show(record, found, held.model, out)
+        print_json(record | values | written)
+        return
+    print_record(record | written, as_json=False)
+    print(f"\n{found}")
+    for name in list(next(iter(found.per_user.values()), {}))[:1]:
+        print_record({f"gain_in_{name}": _gains(found, name)}, as_json=False)
 
 
 def _held_out(given: RatingsInput, split: str, seed: int, options: dict[str, Any]) -> _HeldOut:
@@ -112,7 +105,7 @@ def _held_out(given: RatingsInput, split: str, seed: int, options: dict[str, Any
     else:
         train, held = split_random(given.log, random_state=seed)
         words = f"{len(held):,} of {len(given.log):,} entries, at random"
-    model = fitted_recommender(replace(given, log=train), options, compared=False)
+    model = fitted_recommender(replace(given, log=train), options)
     return _HeldOut(model, held, histories, words)
 
 
@@ -128,41 +121,11 @@ def _of_files(path: Path, given: RatingsInput, before: RatingsInput, device: str
     return _HeldOut(model, given.log, before.log, f"what is in {given.name}; {before.name} is folded in")
 
 
-def _show(record: dict[str, Any], found: Any, model: Any, out: Path | None) -> None:
-    cold = f"; {found.n_cold:,} entries are of items that the fit has not seen, and left out" if found.n_cold else ""
-    print_rows([("log", record["log"]), ("held out", record["held_out"] + cold), *method_rows(model)])
-    names = list(next(iter(found.values.values())))
-    lists, errors = [name for name in names if name not in _ERRORS], [name for name in names if name in _ERRORS]
-    if lists:
-        users = f"{len(found.users):,} users with something positive among what was held out"
-        _show_metrics(found.values, lists, f"lists of unseen items, of {users}")
-        _show_gains(found, lists[0])
-    if errors and any(not math.isnan(values[name]) for values in found.values.values() for name in errors):
-        _show_metrics(found.values, errors, f"errors of predicted ratings, in their own scale: {describe_scale(model)}")
-        mine = found.values["model"][errors[0]]
-        parts = [describe_ratio(mine, found.values[k][errors[0]], _SIMPLE[k]) for k in _SIMPLE if k in found.values]
-        if parts and not math.isnan(mine):
-            print(f"By {errors[0]} the model has {', '.join(parts)}.")
-    if out is not None:
-        print_rows([("file", out)])
-
-
-def _show_metrics(values: dict[str, dict[str, float]], names: list[str], title: str) -> None:
-    """Print a row for each metric and a column for each method that has one of them."""
-    methods = [method for method, found in values.items() if any(not math.isnan(found[name]) for name in names)]
-    cells = [["-" if math.isnan(values[m][name]) else f"{values[m][name]:.4f}" for m in methods] for name in names]
-    print_table(["", *methods], [[name, *row] for name, row in zip(names, cells, strict=True)], title=title)
-
-
-def _show_gains(found: Any, name: str) -> None:
+def _gains(found: Any, name: str) -> list[dict[str, Any]]:
     """Say how far the model is above the simple answers, user by user."""
-    mine = found.per_user["model"].get(name)
-    if mine is None:
-        return
+    mine = found.per_user["model"][name]
     others = {method: mine - own[name] for method, own in found.per_user.items() if method != "model" and name in own}
-    parts = [f"{d.mean():+.4f} ± {d.std() / np.sqrt(len(d)):.4f} against {method}" for method, d in others.items()]
-    if parts:
-        print(f"{name} of the model, user by user: {', '.join(parts)}.")
+    return [{"over": m, "mean": d.mean(), "standard_error": d.std() / np.sqrt(len(d))} for m, d in others.items()]
 
 
 def _write(out: Path, record: dict[str, Any]) -> None:

@@ -1,17 +1,13 @@
 """Items as people write them on a command line: by title or id, several with commas, some with a rating."""
 
-from __future__ import annotations
-
 import difflib
 import re
 import unicodedata
 from bisect import bisect_left
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any
 
 from narrows.cli.errors import CommandError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 MOST_PARTS = 8
 """No title is looked for that has more commas than this, less one."""

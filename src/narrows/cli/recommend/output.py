@@ -1,39 +1,21 @@
 """Lists of recommendations on the command line: as a table file, as a record, on the screen."""
 
-from __future__ import annotations
-
-import math
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from narrows.cli.columns import write_columns
-from narrows.cli.printing import print_rows, print_table
-from narrows.cli.recommend.fit import candidate_rows, describe_method, method_rows
+from narrows.cli.printing import print_json, print_record, print_table
+from narrows.cli.recommend.fit import describe_model
+from narrows.cli.recommend.ratings_input import RatingsInput
 from narrows.recommend.interactions import plain
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from narrows.cli.recommend.ratings_input import RatingsInput
 
 
 @dataclass(frozen=True)
 class Users:
-    """Who is to be recommended to.
-
-    Attributes
-    ----------
-    ids : list
-        Their ids; None stands for someone whose history is on the command line.
-    rows : csr_array of shape (n_users, n_items)
-        What they have, on the items of the model.
-    rated : bool
-        Whether the values are ratings.
-    history : str
-        The history of the command line, as it was understood.
-    """
+    """Who is to be recommended to: ids (None for a history of the command line), and what they have, on known items."""
 
     ids: list[Any]
     rows: Any
@@ -43,24 +25,16 @@ class Users:
 
 @dataclass(frozen=True)
 class Lists:
-    """What is recommended.
+    """What is recommended to whom.
 
-    Attributes
-    ----------
-    users : Users
-        To whom.
-    columns : dict of str to ndarray
-        Of each recommendation ``row`` (a place in ``users.ids``), item, score, rank, source and perhaps title.
-    predicted : ndarray or None
-        The ratings that are predicted.
-    positives : list of int
-        How many positive items each has.
+    ``columns`` have of each recommendation its ``row`` (a place in ``users.ids``), item, score, rank, source and
+    perhaps title; ``predicted`` the ratings, if any are; ``positives`` how many positive items each user has.
     """
 
     users: Users
     columns: dict[str, Any]
-    predicted: np.ndarray | None = None
-    positives: list[int] = field(default_factory=list)
+    predicted: np.ndarray | None
+    positives: list[int]
 
 
 def write(out: Path, lists: Lists) -> None:
@@ -78,17 +52,31 @@ def write(out: Path, lists: Lists) -> None:
     write_columns(out, [np.asarray(column) for column in table.values()], list(table))
 
 
-def record_of(fitted: Any, given: RatingsInput | None, lists: Lists, *, short: bool) -> dict[str, Any]:
-    """Return what is to be said as a record; ``short`` leaves the lists out."""
+def show(
+    fitted: Any, given: RatingsInput | None, lists: Lists, written: dict[str, Path], *, short: bool, as_json: bool
+) -> None:
+    """Print what was found: the lists themselves where they were not written to a file, or not to be left out."""
+    users = lists.users
     record: dict[str, Any] = {
         "log": None if given is None else given.describe(),
-        "method": describe_method(fitted.method_),
-        "reason": fitted.reason_,
-        "positive_from": fitted.positive_from_,
-        "candidates": fitted.candidates_,
-        "n_users": len(lists.users.ids),
+        **describe_model(fitted),
+        "history": users.history,
+        "n_users": len(users.ids),
+        **written,
     }
-    return record if short else record | {"users": [_one(lists, row) for row in range(len(lists.users.ids))]}
+    found = [] if short or ("file" in written and not as_json) else [_one(lists, row) for row in range(len(users.ids))]
+    if as_json:
+        print_json(record | ({} if short else {"users": found}))
+        return
+    print_record(record, as_json=False)
+    for one in found:
+        whose = "for this history" if one["user"] is None else f"user {one['user']}"
+        has = f"{one['seen']:,} items known to the model, {one['liked']:,} of them positive"
+        if one["items"]:
+            rows = [item.values() for item in one["items"]]
+            print_table([name.replace("_", " ") for name in one["items"][0]], map(list, rows), title=f"{whose} ({has})")
+        else:
+            print(f"\n{whose} ({has}): nothing is left to recommend")
 
 
 def _one(lists: Lists, row: int) -> dict[str, Any]:
@@ -102,42 +90,3 @@ def _one(lists: Lists, row: int) -> dict[str, Any]:
     entries = [{name: plain(values[place]) for name, values in columns.items()} for place in places]
     seen = int(np.diff(lists.users.rows.indptr)[row])
     return {"user": lists.users.ids[row], "seen": seen, "liked": lists.positives[row], "items": entries}
-
-
-def show(fitted: Any, given: RatingsInput | None, lists: Lists, written: dict[str, Path]) -> None:
-    """Print what was found: the lists themselves where they were not written to a file."""
-    users, to_file = lists.users, "file" in written
-    size = f"{len(lists.columns['row']):,} rows, of {len(users.ids):,} users"
-    print_rows(
-        [
-            *([("log", given.describe())] if given is not None else []),
-            *method_rows(fitted),
-            *candidate_rows(fitted),
-            *([("history", users.history)] if users.history else []),
-            *([("lists", size)] if to_file else []),
-            *written.items(),
-        ]
-    )
-    for row in range(len(users.ids)) if not to_file else ():
-        _show_one(_one(lists, row), rated=lists.predicted is not None)
-
-
-def _show_one(found: dict[str, Any], *, rated: bool) -> None:
-    entries = found["items"]
-    whose = "for this history" if found["user"] is None else f"user {found['user']}"
-    has = f"{found['seen']:,} items known to the model, {found['liked']:,} of them positive"
-    why = "" if found["liked"] else ": what is popular, for want of anything positive"
-    if not entries:
-        print(f"\n{whose} ({has}): nothing is left to recommend")
-        return
-    titled = any(entry.get("title") for entry in entries)
-    head = ["rank", "item", *(["title"] * titled), "score", *(["predicted rating"] * rated)]
-    rows = []
-    for entry in entries:
-        title = [entry.get("title", "")] * titled
-        # As text, so that all have as many decimals.
-        predicted = [f"{entry['predicted_rating']:.2f}"] if rated else []
-        # An item that no one has taken has no score.
-        score = "-" if math.isnan(entry["score"]) else f"{entry['score']:.4f}"
-        rows.append([entry["rank"], str(entry["item"]), *title, score, *predicted])
-    print_table(head, rows, title=f"{whose} ({has}){why}")

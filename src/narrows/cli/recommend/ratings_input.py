@@ -1,10 +1,9 @@
 """Logs of users and items on the command line: by name, from a file, or made up; their columns, and ids as typed."""
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -14,17 +13,12 @@ from narrows.cli.errors import CommandError
 from narrows.cli.printing import note
 from narrows.datasets.records import RATINGS
 from narrows.errors import DataError
-from narrows.recommend import Columns, read_interactions
+from narrows.recommend import Columns, Interactions, read_interactions
 from narrows.recommend.interactions import is_usual, plain
 from narrows.recommend.queries import read_titles
 from narrows.tables import read_named
 from narrows.tables.formats import existing_file, format_of
 from narrows.tables.text import names_taken_for_numbers
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from narrows.recommend import Interactions
 
 MADE_UP_SEED = 0
 ROLES = ("user", "item", "rating", "timestamp")

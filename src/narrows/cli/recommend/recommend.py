@@ -1,19 +1,19 @@
 """``narrows recommend``: the items that users of a log, or anyone with a history, would like best."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from narrows.cli import files
 from narrows.cli.errors import CommandError
 from narrows.cli.flags import parse, refuse_beside_model, refuse_together
-from narrows.cli.printing import note, print_json
+from narrows.cli.printing import note
 from narrows.cli.recommend.fit import fitted_recommender, load_recommender
 from narrows.cli.recommend.history import Names, read_history, read_items
-from narrows.cli.recommend.output import Lists, Users, record_of, show, write
+from narrows.cli.recommend.output import Lists, Users, show, write
 from narrows.cli.recommend.ratings_input import (
+    RatingsInput,
     column_names,
     file_of_log,
     ids_in,
@@ -22,11 +22,6 @@ from narrows.cli.recommend.ratings_input import (
     typed_users,
 )
 from narrows.recommend.interactions import plain
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from narrows.cli.recommend.ratings_input import RatingsInput
 
 _MOST_RATED = 1000
 """Ratings are predicted for up to as many users."""
@@ -84,10 +79,7 @@ def recommend(
     if out is not None:
         write(out, lists)
         written["file"] = out
-    if as_json:
-        print_json(record_of(fitted, given, lists, short=everyone) | written)
-    else:
-        show(fitted, given, lists, written)
+    show(fitted, given, lists, written, short=everyone, as_json=as_json)
 
 
 def _refuse_beside_model(ratings: str | None, history: str | None, given: dict[str, Any]) -> None:
