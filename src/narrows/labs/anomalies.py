@@ -14,9 +14,8 @@ from narrows import datasets
 from narrows.errors import DataError
 from narrows.labs.anomaly_figures import plot_digits, plot_table_row, plot_table_scores, plot_tasks
 from narrows.labs.anomaly_systems import DETECTORS, RATES, Scorer, Task
-from narrows.labs.conclusions import Compare
+from narrows.labs.conclusions import Compare, Measure, proportion_error
 from narrows.labs.engine import Lab, Part, System
-from narrows.labs.results import Measure, proportion_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -42,7 +41,7 @@ _PERCENT = tuple(f"{100 * rate:.0f}" for rate in RATES)
 class AnomaliesLab(Lab):
     """The lab on anomalies, on data that come with scikit-learn: under a minute."""
 
-    name, prose = "anomalies", "anomalies"
+    name, prose, needs_pandas = "anomalies", "anomalies", True
     measures: ClassVar[dict[str, Measure]] = {
         **{key: Measure(f"{{{key}:.3f}}", 1) for key in ("auroc", "precision", "cancer_auroc", "cancer_precision")},
         **{f"auroc_{digit}": Measure(f"{{auroc_{digit}:.3f}}", 1) for digit in range(10)},
@@ -85,7 +84,6 @@ class AnomaliesLab(Lab):
         """Split both data sets into tasks."""
         if not digits or len(set(digits)) != len(digits) or not set(digits) <= set(range(10)):
             raise DataError(f"digits must be some of 0 to 9, each once, not {tuple(digits)}.")
-        _require_pandas()
         self.tasks = _tasks(digits, self.seed, 10**9 if max_epochs is None else max_epochs)
         cancer = self.tasks[-1]
         self.facts |= {
@@ -168,15 +166,6 @@ class AnomaliesLab(Lab):
             "hardest_best": best[hardest],
             "fpr_order": -1 if self.entries["course"]["fpr_5"] > 1.3 * 0.05 else 0,
         }
-
-
-def _require_pandas() -> None:
-    try:
-        import pandas as pd  # noqa: F401
-    except ImportError:
-        raise DataError(
-            "The lab on anomalies explains rows, and needs pandas: pip install 'narrows[frames]'."
-        ) from None
 
 
 def _tasks(digits: Sequence[int], seed: int, most_epochs: int) -> tuple[Task, ...]:

@@ -24,20 +24,10 @@ N_NEIGHBORS = 5
 
 @dataclass(frozen=True)
 class Task:
-    """Normal rows to fit, and normal and anomalous ones to tell apart.
+    """Normal rows to fit, and normal and anomalous ones (labels) to tell apart.
 
-    Attributes
-    ----------
-    key, data, name : str
-        ``"digits-7"``, its data set ``"digits"``, and for people.
-    train, test, labels : ndarray
-        Rows of the fit and of the test, and which of the latter are anomalies.
-    n_components, hidden, epochs : int
-        Sizes of the course baseline; PCA has as many components.
-    white : float or None
-        What pixels are divided by; None standardises the columns.
-    columns : tuple of str or None
-        Their names.
+    The sizes are those of the course baseline; PCA has as many components. Pixels are divided by ``white``; where it is
+    None, the columns are standardised.
     """
 
     key: str
@@ -70,16 +60,10 @@ class Task:
 
 @dataclass(frozen=True)
 class Scorer:
-    """A fitted detector: functions of rows.
+    """A fitted detector, as functions of rows.
 
-    Attributes
-    ----------
-    scores, flags : callable
-        Anomaly scores, and whether they are above the threshold of each of :data:`RATES`, shape (n_rates, n).
-    attributed : callable or None
-        The number of the column with the highest attribution.
-    detector : AnomalyDetector or None
-        Of narrows.
+    They give anomaly scores; whether these are above the threshold of each of :data:`RATES`, shape (n_rates, n); and
+    the number of the column with the highest attribution.
     """
 
     scores: Callable[[np.ndarray], np.ndarray]

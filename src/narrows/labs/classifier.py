@@ -27,13 +27,7 @@ VALIDATION_FRACTION = 0.2
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Fraction of rows whose class a classifier names rightly, from their codes alone.
-
-    Attributes
-    ----------
-    validation, test : float
-        On the last fifth of the training rows, and on the test rows; it has seen neither.
-    """
+    """Fraction of rows whose class a classifier names rightly: the last fifth of the training rows, and test rows."""
 
     validation: float
     test: float
@@ -46,20 +40,10 @@ def n_fitted(n_rows: int) -> int:
 
 @dataclass(frozen=True)
 class CodeClassifier:
-    """One hidden ReLU layer and a softmax, RMSprop at a constant rate, as courses have it.
+    """One hidden ReLU layer and a softmax, trained by RMSprop at a constant learning rate, as courses have it.
 
-    Parameters
-    ----------
-    hidden : int, default 128
-        Units in the hidden layer.
-    epochs : int, default 20
-        Passes over the training rows. The weights after the last one count.
-    batch_size : int, default 128
-        Rows in a step.
-    learning_rate : float, default 0.001
-        Of RMSprop, with a decay of 0.9.
-    seed : int, default 0
-        Sets the first weights (Glorot and Bengio 2010, uniform) and the order of the rows.
+    The first weights (Glorot and Bengio 2010, uniform) and the order of the rows come from the seed; the weights after
+    the last epoch count.
     """
 
     hidden: int = 128
@@ -69,20 +53,7 @@ class CodeClassifier:
     seed: int = 0
 
     def fit(self, codes: np.ndarray, labels: np.ndarray) -> nn.Module:
-        """Train on codes and labels.
-
-        Parameters
-        ----------
-        codes : ndarray of shape (n, n_components)
-            As they come.
-        labels : ndarray of int, shape (n,)
-            From 0 up.
-
-        Returns
-        -------
-        torch.nn.Module
-            From codes to one score a class.
-        """
+        """Train on codes and labels from 0 up, and return what gives one score a class."""
         # The loop takes rows of one table, so the label rides along as the last column.
         rows = ArrayRows(np.column_stack([codes, labels]).astype(np.float32))
         generator = torch.Generator().manual_seed(self.seed)
@@ -103,13 +74,7 @@ class CodeClassifier:
 
 
 class CrossEntropy:
-    """The objective of a classifier on rows whose last column is the label.
-
-    Parameters
-    ----------
-    layers : torch.nn.Module
-        From the other columns to one score a class.
-    """
+    """The objective of a classifier on rows whose last column is the label."""
 
     def __init__(self, layers: nn.Module) -> None:
         self.layers = layers
@@ -130,21 +95,6 @@ def classify_codes(
     standardise: bool = False,
 ) -> Accuracy:
     """Train the classifier on the first four fifths of the rows and measure it on the last fifth and the test rows.
-
-    Parameters
-    ----------
-    codes, test_codes : ndarray of shape (n, n_components)
-        Codes of the training and of the test rows.
-    labels, test_labels : ndarray of int, shape (n,)
-        Their classes.
-    classifier : CodeClassifier
-        How to train.
-    standardise : bool, default False
-        Whether each code unit is first brought to mean 0 and standard deviation 1.
-
-    Returns
-    -------
-    Accuracy
 
     Examples
     --------

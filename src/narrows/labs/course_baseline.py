@@ -13,20 +13,9 @@ __all__ = ["course_autoencoder"]
 def course_autoencoder(
     n_components: int, hidden: int, *, epochs: int, seed: int, output: str = "sigmoid", batch_size: int = 32
 ) -> Autoencoder:
-    """Return the autoencoder as courses write it in Keras, with the options of that library.
+    """Return the autoencoder as courses write it in Keras: one ReLU layer on either side of a ReLU code.
 
-    Parameters
-    ----------
-    n_components, hidden : int
-        Size of the ReLU code, and units of the one ReLU layer on either side of it.
-    epochs : int
-        Passes over the rows; none are held out.
-    seed : int
-        Fixes the start and the order of the rows.
-    output : {"sigmoid", "identity"}, default "sigmoid"
-        Activation of the output.
-    batch_size : int, default 32
-        Rows in a step of Adam at 0.001, by the squared error.
+    It is fitted by Adam at 0.001 to the squared error of all rows; none are held out.
     """
     network = Dense(
         (hidden,),

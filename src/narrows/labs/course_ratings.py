@@ -68,13 +68,6 @@ class RatingsTable:
         train, validation = train_test_split(numbers, test_size=VALIDATION_FRACTION, random_state=SPLIT_SEED)
         return cls(cells, users, items, train, validation)
 
-    def place_of(self, user: Any) -> int:
-        """Return the row of a user; of the first for None."""
-        place = 0 if user is None else int(np.searchsorted(self.users, user))
-        if user is not None and (place == len(self.users) or self.users[place] != user):
-            raise DataError(f"There is no user {user!r} among the {len(self.users):,}.")
-        return place
-
 
 def losses(reconstruct: Reconstruct, table: RatingsTable, rows: np.ndarray) -> dict[str, float]:
     """Return the mean squared error over all cells of some users: of a network, of zeros, and of the average row."""
@@ -108,21 +101,13 @@ def error_of_hidden(
     return rmse, {"n_hidden": n_hidden, **about}
 
 
-def suggestions(
-    reconstruct: Reconstruct, table: RatingsTable, place: int, titles: dict[int, str] | None
-) -> dict[str, Any]:
-    """List the unseen films of highest score; the course takes positions in the list of scores for ids.
+def suggestions(reconstruct: Reconstruct, table: RatingsTable, titles: dict[int, str] | None) -> dict[str, Any]:
+    """List the first user's unseen films of highest score; the course takes positions in the list of scores for ids.
 
-    Returns
-    -------
-    dict
-        ``suggestions``, the best first and ties in the order of ids, of which ``printed`` is the number that the course
-        prints as an id, ``item`` and ``title`` are those of the film at that position, and ``names_film`` and
-        ``read_title`` tell what has the printed number as its id; ``n_named`` and ``n_right``, how many of the printed
-        numbers are the id of some film and of the right one; ``n_unseen``; and ``n_tied``, the unseen films of exactly
-        the last score of the list, ``n_tied_listed`` of which are in it.
+    Of each the number that the course prints as an id, the film at that position, and what has that number as its id.
+    ``n_tied`` counts the unseen films of exactly the last score of the list.
     """
-    row, known = table.cells[place], titles or {}
+    row, known = table.cells[0], titles or {}
     unseen = np.flatnonzero(row == 0)
     scores = reconstruct(row[None])[0][unseen]
     best = np.argsort(-scores, kind="stable")[:N_LISTED]

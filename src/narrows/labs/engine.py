@@ -12,17 +12,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from narrows.errors import NotBetterThanBaselineWarning, PosteriorCollapseWarning
-from narrows.labs.results import Entry, Measure
-from narrows.labs.sentences import Sentences
+from narrows.errors import DataError, NotBetterThanBaselineWarning, PosteriorCollapseWarning
+from narrows.labs.conclusions import Entry, Sentences
 
 if TYPE_CHECKING:
     import numpy as np
     from matplotlib.figure import Figure
 
-    from narrows.labs.conclusions import Compare, Conclusion
+    from narrows.labs.conclusions import Compare, Conclusion, Measure
     from narrows.report.html import Table
 
 __all__ = ["Lab", "LabResult", "Part", "Progress", "System", "fit"]
@@ -41,18 +41,10 @@ class System:
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a lab's page.
+    """A part of a lab's page, with the heading, text and caption of its key.
 
-    Attributes
-    ----------
-    key : str
-        Of its heading, text and caption.
-    columns : tuple of str or callable
-        Measures, for a table of the entries that have any of them; or what returns them for a result.
-    table : callable or None
-        Returns another table of a result; without rows and a figure, the part is left out.
-    figure : callable or None
-        Draws a result in a theme.
+    It shows a table of the entries that have any of some measures (``columns``), or another table, and a figure drawn
+    in a theme; with neither rows nor a figure it is left out.
     """
 
     key: str
@@ -64,13 +56,6 @@ class Part:
 class Lab(ABC):
     """An exercise. A subclass states what it is made of, and the engine runs it.
 
-    Parameters
-    ----------
-    seed : int
-        Fixes everything random.
-    progress : callable
-        See :data:`Progress`.
-
     Attributes
     ----------
     name, prose : str
@@ -79,6 +64,8 @@ class Lab(ABC):
         Data sets to choose from, the default first; empty where there is no choice.
     measures, parts, comparisons
         What is measured, shown and said.
+    needs_pandas : bool
+        Whether it makes frames.
     facts, artifacts : dict
         Numbers that belong to no system, and what the page shows, both filled while the lab runs.
     sources : tuple of str
@@ -91,15 +78,20 @@ class Lab(ABC):
     measures: ClassVar[Mapping[str, Measure]]
     parts: ClassVar[tuple[Part, ...]]
     comparisons: ClassVar[tuple[Compare, ...]]
+    needs_pandas: ClassVar[bool] = False
 
     def __init__(self, seed: int, progress: Progress) -> None:
-        self.seed, self.progress = seed, progress
+        self.seed, self.progress, self._stage = seed, progress, ""
         self.facts: dict[str, Any] = {"seed": seed}
         self.artifacts: dict[str, Any] = {}
         self.sources: tuple[str, ...] = ()
         self.entries: dict[str, Entry] = {}
         self.seconds: dict[str, float] = {}
-        self._sentences, self._stage = Sentences(self.prose), ""
+
+    @classmethod
+    def sentences(cls, language: str = "en") -> Sentences:
+        """Return the words of the lab in a language."""
+        return Sentences(cls.prose, language)
 
     @abstractmethod
     def prepare(self) -> None:
@@ -128,10 +120,13 @@ class Lab(ABC):
         return self.entries[key]
 
     def _name(self, key: str) -> str:
-        return self._sentences.fill(self._sentences["names"][key], self.facts)
+        name: str = self.sentences()["names"][key].format_map(self.facts)
+        return name
 
     def run(self, **options: Any) -> LabResult:
         """Run the lab; see :func:`narrows.labs.run_lab`."""
+        if self.needs_pandas and find_spec("pandas") is None:
+            raise DataError(f"The lab {self.name} needs pandas: pip install 'narrows[frames]'.")
         self.progress("loading the data", "")
         self.prepare(**options)
         systems, told = tuple(self.systems()), {}
@@ -143,29 +138,17 @@ class Lab(ABC):
                 fitted = system.fit()
             self.seconds[system.key] = self.seconds.get(system.key, 0.0) + time.perf_counter() - began
             if caught:
-                told[system.key] = "; ".join(caught)
+                told[self._name(system.key)] = "; ".join(caught)
             self.tell("measuring")
             self.measure(system.key, fitted)
         self.progress("comparing", "")
         self.finish()
-        return LabResult(
-            type(self),
-            self.seed,
-            self.facts,
-            tuple(self.entries.values()),
-            self.seconds,
-            told,
-            self._notes(),
-            self.sources,
-            self.artifacts,
-        )
-
-    def _notes(self) -> tuple[str, ...]:
-        """Return what each system is, and how it was done."""
-        words = self._sentences
+        entries, words = tuple(self.entries.values()), self.sentences()
         described = (f"{self._name(key)}: {text}." for key, text in words["descriptions"].items())
         notes = (*described, *words["notes_by_data"].get(self.facts.get("data"), ()), *words["notes"])
-        return tuple(words.fill(note, self.facts) for note in notes)
+        filled = tuple(note.format_map(self.facts) for note in notes)
+        lab = type(self)
+        return LabResult(lab, self.seed, self.facts, entries, self.seconds, told, filled, self.sources, self.artifacts)
 
 
 @contextmanager
@@ -211,7 +194,7 @@ class LabResult:
     seconds : dict of float
         Time of each fit. Does not count when results are compared.
     warnings : dict of str
-        What fits warned of, by the key of their system.
+        What fits warned of, by the name of their system.
     notes, sources : tuple of str
         How it was done, and the licences and citations of the data.
     artifacts : dict
@@ -234,11 +217,11 @@ class LabResult:
 
     def fill(self, template: str) -> str:
         """Return a template filled in with the facts and the entries."""
-        return Sentences(self.lab.prose).fill(template, {**self.facts, **{e.key: e for e in self.entries}})
+        return template.format_map({**self.facts, **{entry.key: entry for entry in self.entries}})
 
     def text(self, key: str) -> str:
         """Return a sentence of the lab, filled in."""
-        return self.fill(Sentences(self.lab.prose)[key])
+        return self.fill(self.lab.sentences()[key])
 
     def conclude(self) -> list[Conclusion]:
         """Return the conclusions as data, in no language."""
@@ -248,9 +231,8 @@ class LabResult:
     @property
     def conclusions(self) -> tuple[str, ...]:
         """What the numbers say, a sentence or two each."""
-        words = Sentences(self.lab.prose)
-        names = {entry.key: entry.name for entry in self.entries}
-        warned = (words["warned"].format(name=names.get(key, key), text=text) for key, text in self.warnings.items())
+        words = self.lab.sentences()
+        warned = (words["warned"].format(name=name, text=text) for name, text in self.warnings.items())
         return (*map(words.conclusion, self.conclude()), *warned)
 
     def to_dict(self) -> dict[str, Any]:

@@ -12,13 +12,12 @@ import numpy as np
 
 from narrows.errors import DataError
 from narrows.labs import course_ratings as course
-from narrows.labs.conclusions import Compare
+from narrows.labs.conclusions import Compare, Measure
 from narrows.labs.course_baseline import course_autoencoder
 from narrows.labs.engine import Lab, LabResult, Part, System, fit
 from narrows.labs.movies_data import DATA, MovieData, load_movies
 from narrows.labs.movies_figures import plot_loss, plot_map, plot_rankings, plot_star_errors
 from narrows.labs.movies_lists import FilmLists, films_table, listed_title
-from narrows.labs.results import Measure
 from narrows.recommend import Ensemble, Recommender, split_random, split_users
 from narrows.report.html import Table
 
@@ -64,7 +63,7 @@ def _candidates(result: LabResult) -> Table:
 class MoviesLab(Lab):
     """The lab on films: under two minutes on MovieLens."""
 
-    name, prose = "movies", "movies"
+    name, prose, needs_pandas = "movies", "movies", True
     datasets = DATA
     measures: ClassVar[dict[str, Measure]] = {
         "loss": Measure("{loss:.4f}", -1),
@@ -91,11 +90,12 @@ class MoviesLab(Lab):
         Compare("ties", when="ties"),
         Compare("printed"),
         Compare("stars", ("narrows", "bias"), "rmse"),
+        Compare("least", when="least_rmse"),
         Compare("ranking", ("narrows", "popular"), "ndcg"),
         Compare("ease", ("narrows", "ease"), "ndcg"),
         Compare("method"),
         Compare("means", ("items", "popular"), "ndcg"),
-        Compare("history"),
+        Compare("newcomer"),
         Compare("groups"),
         Compare("coverage", order="coverage_order"),
     )
@@ -104,7 +104,6 @@ class MoviesLab(Lab):
         self,
         *,
         data: str | MovieData | None = None,
-        user: int | None = None,
         method: str = "auto",
         n_splits: int = 3,
         max_epochs: int = course.EPOCHS,
@@ -114,11 +113,9 @@ class MoviesLab(Lab):
             raise DataError(f"method must be one of {', '.join(METHODS)}, not {method!r}.")
         if n_splits < 1:
             raise DataError(f"n_splits must be at least 1, not {n_splits}.")
-        _require_pandas()
         self.movies = data if isinstance(data, MovieData) else load_movies(data, seed=self.seed)
         self.ratings = self.movies.ratings
         self.table = course.RatingsTable.of(self.ratings)
-        self.place = self.table.place_of(user)
         self.method: str | Method = method
         self.n_splits, self.max_epochs = n_splits, max_epochs
         self.train, self.hidden = split_random(self.ratings, HIDDEN_FRACTION, random_state=self.seed)
@@ -129,21 +126,12 @@ class MoviesLab(Lab):
     def _describe(self) -> None:
         made_up, cells = self.movies.structure is not None, self.table.cells
         self.artifacts |= {"movies": self.movies}
-        self.facts |= {
-            "data": "made-up" if made_up else self.ratings.name,
-            "data_reason": self.movies.reason,
-            "kind": "taste" if made_up else "genre",
-            "n_users": len(self.table.users),
-            "n_items": len(self.table.items),
-            "n_ratings": int(np.count_nonzero(cells)),
-            "empty": 1 - float(np.count_nonzero(cells)) / cells.size,
-            "n_train": len(self.table.train),
-            "n_validation": len(self.table.validation),
-            "n_stars": len(self.hidden),
-            "user": self.table.users[self.place].item(),
-            "n_splits": self.n_splits,
-            "epochs": self.max_epochs,
-        }
+        self.facts |= {"data": "made-up" if made_up else self.ratings.name, "data_reason": self.movies.reason}
+        self.facts |= {"kind": "taste" if made_up else "genre", "n_splits": self.n_splits, "epochs": self.max_epochs}
+        self.facts |= {"n_users": len(cells), "n_items": cells.shape[1], "n_ratings": int(np.count_nonzero(cells))}
+        self.facts |= {"n_train": len(self.table.train), "n_validation": len(self.table.validation)}
+        self.facts |= {"user": self.table.users[0].item(), "n_stars": len(self.hidden)}
+        self.facts["empty"] = 1 - self.facts["n_ratings"] / cells.size
         known = f"{self.ratings.citation}. Licence: {self.ratings.licence}."
         self.sources = ("The ratings are made up: no one gave them.",) if made_up else (known,)
 
@@ -185,7 +173,7 @@ class MoviesLab(Lab):
         for key, error in errors.items():
             self.record(key, {"course_rmse": error})
         titles = self.ratings.titles
-        self.facts |= about | course.suggestions(model.reconstruct, self.table, self.place, titles)
+        self.facts |= about | course.suggestions(model.reconstruct, self.table, titles)
         self.facts |= {"ties": self.facts["n_tied"] > 1, "n_suggestions": len(self.facts["suggestions"])}
         self.artifacts["history"] = model.history_
         self.artifacts["training_losses"] = course.losses(model.reconstruct, self.table, self.table.train)
@@ -199,11 +187,7 @@ class MoviesLab(Lab):
             if way in values:
                 self.record(key, values[way])
         best = self.movies.expected(columns["user"], columns["item"])
-        self.facts["least_rmse"] = self.facts["least"] = ""
-        if best is not None:
-            least = float(np.sqrt(np.mean((columns["rating"] - best) ** 2)))
-            self.facts["least_rmse"] = least
-            self.facts["least"] = f" Who knew all that the ratings were made from would have {least:.3f}."
+        self.facts["least_rmse"] = None if best is None else float(np.sqrt(np.mean((columns["rating"] - best) ** 2)))
 
     def _lists(self, fitted: Any) -> None:
         model, train, histories, held_out = fitted
@@ -229,7 +213,7 @@ class MoviesLab(Lab):
         lists = FilmLists(self.movies, model)
         user = self.facts["user"]
         about, self.artifacts["map"] = lists.map()
-        self.facts |= lists.of_user(user) | lists.of_newcomer() | lists.similar() | lists.same_for_known(user) | about
+        self.facts |= lists.of_user(user) | lists.of_newcomer() | lists.similar() | about
         self.facts["best_mean_ratings"] = lists.best_by_mean()
         self.artifacts["model"] = model
 
@@ -250,13 +234,6 @@ class MoviesLab(Lab):
                 entry = self.record(key, {measure: float(values.mean()), f"{measure}_error": error})
                 entry.samples[measure] = values
         self.facts["coverage_order"] = -1 if self.entries["narrows"]["coverage"] < 0.5 else 0
-
-
-def _require_pandas() -> None:
-    try:
-        import pandas as pd  # noqa: F401
-    except ImportError:
-        raise DataError("The lab on films lists films, and needs pandas: pip install 'narrows[frames]'.") from None
 
 
 def _parts(method: Method) -> tuple[Method, ...]:

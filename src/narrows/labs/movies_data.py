@@ -41,19 +41,7 @@ GENRES = {
 
 @dataclass(frozen=True, eq=False)
 class MovieData:
-    """Ratings, and what is known of the films beside them.
-
-    Attributes
-    ----------
-    ratings : Ratings
-        The log.
-    groups : dict of str
-        The genre of each film by its id, or the taste it has most of. No model is given it.
-    reason : str
-        Why these ratings.
-    structure : RatingStructure or None
-        What made-up ratings were made from.
-    """
+    """Ratings, and the genre of each film by its id, or the taste it has most of; no model is given it."""
 
     ratings: Ratings
     groups: dict[int, str]

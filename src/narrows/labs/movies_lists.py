@@ -17,9 +17,6 @@ __all__ = ["FilmLists", "films_table", "listed_title"]
 
 N_LISTED, N_LOVED, N_MAPPED = 10, 5, 300
 WELL_KNOWN = "Toy Story (1995)"
-N_COMPARED = 20
-"""Users who are served twice: as known ones, and by their history."""
-
 NEAREST, N_COMPONENTS, PERPLEXITY = 10, 20, 20.0
 
 LONGEST_TITLE = 48
@@ -85,17 +82,6 @@ class FilmLists:
         title = listed_title(self.film(item)["title"])
         return {"similar_to": item, "similar_title": title, "similar": [self.film(one) for one in found]}
 
-    def same_for_known(self, user: int) -> dict[str, int]:
-        """Count the users who get the same list as a known user and from their history alone."""
-        users = [user, *(one for one in np.unique(self.ratings.user).tolist() if one != user)][:N_COMPARED]
-        known, same = self.model.recommend(users, N_LISTED), 0
-        for one in users:
-            mine = self.ratings.user == one
-            history = dict(zip(self.ratings.item[mine].tolist(), self.stars[mine].tolist(), strict=True))
-            alone = self.model.recommend_for(history, N_LISTED)["item"].tolist()
-            same += alone == known["item"][known["user"] == one].tolist()
-        return {"n_same": same, "n_compared": len(users)}
-
     def best_by_mean(self) -> float:
         """Return how many ratings the films with the highest means have (median)."""
         n_best = int((self.means == self.means.max()).sum())
@@ -103,14 +89,7 @@ class FilmLists:
         return float(np.median(self.counts[first]))
 
     def map(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Embed the most-rated films in the plane.
-
-        Returns
-        -------
-        facts, artifact : dict
-            Of the ten films most similar to each the fraction of its own group, and that by chance; and the points,
-            titles and groups.
-        """
+        """Return how often similar films are of one group, and the points, titles and groups of a map of films."""
         items = self.most_rated[:N_MAPPED]
         similarity = self._similarity(items)
         films = [self.film(item) for item in items]

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from narrows.labs.results import table_of
-from narrows.labs.sentences import Sentences
-from narrows.report.html import Section, write_report
+from narrows.report.html import Section, Table, write_report
 from narrows.report.theme import require_matplotlib
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from narrows.labs.conclusions import Entry, Measure
     from narrows.labs.engine import LabResult, Part
 
-__all__ = ["lab_sections", "write_lab_page"]
+__all__ = ["lab_sections", "table_of", "write_lab_page"]
 
 
 def write_lab_page(result: LabResult, path: str | os.PathLike[str]) -> None:
@@ -39,15 +39,8 @@ def write_lab_page(result: LabResult, path: str | os.PathLike[str]) -> None:
     """
     require_matplotlib()
     first, *rest = lab_sections(result)
-    titles = Sentences(result.lab.prose)["sections"]
-    sections = [
-        first,
-        Section(titles["conclusions"], items=result.conclusions),
-        *rest,
-        Section(titles["notes"], items=result.notes),
-        Section(titles["sources"], items=result.sources),
-    ]
-    write_report(path, result.text("title"), sections, lead=result.text("lead"))
+    told = [Section(title, items=getattr(result, name)) for name, title in result.lab.sentences()["sections"].items()]
+    write_report(path, result.text("title"), [first, told[0], *rest, *told[1:]], lead=result.text("lead"))
 
 
 def lab_sections(result: LabResult) -> list[Section]:
@@ -57,17 +50,30 @@ def lab_sections(result: LabResult) -> list[Section]:
 
 
 def _section(result: LabResult, part: Part) -> Section | None:
-    words = Sentences(result.lab.prose)["parts"][part.key]
+    words = result.lab.sentences()
+    words |= words["parts"][part.key]
     table = None
     if part.table is not None:
         table = part.table(result)
     elif part.columns:
         columns = part.columns if isinstance(part.columns, tuple) else part.columns(result)
-        head = words.get("head", Sentences(result.lab.prose)["head"])
-        table = table_of(result.entries, result.lab.measures, columns, Sentences(result.lab.prose)["headings"], head)
+        table = table_of(result.entries, result.lab.measures, columns, words)
     draw = part.figure
     if draw is None and (table is None or not table.rows):
         return None
-    title, text, caption = (result.fill(words.get(name, "")) for name in ("title", "text", "caption"))
-    figure = None if draw is None else lambda theme: draw(result, theme)
-    return Section(title, text, table, figure=figure, caption=caption)
+    title, text, caption = (result.fill(words["parts"][part.key].get(key, "")) for key in ("title", "text", "caption"))
+    return Section(title, text, table, figure=draw and (lambda theme: draw(result, theme)), caption=caption)
+
+
+def table_of(
+    entries: Iterable[Entry], measures: Mapping[str, Measure], columns: Sequence[str], words: Mapping[str, Any]
+) -> Table:
+    """Return a table with a row for each entry that has any of the measures; the best of each column is marked."""
+    rows = [entry for entry in entries if any(entry.cell(measures[key]) for key in columns if key != "seconds")]
+    best: list[int | None] = [None]
+    for column in columns:
+        better = measures[column].better * measures[column].mark
+        ranked = [(better * row[column], -number) for number, row in enumerate(rows) if column in row.values]
+        best.append(-max(ranked)[1] if better and ranked else None)
+    cells = tuple((row.name, *(row.cell(measures[column]) for column in columns)) for row in rows)
+    return Table((words["head"], *(words["headings"][column] for column in columns)), cells, tuple(best))

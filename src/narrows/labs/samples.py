@@ -80,17 +80,7 @@ class ImageClassifier:
 
 @dataclass(frozen=True)
 class SampleJudge:
-    """Holds sets of images of one size against real ones.
-
-    Attributes
-    ----------
-    classifier : ImageClassifier
-        Whose features are compared.
-    real : ndarray of shape (n, hidden)
-        Its features of test images.
-    n_images, repeats, seed : int
-        Images in a set, sets of a source, and what they are drawn from.
-    """
+    """Holds sets of images of one size against real ones, by the features of a classifier."""
 
     classifier: ImageClassifier
     real: np.ndarray

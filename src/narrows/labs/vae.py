@@ -13,13 +13,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from narrows.autoencoder import Autoencoder
-from narrows.errors import DataError
 from narrows.labs import vae_figures as figures
 from narrows.labs.classifier import n_fitted
-from narrows.labs.conclusions import Compare
+from narrows.labs.conclusions import Compare, Measure, proportion_error
 from narrows.labs.engine import Lab, Part, System, fit
 from narrows.labs.images import load_images
-from narrows.labs.results import Measure, proportion_error
 from narrows.labs.samples import MOST_IMAGES, N_READ, ImageClassifier, LinearGenerator, SampleJudge, shuffled_pixels
 from narrows.networks import Dense
 from narrows.report.generation import plot_manifold
@@ -106,40 +104,32 @@ class VaeLab(Lab):
     def prepare(
         self, *, data: str | None = None, n_components: int | None = None, max_epochs: int | None = None
     ) -> None:
-        """Load the images, with pixels from 0 to 1."""
-        data = data or "digits"
-        if data not in SIZES:
-            raise DataError(f"The lab vae runs on {' or '.join(SIZES)}, not on {data!r}.")
-        sizes = dict(SIZES[data])
-        images = load_images(data)
-        self.train, self.test = images.train, images.test
-        self.labels, self.test_labels = images.train_labels, images.test_labels
-        n_pixels = self.test[0].size
-        sizes["n_components"] = n_components or sizes["n_components"]
-        if not SMALL < sizes["n_components"] < n_pixels:
-            raise DataError(
-                f"The larger code of this lab may have {SMALL + 1} to {n_pixels - 1} components, not {n_components}."
-            )
+        """Load the images, and settle the sizes."""
+        self.images = images = load_images(data or "digits")
+        sizes = dict(SIZES[data or "digits"])
         if max_epochs is not None:
             sizes |= {name: min(max_epochs, sizes[name] or max_epochs) for name in sizes if name in _CUT}
-        self.widths = NETWORK.widths(n_pixels, posterior=True)
-        pixels = self.test.reshape(len(self.test), -1).astype(np.float64)
-        self.facts |= sizes | {
-            "data": "MNIST" if data == "mnist" else data,
-            "n_train": len(self.train),
-            "n_test": len(self.test),
+        self.train, self.test, self.labels = images.train, images.test, images.train_labels
+        self.flat = images.test.reshape(len(images.test), -1)
+        self.unseen = images.train[n_fitted(len(images.train)) :][:MOST_IMAGES]
+        self.facts |= sizes | images.facts(n_components or sizes["n_components"], least=SMALL + 1)
+        self.widths = NETWORK.widths(self.facts["n_pixels"], posterior=True)
+        pixels = self.flat.astype(np.float64)
+        self.facts |= {
             "n_importance": min(sizes["n_importance"], len(self.test)),
             "n_mapped": min(len(self.test), _MOST_MAPPED),
-            "n_pixels": n_pixels,
             "widths": " and ".join(map(str, self.widths)),
-            "floor": float(_cross_entropy(pixels, pixels.clip(1e-12, 1 - 1e-12)).mean()),
+            "floor": _cross_entropy(pixels, pixels.clip(1e-12, 1 - 1e-12)),
         }
-        self.artifacts |= {"images": self.test[:_MOST_MAPPED], "labels": self.test_labels[:_MOST_MAPPED], "models": {}}
+        labels = images.test_labels[:_MOST_MAPPED]
+        self.artifacts |= {"images": self.test[:_MOST_MAPPED], "labels": labels, "models": {}}
         self.sources = (images.source,)
 
     def systems(self) -> Iterable[System]:
         """Return the classifier that judges, the simple answers, and the models, by the size of their codes."""
-        facts, size = self.facts, self.facts["n_components"]
+        from sklearn.decomposition import PCA
+
+        facts, size, flat = self.facts, self.facts["n_components"], self.train.reshape(len(self.train), -1)
         course = VariationalAutoencoder(
             SMALL,
             network=Dense((facts["hidden"],), activation="relu", linear_path=False, init="glorot"),
@@ -155,71 +145,48 @@ class VaeLab(Lab):
             early_stopping=False,
             random_state=self.seed,
         )
-        small, large = (
-            VariationalAutoencoder(
-                n_components,
-                network=NETWORK,
-                likelihood="bernoulli",
-                max_epochs=facts[epochs] or "auto",
-                random_state=self.seed,
-            )
-            for n_components, epochs in ((SMALL, "small_epochs"), (size, "large_epochs"))
-        )
+        options: dict[str, Any] = {"network": NETWORK, "likelihood": "bernoulli", "random_state": self.seed}
+        small = VariationalAutoencoder(SMALL, max_epochs=facts["small_epochs"] or "auto", **options)
+        large = VariationalAutoencoder(size, max_epochs=facts["large_epochs"] or "auto", **options)
+        reader = {"hidden": facts["reader_hidden"], "epochs": facts["reader_epochs"]}
         return (
-            System("real", self._fit_judge),
-            System("independent", lambda: None),
+            System("real", lambda: ImageClassifier.fit(self.train, self.labels, seed=self.seed, **reader)),
+            # One more of each, so that nothing is impossible (Laplace).
+            System("independent", lambda: (flat.astype(np.float64).sum(0) + 1) / (len(flat) + 2)),
             System("mean", lambda: self.train.mean(0, dtype=np.float64)),
-            System("pca_2", self._pca(SMALL)),
+            System("pca_2", lambda: PCA(SMALL, random_state=self.seed).fit(flat)),
             System("plain_2", self._plain(SMALL)),
-            System("course", self._vae(course)),
-            System("small", self._vae(small)),
-            System("pca", self._pca(size)),
+            System("course", lambda: fit(course, self.train, self.labels, tell=self.tell)),
+            System("small", lambda: fit(small, self.train, self.labels, tell=self.tell)),
+            System("pca", lambda: PCA(size, random_state=self.seed).fit(flat)),
             System("plain", self._plain(size)),
-            System("narrows", self._vae(large)),
+            System("narrows", lambda: fit(large, self.train, self.labels, tell=self.tell)),
         )
-
-    def _fit_judge(self) -> ImageClassifier:
-        sizes = {"hidden": self.facts["reader_hidden"], "epochs": self.facts["reader_epochs"]}
-        return ImageClassifier.fit(self.train, self.labels, seed=self.seed, **sizes)
-
-    def _pca(self, n_components: int) -> Callable[[], Any]:
-        from sklearn.decomposition import PCA
-
-        return lambda: PCA(n_components, random_state=self.seed).fit(self.train.reshape(len(self.train), -1))
 
     def _plain(self, n_components: int) -> Callable[[], Autoencoder]:
         epochs, network = self.facts["plain_epochs"] or "auto", Dense(self.widths)
         model = Autoencoder(n_components, network=network, max_epochs=epochs, random_state=self.seed)
         return lambda: fit(model, self.train, tell=self.tell)
 
-    def _vae(self, model: VariationalAutoencoder) -> Callable[[], VariationalAutoencoder]:
-        return lambda: fit(model, self.train, self.labels, tell=self.tell)
-
     def measure(self, key: str, fitted: Any) -> None:
         """Measure what a system costs, how well it reconstructs, and how near its samples are to the test images."""
-        test = self.test.reshape(len(self.test), -1)
         if key == "real":
             self._measure_real(fitted)
         elif key == "independent":
-            # One more of each, so that nothing is impossible (Laplace).
-            probability = (self.train.reshape(len(self.train), -1).astype(np.float64).sum(0) + 1) / (
-                len(self.train) + 2
-            )
-            self._record_total(key, float(_cross_entropy(test.astype(np.float64), probability).mean()))
+            self._record_total(key, _cross_entropy(self.flat.astype(np.float64), fitted))
         elif key == "mean":
             self._record_error(key, fitted)
         elif isinstance(fitted, (Autoencoder, VariationalAutoencoder)):
             self._record_error(key, fitted.reconstruct(self.test))
         else:
-            self._record_error(key, fitted.inverse_transform(fitted.transform(test)).reshape(self.test.shape))
+            self._record_error(key, fitted.inverse_transform(fitted.transform(self.flat)).reshape(self.test.shape))
         if key == "pca":
             size = self.facts["n_components"]
             self._measure_samples(key, LinearGenerator.fit(self.train, self.labels, size, self.seed))
         if isinstance(fitted, VariationalAutoencoder):
             self.artifacts["models"][key] = fitted
             self._measure_bound(key, fitted)
-            unseen = self.train[n_fitted(len(self.train)) :][:MOST_IMAGES]
-            distance = self.judge.distance(fitted.reconstruct(unseen))
+            distance = self.judge.distance(fitted.reconstruct(self.unseen))
             self.record(f"{key}_reconstructed", {"distance": distance})
             self._measure_samples(key, fitted)
 
@@ -233,37 +200,32 @@ class VaeLab(Lab):
 
     def _measure_real(self, classifier: ImageClassifier) -> None:
         """Hold other real images, and images of shuffled pixels, against the test images."""
-        unseen = self.train[n_fitted(len(self.train)) :][:MOST_IMAGES]
-        real = classifier.features(self.test[:MOST_IMAGES])
-        self.judge = SampleJudge(classifier, real, len(unseen), self.facts["repeats"], self.seed)
-        read = float((classifier.predict(self.test) == self.test_labels).mean())
-        self.record("real", {"distance": self.judge.distance(unseen), "read": read})
-        self.record("shuffled", self.judge.judge(lambda seed: shuffled_pixels(self.train, len(unseen), seed)))
+        real, n_images = classifier.features(self.test[:MOST_IMAGES]), len(self.unseen)
+        self.judge = SampleJudge(classifier, real, n_images, self.facts["repeats"], self.seed)
+        read = float((classifier.predict(self.test) == self.images.test_labels).mean())
+        self.record("real", {"distance": self.judge.distance(self.unseen), "read": read})
+        self.record("shuffled", self.judge.judge(lambda seed: shuffled_pixels(self.train, n_images, seed)))
 
     def _measure_samples(self, key: str, source: Any) -> None:
-        self.record(f"{key}_normal", self.judge.judge_samples(source, "normal"))
+        for prior in ("normal", "mixture"):
+            self.record(f"{key}_{prior}", self.judge.judge_samples(source, prior))
         read = self.judge.read_as_meant(source)
-        errors = {"read": read, "read_error": proportion_error(read, N_READ)}
-        self.record(f"{key}_mixture", self.judge.judge_samples(source, "mixture") | errors)
+        self.record(f"{key}_mixture", {"read": read, "read_error": proportion_error(read, N_READ)})
 
     def _measure_bound(self, key: str, model: VariationalAutoencoder) -> None:
-        bound = model.elbo(self.test)
+        bound, last = model.elbo(self.test), model.history_[-1]
         few = self.test[: self.facts["n_importance"]]
-        last = model.history_[-1]
-        entry = self.record(
-            key,
-            {
-                "reconstruction": -float(bound.reconstruction.mean()),
-                "kl": float(bound.kl.mean()),
-                "importance": -float(model.log_likelihood(few, N_DRAWS).mean()),
-                "importance_total": -float(bound.total[: len(few)].mean()),
-                "n_code": int(model.n_components_),
-                "n_active": int(model.n_active_components_),
-                "epochs": int(model.n_steps_) * last["epoch"] / last["step"],
-            },
-        )
+        values = {
+            "reconstruction": -float(bound.reconstruction.mean()),
+            "kl": float(bound.kl.mean()),
+            "importance": -float(model.log_likelihood(few, N_DRAWS).mean()),
+            "importance_total": -float(bound.total[: len(few)].mean()),
+            "n_code": int(model.n_components_),
+            "n_active": int(model.n_active_components_),
+            "epochs": int(model.n_steps_) * last["epoch"] / last["step"],
+        }
+        self.record(key, values).samples["total"] = -bound.total
         self._record_total(key, -float(bound.total.mean()))
-        entry.samples["total"] = -bound.total
 
     def finish(self) -> None:
         """Find out how the course baseline's training ended, and whether the larger code is used."""
@@ -281,7 +243,6 @@ class VaeLab(Lab):
         }
 
 
-def _cross_entropy(pixels: np.ndarray, probability: np.ndarray) -> np.ndarray:
-    """Return the cross-entropy of each image, in nats."""
-    entropy: np.ndarray = -(pixels * np.log(probability) + (1 - pixels) * np.log1p(-probability)).sum(1)
-    return entropy
+def _cross_entropy(pixels: np.ndarray, probability: np.ndarray) -> float:
+    """Return the mean cross-entropy of an image, in nats."""
+    return float(-(pixels * np.log(probability) + (1 - pixels) * np.log1p(-probability)).sum(1).mean())
