@@ -9,7 +9,7 @@ import torch
 from narrows import datasets
 from narrows.labs import run_lab
 from narrows.labs.classifier import n_fitted
-from narrows.labs.samples import ImageClassifier, LinearGenerator, frechet_distance
+from narrows.labs.images import ImageClassifier, LinearGenerator, frechet_distance
 
 
 @pytest.fixture(scope="module", autouse=True)

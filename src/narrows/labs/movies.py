@@ -11,13 +11,19 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from narrows.errors import DataError
-from narrows.labs import course_ratings as course
+from narrows.labs import course_baseline as course
 from narrows.labs.conclusions import Compare, Measure
-from narrows.labs.course_baseline import course_autoencoder
 from narrows.labs.engine import Lab, LabResult, Part, System, fit
 from narrows.labs.movies_data import DATA, MovieData, load_movies
-from narrows.labs.movies_figures import plot_loss, plot_map, plot_rankings, plot_star_errors
-from narrows.labs.movies_lists import FilmLists, films_table, listed_title
+from narrows.labs.movies_lists import (
+    FilmLists,
+    films_table,
+    listed_title,
+    plot_loss,
+    plot_map,
+    plot_rankings,
+    plot_star_errors,
+)
 from narrows.recommend import Ensemble, Recommender, split_random, split_users
 from narrows.report.html import Table
 
@@ -90,7 +96,6 @@ class MoviesLab(Lab):
         Compare("ties", when="ties"),
         Compare("printed"),
         Compare("stars", ("narrows", "bias"), "rmse"),
-        Compare("least", when="least_rmse"),
         Compare("ranking", ("narrows", "popular"), "ndcg"),
         Compare("ease", ("narrows", "ease"), "ndcg"),
         Compare("method"),
@@ -106,7 +111,7 @@ class MoviesLab(Lab):
         data: str | MovieData | None = None,
         method: str = "auto",
         n_splits: int = 3,
-        max_epochs: int = course.EPOCHS,
+        max_epochs: int = 50,
     ) -> None:
         """Load the ratings and split them in every way that is needed."""
         if method not in METHODS:
@@ -124,7 +129,7 @@ class MoviesLab(Lab):
         self._describe()
 
     def _describe(self) -> None:
-        made_up, cells = self.movies.structure is not None, self.table.cells
+        made_up, cells = self.movies.made_up, self.table.cells
         self.artifacts |= {"movies": self.movies}
         self.facts |= {"data": "made-up" if made_up else self.ratings.name, "data_reason": self.movies.reason}
         self.facts |= {"kind": "taste" if made_up else "genre", "n_splits": self.n_splits, "epochs": self.max_epochs}
@@ -139,8 +144,7 @@ class MoviesLab(Lab):
         """Return the course baseline, narrows' model of stars, that of lists on each split, and both on all ratings."""
 
         def course_fit() -> Any:
-            size, hidden, batch = course.CODE, course.HIDDEN, course.BATCH
-            model = course_autoencoder(size, hidden, epochs=self.max_epochs, seed=self.seed, batch_size=batch)
+            model = course.course_autoencoder(256, 512, epochs=self.max_epochs, seed=self.seed, batch_size=256)
             return fit(model, self.table.cells[self.table.train], tell=self.tell)
 
         def split_fit(number: int) -> Callable[[], Any]:
@@ -180,14 +184,11 @@ class MoviesLab(Lab):
 
     def _stars(self, model: Recommender) -> None:
         values = model.evaluate(self.hidden, metrics=("rmse", "mae")).values
-        columns = self.hidden.columns()
-        off = columns["rating"].astype(np.float64) - self.train.matrix.data.mean(dtype=np.float64)
+        off = self.hidden.matrix.data.astype(np.float64) - self.train.matrix.data.mean(dtype=np.float64)
         self.record("mean", {"rmse": float(np.sqrt(np.mean(off**2))), "mae": float(np.mean(np.abs(off)))})
         for way, key in WAYS.items():
             if way in values:
                 self.record(key, values[way])
-        best = self.movies.expected(columns["user"], columns["item"])
-        self.facts["least_rmse"] = None if best is None else float(np.sqrt(np.mean((columns["rating"] - best) ** 2)))
 
     def _lists(self, fitted: Any) -> None:
         model, train, histories, held_out = fitted

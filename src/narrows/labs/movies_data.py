@@ -7,15 +7,11 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from narrows import datasets
-from narrows.datasets.generators import MATCH, MEAN_STARS
 from narrows.errors import DataError, DownloadError
 
 if TYPE_CHECKING:
     from narrows.datasets import Ratings
-    from narrows.datasets.generators import RatingStructure
 
 __all__ = ["DATA", "MovieData", "load_movies", "make_movies"]
 
@@ -46,29 +42,13 @@ class MovieData:
     ratings: Ratings
     groups: dict[int, str]
     reason: str = ""
-    structure: RatingStructure | None = None
+    made_up: bool = False
 
     @property
     def order(self) -> tuple[str, ...]:
         """The groups there are, in their order."""
         found = set(self.groups.values())
-        return tuple(group for group in (GENRES if self.structure is None else sorted(found)) if group in found)
-
-    def expected(self, users: np.ndarray, items: np.ndarray) -> np.ndarray | None:
-        """Return the best prediction from the whole structure of made-up ratings; None for ratings of people."""
-        made = self.structure
-        if made is None:
-            return None
-
-        def match(users: np.ndarray, items: np.ndarray) -> np.ndarray:
-            tastes = made.user_tastes[np.searchsorted(made.users, users)]
-            found: np.ndarray = np.einsum("nt,nt->n", tastes, made.item_tastes[np.searchsorted(made.items, items)])
-            return found
-
-        all_matches = match(self.ratings.user, self.ratings.item)
-        stars = MEAN_STARS + MATCH / max(float(all_matches.std()), 1e-6) * (match(users, items) - all_matches.mean())
-        stars += made.bias[np.searchsorted(made.users, users)] + made.quality[np.searchsorted(made.items, items)]
-        return np.clip(stars, 0.5, 5.0)
+        return tuple(group for group in (GENRES if not self.made_up else sorted(found)) if group in found)
 
 
 def load_movies(data: str | None = None, *, seed: int = 0) -> MovieData:
@@ -90,7 +70,7 @@ def make_movies(n_users: int, n_items: int, n_ratings: int, *, seed: int = 0, re
     ratings, structure = datasets.make_ratings(n_users, n_items, n_ratings, random_state=seed, return_structure=True)
     tastes = structure.item_tastes.argmax(1)
     groups = {item: f"Taste {taste + 1}" for item, taste in zip(structure.items.tolist(), tastes, strict=True)}
-    return MovieData(ratings, groups, reason, structure)
+    return MovieData(ratings, groups, reason, made_up=True)
 
 
 def _movielens() -> MovieData:

@@ -17,8 +17,15 @@ from narrows.labs import vae_figures as figures
 from narrows.labs.classifier import n_fitted
 from narrows.labs.conclusions import Compare, Measure, proportion_error
 from narrows.labs.engine import Lab, Part, System, fit
-from narrows.labs.images import load_images
-from narrows.labs.samples import MOST_IMAGES, N_READ, ImageClassifier, LinearGenerator, SampleJudge, shuffled_pixels
+from narrows.labs.images import (
+    MOST_IMAGES,
+    N_READ,
+    ImageClassifier,
+    LinearGenerator,
+    SampleJudge,
+    load_images,
+    shuffled_pixels,
+)
 from narrows.networks import Dense
 from narrows.report.generation import plot_manifold
 from narrows.training.optimisers import Adam
