@@ -145,7 +145,7 @@ def ordinary(args: argparse.Namespace) -> None:
             took = {"narrows": time.perf_counter() - start}
             scores = {"narrows": detector.anomaly_score(B)}
             p = detector.p_values(B[labels == 0])
-            m, n = len(detector._calibration), len(p)
+            m, n = len(detector.calibration_scores_), len(p)
             for rate in RATES:
                 error = (rate * (1 - rate) * (1 / m + 1 / n)) ** 0.5
                 rates.append((name, rate, float((p <= rate).mean()), (float((p <= rate).mean()) - rate) / error, m))

@@ -1,9 +1,14 @@
-"""Detectors of anomalies: what is planted is found, rates are those asked for, and the right columns are blamed."""
+"""Detectors of anomalies: what is planted is found, rates are those asked for, and the right columns are named."""
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 from scipy.stats import false_discovery_control, norm
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import roc_auc_score
@@ -11,7 +16,7 @@ from sklearn.metrics import roc_auc_score
 import narrows
 from conftest import small_autoencoder
 from narrows import AnomalyDetector, DataError, windows
-from narrows.anomaly import thresholds
+from narrows.anomaly.scorer import Scorer, conformal_p_values, discoveries
 
 
 def quick(**options) -> AnomalyDetector:
@@ -35,16 +40,14 @@ def fitted() -> AnomalyDetector:
 @pytest.mark.parametrize("method", ["auto", "neighbors", "ranks", "reconstruction", ("ranks", "reconstruction")])
 def test_rows_whose_columns_do_not_go_together_are_found(method) -> None:
     rng = np.random.default_rng(1)
-    ordinary, strange = correlated(rng, 500), correlated(rng, 100)
+    normal, anomalous = correlated(rng, 300), correlated(rng, 100)
     # Each column on its own is as before.
-    strange = np.column_stack([rng.permutation(column) for column in strange.T])
-    truth = np.repeat([0, 1], (500, 100))
+    anomalous = np.column_stack([rng.permutation(column) for column in anomalous.T])
+    both, truth = np.vstack([normal, anomalous]), np.repeat([0, 1], (300, 100))
     detector = AnomalyDetector(method=method, random_state=0).fit(correlated(rng, 500))
-    found = roc_auc_score(truth, detector.anomaly_score(np.vstack([ordinary, strange])))
-    extreme = roc_auc_score(truth, np.abs(np.vstack([ordinary, strange])).max(1))
-    assert found > 0.95
-    assert found > extreme + 0.2
-    assert roc_auc_score(truth, -detector.p_values(np.vstack([ordinary, strange]))) > 0.95
+    found = roc_auc_score(truth, detector.anomaly_score(both))
+    assert found > max(0.95, roc_auc_score(truth, np.abs(both).max(1)) + 0.2)
+    assert roc_auc_score(truth, -detector.p_values(both)) > 0.95
 
 
 def test_one_wild_column_of_many_is_found() -> None:
@@ -119,21 +122,22 @@ def test_p_values_of_new_ordinary_rows_are_uniform_or_larger(n: int, seeds: int,
 def test_another_rate_moves_the_threshold_alone(fitted: AnomalyDetector) -> None:
     X = correlated(np.random.default_rng(0), 500)
     detector = AnomalyDetector(false_positive_rate=0.1, random_state=0).fit(X)
-    new = correlated(np.random.default_rng(5), 2000)
+    new = correlated(np.random.default_rng(5), 1000)
     np.testing.assert_array_equal(detector.anomaly_score(new), fitted.anomaly_score(new))
-    assert 0.06 < (detector.predict(new) == -1).mean() < 0.14
+    assert 0.05 < (detector.predict(new) == -1).mean() < 0.15
 
 
-def test_p_values_by_hand() -> None:
-    import torch
-
-    known = torch.tensor([1.0, 2.0, 3.0, 4.0], dtype=torch.float64)
+def test_p_values_and_thresholds_by_hand() -> None:
     scores = np.array([0.0, 1.0, 2.5, 4.0, 5.0])
-    assert thresholds.conformal_p_values(scores, known).tolist() == [1.0, 1.0, 0.6, 0.4, 0.2]
-    hundred = torch.arange(1.0, 100.0, dtype=torch.float64)
-    assert [thresholds.score_at_rate(hundred, rate) for rate in (0.001, 0.01, 0.02, 0.05)] == [99, 99, 98, 95]
-    normal = torch.from_numpy(norm.ppf(np.linspace(0.001, 0.999, 999)))
-    assert thresholds.score_far_out(normal, 0.01) == pytest.approx(norm.ppf(0.99), rel=0.02)
+    assert conformal_p_values(scores, np.array([1.0, 2.0, 3.0, 4.0])).tolist() == [1.0, 1.0, 0.6, 0.4, 0.2]
+
+    def scorer(calibration) -> Scorer:
+        return Scorer(None, {}, {}, {}, torch.as_tensor(calibration, dtype=torch.float64))  # type: ignore[arg-type]
+
+    hundred = scorer(np.arange(1.0, 100.0))
+    assert [hundred.threshold_at_rate(rate) for rate in (0.001, 0.01, 0.02, 0.05)] == [99, 99, 98, 95]
+    normal = scorer(norm.ppf(np.linspace(0.001, 0.999, 999)))
+    assert normal.threshold_far_out(0.01) == pytest.approx(norm.ppf(0.99), rel=0.02)
 
 
 @pytest.mark.parametrize(
@@ -145,28 +149,30 @@ def test_p_values_by_hand() -> None:
         ([0.03, 0.04, 0.045], [0, 1, 2]),
         ([0.02, 0.06, 0.07], []),
         ([0.05], [0]),
+        # Ties in exact arithmetic that rounding may break.
+        (np.arange(1, 21) / 400, list(range(20))),
+        (np.repeat([0.15, 1.0], [3, 6]) / 9, [0, 1, 2]),
         ([], []),
     ],
 )
 def test_false_discoveries_by_hand(p_values: list, found: list) -> None:
-    assert np.flatnonzero(thresholds.benjamini_hochberg(np.array(p_values), 0.05)).tolist() == found
+    assert np.flatnonzero(discoveries(np.array(p_values), 0.05)).tolist() == found
 
 
 def test_false_discoveries_are_as_rare_as_asked_for() -> None:
     false, power = [], []
-    for seed in range(10):
+    for seed in range(8):
         rng = np.random.default_rng(seed)
         detector = quick(random_state=seed).fit(correlated(rng, 1000))
-        strange = correlated(rng, 20) + rng.choice([-5, 5], (20, 8))
-        rows = np.vstack([correlated(rng, 180), strange])
+        anomalies = correlated(rng, 20) + rng.choice([-5, 5], (20, 8))
+        rows = np.vstack([correlated(rng, 180), anomalies])
         found = detector.detect(rows, fdr=0.2)
         np.testing.assert_array_equal(found, false_discovery_control(detector.p_values(rows)) <= 0.2)
         false.append(found[:180].sum() / max(1, found.sum()))
         power.append(found[180:].mean())
         assert detector.detect(rows[:180], fdr=0.001).sum() == 0
     assert np.mean(power) > 0.95
-    assert np.mean(false) <= 0.18 + 4 * np.std(false) / np.sqrt(10)
-    assert np.mean(false) > 0
+    assert 0 < np.mean(false) <= 0.18 + 4 * np.std(false) / np.sqrt(8)
 
 
 # Explanations.
@@ -260,10 +266,9 @@ def test_frames_with_categories(library: str, tmp_path) -> None:
 
 
 def test_frames_keep_their_index_and_take_what_pandas_holds() -> None:
-    pandas = pytest.importorskip("pandas")
     frame = frame_of("pandas", 200, 0)
     detector = quick().fit(frame)
-    named = frame.set_index(pandas.Index([f"row {k}" for k in range(200)]))
+    named = frame.set_index(pd.Index([f"row {k}" for k in range(200)]))
     told = detector.explain(named[5:7], top=2)
     assert told.row.tolist() == ["row 5", "row 5", "row 6", "row 6"]
     np.testing.assert_array_equal(detector.anomaly_score(named), detector.anomaly_score(frame))
@@ -279,7 +284,7 @@ def test_frames_keep_their_index_and_take_what_pandas_holds() -> None:
     assert set(told.column[-3:]) == {"heavy", "size", "colour"}
     assert (told.share[-3:] == 0).all()
     nullable = frame.drop(columns="colour").astype({"heavy": "boolean", "size": "Float64"})
-    nullable.loc[3, ["heavy", "size"]] = pandas.NA
+    nullable.loc[3, ["heavy", "size"]] = pd.NA
     told = quick().fit(nullable).explain(nullable[3:4])
     assert set(told.column[told.share == 0]) == {"heavy", "size"}
 
@@ -362,10 +367,9 @@ def test_windows_of_frames(library: str) -> None:
 
 @pytest.mark.parametrize("kind", ["parquet", "csv", "npy"])
 def test_files_are_as_arrays(kind: str, tmp_path) -> None:
-    pandas = pytest.importorskip("pandas")
     rng = np.random.default_rng(9)
     X = np.where(rng.random((3000, 8)) < 0.02, np.nan, correlated(rng, 3000))
-    frame = pandas.DataFrame(X, columns=[f"column {k}" for k in range(8)])
+    frame = pd.DataFrame(X, columns=[f"column {k}" for k in range(8)])
     path = tmp_path / f"rows.{kind}"
     if kind == "npy":
         np.save(path, X)
@@ -381,120 +385,141 @@ def test_files_are_as_arrays(kind: str, tmp_path) -> None:
         assert streamed._names() == detector._names()
 
 
-# What makes no sense is refused in one sentence.
+# What makes no sense is refused in one sentence that names it.
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    "options",
     [
-        ({"method": "x"}, "method must be one of 'auto', 'neighbors', 'ranks', 'reconstruction', or some of them"),
-        ({"method": ()}, "method must be one of"),
-        ({"method": ("ranks", "x")}, "method must be one of"),
-        ({"contamination": 0.7}, "contamination must be a share above 0 and at most 0.5, 'auto' or None, got 0.7"),
-        ({"contamination": 0}, "contamination must be a share above 0"),
-        ({"contamination": "some"}, "contamination must be a share above 0.*got 'some'"),
-        ({"contamination": float("nan")}, "contamination must be"),
-        ({"false_positive_rate": 0}, "false_positive_rate must be a number above 0 and below 1, got 0"),
-        ({"false_positive_rate": 1.0}, "false_positive_rate must be"),
-        ({"n_neighbors": 0}, "n_neighbors must be a whole number of at least 1 or 'auto', got 0"),
-        ({"n_neighbors": 2.5}, "n_neighbors must be a whole number"),
-        ({"n_reference": 0}, "n_reference must be a whole number of at least 2"),
-        ({"autoencoder": 3}, "autoencoder must be an Autoencoder or None, got 3"),
-        ({"autoencoder": narrows.VariationalAutoencoder()}, "autoencoder must be an Autoencoder or None"),
-        ({"autoencoder": narrows.Autoencoder(0)}, "n_components must be a whole number of at least 1"),
-        ({"device": "toaster"}, "device 'toaster' is not to be had"),
-        ({"random_state": -1}, "random_state must be"),
+        *({"method": method} for method in ("x", (), ("ranks", "x"), 3)),
+        *({"contamination": value} for value in (0.7, 0, "some", float("nan"))),
+        *({"false_positive_rate": value} for value in (0, 1.0)),
+        *({"n_neighbors": value} for value in (0, 2.5)),
+        {"n_reference": 0},
+        *({"autoencoder": value} for value in (3, narrows.VariationalAutoencoder())),
+        {"device": "toaster"},
+        {"random_state": -1},
     ],
 )
-def test_parameters_that_make_no_sense(options: dict, message: str) -> None:
-    with pytest.raises((ValueError, TypeError), match=message):
+def test_parameters_that_make_no_sense(options: dict) -> None:
+    with pytest.raises((ValueError, TypeError), match=next(iter(options))):
         AnomalyDetector(**options).fit(np.zeros((5, 2)))
 
 
 @pytest.mark.parametrize(
-    ("rows", "message"),
+    ("rows", "named"),
     [
         (np.full((3, 8), np.inf), "infinity"),
-        (np.zeros((3, 7)), "X has 7 features, but AnomalyDetector is expecting 8"),
+        (np.zeros((3, 7)), "7 features"),
         (np.zeros(8), "Expected 2D array"),
         (np.zeros((0, 8)), "0 sample"),
-        (np.full((2, 8), "a"), "not compatible with arrays of bytes/strings"),
-        (np.full((2, 8), "a", dtype=object), "could not convert string to float"),
-        (np.zeros((2, 8), dtype=complex), "Complex data not supported"),
+        (np.full((2, 8), "a"), "strings"),
+        (np.full((2, 8), "a", dtype=object), "could not convert string"),
+        (np.zeros((2, 8), dtype=complex), "Complex"),
         ("absent.csv", "absent.csv"),
     ],
 )
-def test_rows_that_are_none(fitted: AnomalyDetector, rows, message: str) -> None:
+def test_rows_that_are_none(fitted: AnomalyDetector, rows, named: str) -> None:
     for method in (fitted.anomaly_score, fitted.predict, fitted.p_values, fitted.detect, fitted.explain):
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises(ValueError, match=named):
             method(rows)
-    if "features" not in message:
-        with pytest.raises(ValueError, match=message):
+    if "features" not in named:
+        with pytest.raises(ValueError, match=named):
             AnomalyDetector().fit(rows)
 
 
 def test_numbers_that_make_no_sense(fitted: AnomalyDetector) -> None:
-    X = np.zeros((3, 8))
     for fdr in (0, 1, -0.1, "x"):
-        with pytest.raises(ValueError, match="fdr must be a number above 0 and below 1"):
-            fitted.detect(X, fdr=fdr)
+        with pytest.raises(ValueError, match="fdr"):
+            fitted.detect(np.zeros((3, 8)), fdr=fdr)
     for top in (0, 2.5, "x"):
-        with pytest.raises(ValueError, match="top must be a whole number of at least 1"):
-            fitted.explain(X, top=top)
+        with pytest.raises(ValueError, match="top"):
+            fitted.explain(np.zeros((3, 8)), top=top)
 
 
 def test_frames_that_are_not_those_of_the_fit() -> None:
-    pandas = pytest.importorskip("pandas")
     frame = frame_of("pandas", 60, 0)
     detector = quick().fit(frame)
-    for bad, message in (
-        (frame.drop(columns="weight"), "the frame lacks the column 'weight' of the fit"),
-        (frame.drop(columns="colour"), "the frame lacks the column 'colour' of the fit"),
-        (frame.assign(more=1), "unseen at fit time"),
+    for bad, named in (
+        (frame.drop(columns="weight"), "weight"),
+        (frame.drop(columns="colour"), "colour"),
+        (frame.assign(more=1), "more"),
         (frame[frame.columns[::-1]], "same order"),
-        (frame.assign(weight="light"), "column 'weight' is not numeric"),
-        (frame.assign(weight=np.inf), "column 'weight' holds infinity"),
-        (frame.drop(columns="colour").to_numpy(), "give a frame with the same columns"),
+        (frame.assign(weight="light"), "weight"),
+        (frame.assign(weight=np.inf), "weight"),
+        (frame.drop(columns="colour").to_numpy(), "frame"),
     ):
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises(ValueError, match=named):
             detector.predict(bad)
-    for bad, message in (
-        (frame.assign(day=pandas.Timestamp("2020-02-02")), "column 'day' of type datetime64.* holds neither"),
-        (pandas.DataFrame({"name": [f"row {k}" for k in range(300)]}), "column 'name' has 300 different values"),
-        (frame.assign(weight=np.inf), "column 'weight' holds infinity"),
+    for bad, named in (
+        (frame.assign(day=pd.Timestamp("2020-02-02")), "day"),
+        (pd.DataFrame({"name": [f"row {k}" for k in range(300)]}), "name"),
+        (frame.assign(weight=np.inf), "weight"),
+        (frame[:0], r"0 sample|no rows"),
+        (pd.concat([frame, frame], axis=1), "size"),
     ):
-        with pytest.raises(DataError, match=message):
+        with pytest.raises(ValueError, match=named):
             quick().fit(bad)
+
+
+def test_infinity_in_a_file_is_refused(tmp_path) -> None:
+    X = np.random.default_rng(0).normal(size=(50, 3))
+    X[7, 1] = np.inf
+    np.save(tmp_path / "rows.npy", X)
+    for act in (quick().fit, quick().fit(X[8:]).predict):
+        with pytest.raises(DataError, match="infinit"):
+            act(tmp_path / "rows.npy")
 
 
 def test_what_is_not_fitted_says_so(tmp_path) -> None:
     detector, X = AnomalyDetector(), np.zeros((3, 2))
     for name in ("anomaly_score", "score_samples", "decision_function", "predict", "p_values", "detect", "explain"):
-        with pytest.raises(NotFittedError, match="not fitted yet"):
+        with pytest.raises(NotFittedError):
             getattr(detector, name)(X)
     with pytest.raises(NotFittedError):
         detector.save(tmp_path / "detector.narrows")
 
 
 @pytest.mark.parametrize(
-    ("make", "message"),
+    "make",
     [
-        (lambda: windows(np.arange(3), 4), "a series of 3 steps has no window of 4"),
-        (lambda: windows(np.zeros((3, 3, 3)), 2), r"one or two dimensions, time first, not the shape \(3, 3, 3\)"),
-        (lambda: windows(5.0, 1), "one or two dimensions"),
-        (lambda: windows(np.arange(3), 0), "length must be a whole number of at least 1"),
-        (lambda: windows(np.arange(3), 1.5), "length must be a whole number"),
-        (lambda: windows(np.arange(3), 2, 0), "stride must be a whole number of at least 1"),
-        (lambda: windows(np.arange(5), 2).per_step([1.0]), "scores of 4 windows are needed, got an array of shape"),
-        (lambda: windows(np.arange(5), 2).spans([True]), "flags of 4 windows are needed, got an array of shape"),
+        lambda: windows(np.arange(3), 4),
+        lambda: windows(np.zeros((3, 3, 3)), 2),
+        lambda: windows(5.0, 1),
+        lambda: windows(np.arange(3), 0),
+        lambda: windows(np.arange(3), 1.5),
+        lambda: windows(np.arange(3), 2, 0),
+        lambda: windows(np.arange(10), 2, stride=5),
+        lambda: windows(np.arange(5), 2).per_step([1.0]),
+        lambda: windows(np.arange(5), 2).spans([True]),
     ],
 )
-def test_series_that_make_no_sense(make, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+def test_series_that_make_no_sense(make) -> None:
+    with pytest.raises(ValueError, match=r"."):
         make()
 
 
-# Known faults: each of these is to hold, and loses its mark when it does.
+# Faults that were, and a refit that fails.
+
+
+@pytest.mark.parametrize("X", [np.full((9, 3), np.inf), frame_of("pandas", 9, 0).assign(weight=np.inf), "absent.csv"])
+def test_a_refit_that_fails_leaves_the_detector_as_it_was(X) -> None:
+    frame = frame_of("pandas", 60, 1)
+    detector = quick().fit(frame)
+    before = detector.anomaly_score(frame)
+    with pytest.raises(ValueError, match=r"."):
+        detector.fit(X)
+    interrupted = narrows.Autoencoder(2, callbacks=[_interrupt], max_epochs=1)
+    with pytest.raises(RuntimeError, match="on purpose"):
+        detector.set_params(autoencoder=interrupted).fit(correlated(np.random.default_rng(0), 60))
+    for twin in (detector, copy.deepcopy(detector), pickle.loads(pickle.dumps(detector))):
+        np.testing.assert_array_equal(twin.anomaly_score(frame), before)
+        assert twin.feature_names_in_.tolist() == list(frame.columns)
+        assert len(twin.explain(frame[:1])) == 5
+
+
+def _interrupt(record: dict) -> None:
+    raise RuntimeError("on purpose")
 
 
 def test_p_values_hold_for_repeated_rows() -> None:
@@ -507,15 +532,24 @@ def test_p_values_hold_for_repeated_rows() -> None:
     assert (np.mean(rates, 0) <= asked + 4 * np.sqrt(asked * (1 - asked) * 0.002 / 4)).all()
 
 
-def test_gaps_that_the_fit_has_not_seen_make_no_row_strange() -> None:
+def test_p_values_of_a_few_rows_are_no_smaller_than_they_should_be() -> None:
+    rates = []
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        detector = AnomalyDetector(method="reconstruction", random_state=seed).fit(correlated(rng, 9))
+        rates.append((detector.p_values(correlated(rng, 300)) <= 0.2).mean())
+    assert np.mean(rates) < 0.2 + 4 * np.sqrt(0.2 * 0.8 / 9 / 5)
+
+
+def test_gaps_that_the_fit_has_not_seen_make_no_row_anomalous() -> None:
     rng = np.random.default_rng(7)
     rows = correlated(rng, 1000)
     gaps = np.where(rng.random(rows.shape) < 0.2, np.nan, rows)
-    assert (quick(method="neighbors").fit(rows[:500]).predict(gaps[500:]) == -1).mean() < 0.04
-    assert (AnomalyDetector(random_state=0).fit(rows[:500]).predict(gaps[500:]) == -1).mean() < 0.04
+    for detector in (quick(method="neighbors"), AnomalyDetector(random_state=0)):
+        assert (detector.fit(rows[:500]).predict(gaps[500:]) == -1).mean() < 0.04
 
 
-def test_new_rows_score_as_those_of_a_mixed_fit() -> None:
+def test_new_rows_score_as_those_of_a_contaminated_fit() -> None:
     rng = np.random.default_rng(0)
     detector = AnomalyDetector(contamination=0.05, random_state=0).fit(rng.normal(size=(100, 50)))
     new = rng.normal(size=(500, 50))
@@ -523,21 +557,9 @@ def test_new_rows_score_as_those_of_a_mixed_fit() -> None:
     assert (detector.p_values(new) <= 0.5).mean() < 0.6
 
 
-def test_infinity_in_a_file_is_refused(tmp_path) -> None:
-    X = np.random.default_rng(0).normal(size=(50, 3))
-    X[7, 1] = np.inf
-    np.save(tmp_path / "rows.npy", X)
-    with pytest.raises(DataError, match="infinit"):
-        quick().fit(tmp_path / "rows.npy")
-    detector = quick().fit(X[8:])
-    with pytest.raises(DataError, match="infinit"):
-        detector.predict(tmp_path / "rows.npy")
-
-
 def test_constant_columns_do_not_depend_on_the_type() -> None:
     X = np.column_stack([correlated(np.random.default_rng(0), 200), np.full(200, 0.1)])
-    detector = quick().fit(X.astype(np.float32))
-    assert (detector.predict(X) == -1).mean() < 0.05
+    assert (quick().fit(X.astype(np.float32)).predict(X) == -1).mean() < 0.05
 
 
 def test_random_state_seeds_an_autoencoder_of_ones_own() -> None:
@@ -546,63 +568,20 @@ def test_random_state_seeds_an_autoencoder_of_ones_own() -> None:
     np.testing.assert_array_equal(one.anomaly_score(X), other.anomaly_score(X))
 
 
-def test_nullable_text_with_gaps() -> None:
-    pandas = pytest.importorskip("pandas")
+def test_frames_of_any_kind(tmp_path) -> None:
     frame = frame_of("pandas", 60, 0).astype({"colour": "string", "heavy": "boolean"})
-    frame.loc[3, ["colour", "heavy"]] = pandas.NA
+    frame.loc[3, ["colour", "heavy"]] = pd.NA
     assert np.isfinite(quick().fit(frame).anomaly_score(frame)).all()
-
-
-def test_explanations_of_columns_with_numbers_for_names() -> None:
     frame = frame_of("pandas", 60, 0)
+    frame["size"] = pd.cut(frame["size"], 3)
+    with pytest.raises(DataError, match="size"):
+        quick().fit(frame)
     frame.columns = range(5)
+    frame[0] = 1.0
     assert set(quick().fit(frame).explain(frame[:1]).column) == {"0", "1", "2", "3", "4"}
-
-
-def test_categories_of_any_kind_are_saved_or_refused(tmp_path) -> None:
-    pandas = pytest.importorskip("pandas")
-    frame = frame_of("pandas", 60, 0)
-    frame["size"] = pandas.cut(frame["size"], 3)
-    try:
-        quick().fit(frame).save(tmp_path / "detector.narrows")
-    except DataError:
-        return
-    narrows.load(tmp_path / "detector.narrows").predict(frame)
 
 
 def test_scores_of_steps_depend_on_their_windows_alone() -> None:
     cut = windows(np.arange(6), 2)
-    assert cut.per_step([1e17, 1.0, 1.0, 1.0, 1.0])[2:].tolist() == [1.0] * 4
-    assert cut.per_step([np.nan, 1.0, 1.0, 1.0, 1.0])[2:].tolist() == [1.0] * 4
-
-
-def test_a_stride_beyond_the_length_leaves_steps_without_a_score_or_is_refused() -> None:
-    try:
-        cut = windows(np.arange(10), 2, stride=5)
-    except (DataError, ValueError):
-        return
-    np.testing.assert_array_equal(np.isnan(cut.per_step([1.0, 2.0, 3.0])), [0, 0, 1, 1, 1, 0, 0, 1, 0, 0])
-
-
-@pytest.mark.parametrize("case", ["no rows", "a name twice", "a number for a method"])
-def test_more_that_makes_no_sense(case: str) -> None:
-    pandas = pytest.importorskip("pandas")
-    frame = frame_of("pandas", 60, 0)
-    if case == "no rows":
-        with pytest.raises(ValueError, match=r"0 sample|no rows"):
-            quick().fit(frame[:0])
-    elif case == "a name twice":
-        with pytest.raises(DataError, match="'size'"):
-            quick().fit(pandas.concat([frame, frame], axis=1))
-    else:
-        with pytest.raises((ValueError, TypeError), match="method must be"):
-            quick(method=3).fit(np.zeros((5, 2)))
-
-
-def test_p_values_of_a_few_rows_are_no_smaller_than_they_should_be() -> None:
-    rates = []
-    for seed in range(5):
-        rng = np.random.default_rng(seed)
-        detector = AnomalyDetector(method="reconstruction", random_state=seed).fit(correlated(rng, 9))
-        rates.append((detector.p_values(correlated(rng, 300)) <= 0.2).mean())
-    assert np.mean(rates) < 0.2 + 4 * np.sqrt(0.2 * 0.8 / 9 / 5)
+    for first in (1e17, np.nan):
+        assert cut.per_step([first, 1.0, 1.0, 1.0, 1.0])[2:].tolist() == [1.0] * 4

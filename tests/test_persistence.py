@@ -196,11 +196,11 @@ def test_a_detector_file_is_whole_or_refused(tmp_path: Path) -> None:
     path.write_bytes(content)
     metadata, tensors = read_tensors(path, "narrows model")
     plain = {key: value for key, value in metadata.items() if key not in ("format", "kind")}
-    for lost in ("calibration/", "columns/knots", "neighbors/rows", "spread/"):
+    for lost in ("calibration/", "scaler/knots", "neighbors/rows", "residual_std/"):
         write_tensors(path, "narrows model", plain, {name: t for name, t in tensors.items() if name != lost})
         with pytest.raises(ModelFileError, match="cannot be made into a model"):
             narrows.load(path)
-    fitted = plain["fitted"] | {"neighbors": {"neighbors": {"count": 5, "colour": 1}}}
+    fitted = plain["fitted"] | {"references": {"neighbors": {"n_neighbors": 5, "colour": 1}}}
     write_tensors(path, "narrows model", plain | {"fitted": fitted}, tensors)
     with pytest.raises(ModelFileError, match="cannot be made into a model"):
         narrows.load(path)

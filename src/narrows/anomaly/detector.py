@@ -7,42 +7,44 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, OutlierMixin
+from sklearn.base import OutlierMixin, clone
 from sklearn.utils.validation import _check_feature_names, _check_n_features, check_is_fitted
 
-from narrows.anomaly import filing, thresholds
-from narrows.anomaly.explaining import Explainer, expected_values
-from narrows.anomaly.fitting import PARTS, Options, fit_mixed, fit_ordinary
+from narrows.anomaly.explainer import Explainer, expected_values
+from narrows.anomaly.fitting import DetectorOptions, fit_clean, fit_contaminated
+from narrows.anomaly.scorer import PARTS, Scorer, conformal_p_values, discoveries
 from narrows.autoencoder import Autoencoder
 from narrows.data.categories import FrameColumns
-from narrows.data.inputs import ValidatedInput, validate_rows
+from narrows.data.inputs import validate_rows
 from narrows.data.rows import ArrayRows, sample_rows
-from narrows.errors import DataError
+from narrows.errors import DataError, ModelFileError
+from narrows.estimator import state
+from narrows.estimator.base import FittedEstimator, atomic_fit
 from narrows.estimator.inference import apply_in_blocks
 from narrows.validation import check_number, resolve_device, resolve_seed
 
 if TYPE_CHECKING:
-    import os
-
     from torch import Tensor
 
-    from narrows.anomaly.fitting import Scoring
     from narrows.data.rows import Rows
 
 __all__ = ["AnomalyDetector"]
 
-MOST_ROWS, MOST_MIXED_ROWS = 100_000, 20_000
-"""Rows that are fitted to at most, chosen by chance: without anomalies among them, and with."""
+MOST_ROWS, MOST_CONTAMINATED_ROWS = 100_000, 20_000
+"""Rows that are fitted to at most, chosen at random: without anomalies among them, and with."""
+
+AUTOENCODER = "autoencoder."
+"""What the names of its tensors begin with in a file."""
 
 
-class AnomalyDetector(OutlierMixin, BaseEstimator):
-    """Find the rows that are unlike those it was fitted to, say how sure that is, and which columns are to blame.
+class AnomalyDetector(OutlierMixin, FittedEstimator):
+    """Find anomalies: rows that are unlike those of the fit; say how sure that is, and which columns make them so.
 
     A small denoising autoencoder learns how the columns of a table go together: it is shown rows some of whose values
     were swapped with those of other rows, and gives back the right ones. A row is then described by its values and by
-    how far each is from what the autoencoder makes of it, and its score is how far it is, so described, from the
-    nearest rows of the fit, relative to what is usual there. Scores are in spreads of ordinary rows: 0 for a typical
-    one.
+    their residuals, how far each is from what the autoencoder makes of it, and its score is the distance, so described,
+    to the nearest rows of the fit, relative to what is usual there. Scores are in standard deviations of normal rows: 0
+    for a typical one.
 
     Tables are taken as they come: unscaled, with heavy tails, constant or duplicate columns, missing values, and, in a
     pandas or polars frame, categories and truth values.
@@ -50,23 +52,23 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     Parameters
     ----------
     method : {"auto", "neighbors", "ranks", "reconstruction"} or tuple of these, default "auto"
-        What the score is made of; of several it is the largest, each in its own spreads. ``"neighbors"`` is described
-        above; ``"ranks"`` is the distance to the nearest rows in a view half of which are the normal scores of ranks,
-        for columns with heavy tails; ``"reconstruction"`` is the standardised residual alone, as autoencoders have
-        been used. ``"auto"`` is neighbours and ranks, and neighbours alone where ``contamination`` is given.
+        What the score is made of; of several it is the largest, each in its own standard deviations. ``"neighbors"`` is
+        described above; ``"ranks"`` is the distance to the nearest rows in a view half of which are the normal scores
+        of ranks, for columns with heavy tails; ``"reconstruction"`` is the standardised residual alone, as autoencoders
+        have been used. ``"auto"`` is neighbors and ranks, and neighbors alone where ``contamination`` is given.
     contamination : float, "auto" or None, default None
-        Whether there are anomalies among the rows of the fit; None takes all of them for ordinary. A share of up to
-        0.5 says that so many of them are anomalies, and ``"auto"`` that some are: the strangest are then set aside
-        before the final fit, and the threshold is such that this share of the rows of the fit is above it, or for
+        Whether there are anomalies among the rows of the fit; None takes all of them for normal. A fraction of up to
+        0.5 says that so many of them are anomalies, and ``"auto"`` that some are: the most anomalous are then set aside
+        before the final fit, and the threshold is such that this fraction of the rows of the fit is above it, or for
         ``"auto"`` what lies far outside the bulk of them.
     false_positive_rate : float, default 0.01
-        At which rate ordinary rows are to be taken for anomalies by :meth:`predict`. Where ``contamination`` is a
-        share, that sets the threshold instead.
+        At which rate normal rows are to be taken for anomalies by :meth:`predict`. Where ``contamination`` is a
+        fraction, that sets the threshold instead.
     n_neighbors : int or "auto", default "auto"
-        How many rows are asked. ``"auto"``: 5, or one in twenty of the rows of the fit where ``contamination`` is
+        How many neighbours count. ``"auto"``: 5, or one in twenty of the rows of the fit where ``contamination`` is
         given, since anomalies among them may lie together.
     n_reference : int, default 10,000
-        How many rows of the fit are kept to compare with, at most; chosen by chance.
+        How many rows of the fit are kept as the reference set, at most; chosen at random.
     autoencoder : Autoencoder or None, default None
         An unfitted one to use in place of the small one that is trained for half a second.
     device : str, default "auto"
@@ -78,6 +80,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     ----------
     autoencoder_ : Autoencoder
         Fitted to the scaled columns.
+    calibration_scores_ : ndarray of float64, shape (n_calibration,)
+        Rising: scores of rows of the fit as if they were new, which p-values and thresholds come from.
     offset_ : float
         ``decision_function = score_samples - offset_``.
     n_features_in_ : int
@@ -88,6 +92,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     See Also
     --------
     narrows.windows : Turn a series into rows.
+    narrows.anomaly.write_anomaly_report : What was found, as a page.
 
     References
     ----------
@@ -103,15 +108,15 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
     >>> x = rng.normal(size=500)
     >>> X = np.column_stack([x, 2 * x + 0.1 * rng.normal(size=500), rng.normal(size=500)])
     >>> detector = AnomalyDetector(random_state=0).fit(X)
-    >>> strange = np.array([[1.0, -2.0, 0.0]])
-    >>> detector.predict(np.vstack([X[:2], strange])).tolist()
+    >>> anomaly = np.array([[1.0, -2.0, 0.0]])
+    >>> detector.predict(np.vstack([X[:2], anomaly])).tolist()
     [1, 1, -1]
-    >>> detector.explain(strange, top=2)[["column", "seen"]].to_numpy().tolist()
+    >>> detector.explain(anomaly, top=2)[["column", "seen"]].to_numpy().tolist()
     [['x1', -2.0], ['x0', 1.0]]
     """
 
-    _scoring: Scoring
-    _calibration: Tensor
+    _fitted_attribute = "autoencoder_"
+    _scorer: Scorer
     _form: FrameColumns | None
     _explainer: Explainer | None
     n_features_in_: int
@@ -137,14 +142,15 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         self.device = device
         self.random_state = random_state
 
+    @atomic_fit
     def fit(self, X: Any, y: Any = None) -> AnomalyDetector:
-        """Fit to rows.
+        """Fit to rows; a fit that fails leaves the detector as it was.
 
         Parameters
         ----------
         X : array-like, frame, CSR matrix or path, shape (n, n_features)
-            The rows: ordinary ones, or with ``contamination`` whatever there is. Of more than 100,000 (20,000) so many
-            are used, chosen by chance.
+            The rows: normal ones, or with ``contamination`` whatever there is. Of more than 100,000 (20,000) so many
+            are used, chosen at random.
         y : ignored
             For scikit-learn's pipelines.
 
@@ -154,22 +160,27 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
             This object.
         """
         self._check_options()
-        given = self._taken(X, reset=True)
-        seed = resolve_seed(self.random_state)
-        mixed = self.contamination is not None
-        rows = sample_rows(given.rows, MOST_MIXED_ROWS if mixed else MOST_ROWS, seed)
-        values = torch.cat([_finite(block.double()) for block in rows.blocks(1 << 14)]).numpy()
-        options = self._options(seed)
-        if mixed:
-            share = None if isinstance(self.contamination, str) else float(self.contamination)  # type: ignore[arg-type]
-            self._scoring, scores = fit_mixed(values, share, options)
+        self._form = FrameColumns.learn(X, others=True)
+        seed, contamination = resolve_seed(self.random_state), self.contamination
+        most = MOST_ROWS if contamination is None else MOST_CONTAMINATED_ROWS
+        rows = sample_rows(self._validated(X, reset=True), most, seed)
+        values, options = _in_memory(rows).numpy(), self._options(seed)
+        if contamination is None:
+            self._scorer = fit_clean(values, options)
+            self.offset_ = -self._scorer.threshold_at_rate(self.false_positive_rate)
+        elif isinstance(contamination, str):
+            self._scorer = fit_contaminated(values, None, options)
+            self.offset_ = -self._scorer.threshold_far_out(self.false_positive_rate)
         else:
-            self._scoring, scores = fit_ordinary(values, options)
-        self.autoencoder_ = self._scoring.rebuilder.autoencoder
-        self._calibration = scores.sort().values
-        self._explainer = None
-        self.offset_ = self._threshold(rows)
+            self._scorer = fit_contaminated(values, float(contamination), options)
+            self.offset_ = float(np.percentile(-self._scores(rows), 100 * float(contamination)))
+        self._set_fitted()
         return self
+
+    def _set_fitted(self) -> None:
+        self.autoencoder_ = self._scorer.denoiser.autoencoder
+        self.calibration_scores_ = self._scorer.calibration.numpy()
+        self._explainer = None
 
     def _check_options(self) -> None:
         parts = self._parts()
@@ -179,68 +190,53 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         check_number("n_neighbors", self.n_neighbors, integer=True, low=1, auto=True)
         check_number("n_reference", self.n_reference, integer=True, low=2)
         check_number("false_positive_rate", self.false_positive_rate, low=0, high=1, open_low=True)
-        share = self.contamination
-        number = isinstance(share, numbers.Real) and not isinstance(share, bool)
-        if not (share is None or share == "auto" or (number and 0 < float(share) <= 0.5)):
-            raise ValueError(f"contamination must be a share above 0 and at most 0.5, 'auto' or None, got {share!r}")
+        given = self.contamination
+        number = isinstance(given, numbers.Real) and not isinstance(given, bool)
+        if not (given is None or given == "auto" or (number and 0 < float(given) <= 0.5)):
+            raise ValueError(f"contamination must be a fraction above 0 and at most 0.5, 'auto' or None, got {given!r}")
         if self.autoencoder is not None and not isinstance(self.autoencoder, Autoencoder):
             raise TypeError(f"autoencoder must be an Autoencoder or None, got {self.autoencoder!r}")
+        resolve_device(self.device)
 
     def _parts(self) -> tuple[str, ...]:
         if isinstance(self.method, str) and self.method == "auto":
             return ("neighbors", "ranks") if self.contamination is None else ("neighbors",)
         return tuple(self.method) if isinstance(self.method, (tuple, list)) else (self.method,)
 
-    def _options(self, seed: int) -> Options:
-        resolve_device(self.device)
-        return Options(
+    def _options(self, seed: int) -> DetectorOptions:
+        return DetectorOptions(
             parts=self._parts(),
             n_neighbors=None if isinstance(self.n_neighbors, str) else int(self.n_neighbors),
             autoencoder=self.autoencoder,
-            levels=() if self._form is None else self._form.sizes,
-            remembered=int(self.n_reference),
+            block_sizes=() if self._form is None else self._form.sizes,
+            n_reference=int(self.n_reference),
             seed=seed,
             device=self.device,
         )
 
-    def _threshold(self, rows: Rows) -> float:
-        if self.contamination is None:
-            return -thresholds.score_at_rate(self._calibration, self.false_positive_rate)
-        if isinstance(self.contamination, str):
-            return -thresholds.score_far_out(self._calibration, self.false_positive_rate)
-        return float(np.percentile(-self._scores(rows), 100 * float(self.contamination)))
-
-    def _taken(self, X: Any, *, reset: bool) -> ValidatedInput:
-        """Validate input and take it for rows of numbers, of a frame with categories a column for each of these."""
-        form = FrameColumns.learn(X, others=True) if reset else self._form
-        if form is None:
-            given = validate_rows(self, X, reset=reset, allow_missing=True)
-        else:
-            values = form.encode(X)
-            if len(values) == 0:
-                raise DataError("the frame has no rows")
-            if np.isinf(values).any():
-                raise DataError(f"column {form.value_names[int(np.isinf(values).any(0).argmax())]!r} holds infinity")
-            _check_feature_names(self, X, reset=reset)
-            _check_n_features(self, X, reset=reset)
-            given = ValidatedInput(ArrayRows(values), np.dtype(np.float64), (values.shape[1],))
-        self._form = form
-        return given
-
-    def _given(self, X: Any) -> Rows:
-        check_is_fitted(self, "autoencoder_")
-        return self._taken(X, reset=False).rows
+    def _validated(self, X: Any, *, reset: bool = False) -> Rows:
+        """Validate input and return rows of numbers, of a frame with categories a column for each of these."""
+        if not reset:
+            check_is_fitted(self)
+        if self._form is None:
+            return validate_rows(self, X, reset=reset, allow_missing=True).rows
+        values = self._form.encode(X)
+        if len(values) == 0:
+            raise DataError("the frame has no rows")
+        if (infinite := np.isinf(values).any(0)).any():
+            raise DataError(f"column {self._form.value_names[int(infinite.argmax())]!r} holds infinity")
+        _check_feature_names(self, X, reset=reset)
+        _check_n_features(self, X, reset=reset)
+        return ArrayRows(values)
 
     def _scores(self, rows: Rows) -> np.ndarray:
         def score(block: Tensor) -> Tensor:
-            return self._scoring.scores(_finite(block.double()))
+            return self._scorer.scores(_finite(block.double()))
 
         return apply_in_blocks(torch.nn.Identity(), rows, score, (), np.dtype(np.float64))
 
     def anomaly_score(self, X: Any) -> np.ndarray:
-        """Say how strange rows are: higher is stranger.
-
-        The same for the same row from call to call, whatever rows come with it.
+        """Score rows: higher is more anomalous, and the same for the same row, whatever rows come with it.
 
         Parameters
         ----------
@@ -250,14 +246,14 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         Returns
         -------
         ndarray of float64, shape (n,)
-            In spreads of ordinary rows: about 0 for a typical one, and above 2 for some 5 % of them, or more where
-            columns have heavy tails; :meth:`p_values` say how many. A row of the fit is not compared with itself, but
-            one that differs from it a little is compared with it, and scores lower.
+            In standard deviations of normal rows: about 0 for a typical one, and above 2 for some 5 % of them, or more
+            where columns have heavy tails; :meth:`p_values` say how many. A row of the fit is not compared with itself,
+            but one that differs from it a little is compared with it, and scores lower.
         """
-        return self._scores(self._given(X))
+        return self._scores(self._validated(X))
 
     def score_samples(self, X: Any) -> np.ndarray:
-        """Return minus :meth:`anomaly_score`: higher is more ordinary, as scikit-learn has it.
+        """Return minus :meth:`anomaly_score`: higher is more normal, as scikit-learn has it.
 
         Parameters
         ----------
@@ -295,18 +291,18 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         Returns
         -------
         ndarray of int, shape (n,)
-            -1 for anomalies, 1 for ordinary rows.
+            -1 for anomalies, 1 for normal rows.
         """
         return np.where(self.decision_function(X) < 0, -1, 1)
 
     def p_values(self, X: Any) -> np.ndarray:
-        """Say how rare a score like that of each row is among ordinary rows.
+        """Return conformal p-values: how rare a score like that of each row is among normal rows.
 
-        They are conformal: whatever distribution the rows of the fit were drawn from, of new ordinary rows about one in
-        a hundred has a p-value of 0.01 or less. (The autoencoders behind the calibration have seen fewer rows than the
-        final one, which makes p-values a little larger than they need be.) That is for rows that do not depend on each
-        other: of a series, fit to windows that do not overlap. Where ``contamination`` is given no such claim is made:
-        anomalies are then among the rows that others are held against, which makes p-values too large.
+        Whatever distribution the rows of the fit were drawn from, of new normal rows about one in a hundred has a
+        p-value of 0.01 or less. (The autoencoders behind the calibration have seen fewer rows than the final one, which
+        makes p-values a little larger than they need be.) That is for rows that do not depend on each other: of a
+        series, fit to windows that do not overlap. Where ``contamination`` is given no such claim is made: anomalies
+        are then among the rows that others are compared with, which makes p-values too large.
 
         Parameters
         ----------
@@ -316,12 +312,12 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         Returns
         -------
         ndarray of float64, shape (n,)
-            At least 1 / (m + 1), where m is the number of rows kept from the fit.
+            At least 1 / (m + 1), where m is the number of calibration scores.
         """
-        return thresholds.conformal_p_values(self.anomaly_score(X), self._calibration)
+        return conformal_p_values(self.anomaly_score(X), self.calibration_scores_)
 
     def detect(self, X: Any, fdr: float = 0.05) -> np.ndarray:
-        """Find the anomalies among rows so that only a share of ``fdr`` of what is found is expected to be ordinary.
+        """Find the anomalies among rows so that of those found only a fraction ``fdr`` is expected to be normal.
 
         Where :meth:`predict` decides on each row by itself, this decides on all of them together.
 
@@ -338,14 +334,14 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         ndarray of bool, shape (n,)
         """
         check_number("fdr", fdr, low=0, high=1, open_low=True)
-        return thresholds.benjamini_hochberg(self.p_values(X), float(fdr))
+        return discoveries(self.p_values(X), float(fdr))
 
     def explain(self, X: Any, top: int | None = None) -> Any:
-        """Say which columns make rows strange, and what was expected there.
+        """Attribute anomalies to columns: which make a row anomalous, and what was expected there.
 
         Of each row the column is sought whose value goes least with the others and with what the column usually holds;
         then the next, as if the first were not known; and so on for five columns. So one wrong value is not blamed on
-        the columns that were foretold from it.
+        the columns that were predicted from it.
 
         Parameters
         ----------
@@ -358,19 +354,17 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         -------
         pandas.DataFrame
             ``row`` (the frame's index, otherwise a number), ``column``, ``seen`` and ``expected`` in the data's own
-            units, ``share`` of what is strange about the row; top columns first.
+            units, ``share``, the column's fraction of what is anomalous about the row; top columns first.
         """
         if top is not None:
             check_number("top", top, integer=True, low=1)
-        rows = self._given(X)
-        values = torch.cat([_finite(block.double()) for block in rows.blocks(1 << 14)])
-        explainer: Explainer | None = getattr(self, "_explainer", None)
-        if explainer is None:
-            explainer = self._explainer = Explainer.learn(self._scoring.rebuilder, self._form, self._names())
-        return explainer.frame(values, X, top)
+        rows = _in_memory(self._validated(X))
+        if self._explainer is None:
+            self._explainer = Explainer.fit(self._scorer.denoiser, self._form, self._names())
+        return self._explainer.explain(rows, X, top)
 
     def expected(self, X: Any) -> Any:
-        """Say what every value is expected to be, given others of its row: to draw beside what was seen.
+        """Predict every value from others of its row: to draw beside what was seen.
 
         Of a value that is wrong it is what would have been right, as far as the rest of the row tells.
 
@@ -384,11 +378,11 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         ndarray of float64, shape (n, n_features), or frame
             In the data's units; a frame where the detector was fitted to one with categories.
         """
-        rows = self._given(X)
-        return expected_values(self._scoring.rebuilder, self._form, rows, self._names(), X)
+        rows = self._validated(X)
+        return expected_values(self._scorer.denoiser, self._form, rows, self._names(), X)
 
     def plot_explanation(self, row: Any, *, top: int = 10, ax: Any = None) -> Any:
-        """Draw which columns make a row strange; see :func:`narrows.report.plot_explanation`.
+        """Draw which columns make a row anomalous; see :func:`narrows.report.plot_explanation`.
 
         Parameters
         ----------
@@ -413,36 +407,51 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):
         names = getattr(self, "feature_names_in_", None)
         return [f"x{k}" for k in range(self.n_features_in_)] if names is None else [str(name) for name in names]
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fitted detector to one file, whole or not at all; :func:`narrows.load` reads it.
-
-        Parameters
-        ----------
-        path : path-like
-            The file.
-        """
-        from narrows.estimator.serialization import save
-
-        check_is_fitted(self, "autoencoder_")
-        save(self, path)
-
     def _to_file(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        return filing.to_file(self)
+        inner, weights = state.to_file(self.autoencoder_)
+        fitted, tensors = self._scorer.to_state()
+        fitted |= {"n_features_in": self.n_features_in_, "offset": self.offset_}
+        fitted["form"] = None if self._form is None else self._form.to_json()
+        if hasattr(self, "feature_names_in_"):
+            fitted["feature_names_in"] = [str(name) for name in self.feature_names_in_]
+        options = {name: state.option_to_json(name, value) for name, value in self.get_params(deep=False).items()}
+        options["method"] = list(self.method) if not isinstance(self.method, str) else self.method
+        options["autoencoder"] = None if self.autoencoder is None else "own"
+        tensors |= {AUTOENCODER + name: tensor for name, tensor in weights.items()}
+        return {"options": options, "fitted": fitted, "autoencoder": inner}, tensors
 
     @classmethod
     def _from_file(
         cls, metadata: dict[str, Any], tensors: dict[str, Tensor], *, network: Any, device: str
     ) -> AnomalyDetector:
-        return filing.from_file(cls, metadata, tensors, network=network, device=device)
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "autoencoder_")
+        options, fitted = dict(metadata["options"]), metadata["fitted"]
+        weights = {name.removeprefix(AUTOENCODER): t for name, t in tensors.items() if name.startswith(AUTOENCODER)}
+        autoencoder = state.from_file(Autoencoder, metadata["autoencoder"], weights, network=network, device=device)
+        options["autoencoder"] = None if options["autoencoder"] is None else clone(autoencoder)
+        options["method"] = tuple(options["method"]) if isinstance(options["method"], list) else options["method"]
+        detector = cls(**(options | {"device": device}))
+        detector._check_options()
+        detector._form = None if fitted["form"] is None else FrameColumns(**fitted["form"])
+        detector._scorer = Scorer.from_state(fitted, tensors, autoencoder)
+        detector.offset_, detector.n_features_in_ = float(fitted["offset"]), int(fitted["n_features_in"])
+        if "feature_names_in" in fitted:
+            detector.feature_names_in_ = np.asarray(fitted["feature_names_in"], dtype=object)
+        known = detector._names()
+        block_sizes = () if detector._form is None else detector._form.sizes
+        if len(known) != detector.n_features_in_ or block_sizes != detector._scorer.denoiser.scaler.block_sizes:
+            raise ModelFileError("the columns of the detector do not fit together")
+        detector._set_fitted()
+        return detector
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         tags.input_tags.sparse = True
         return tags
+
+
+def _in_memory(rows: Rows) -> Tensor:
+    return torch.cat([_finite(block.double()) for block in rows.blocks(1 << 14)])
 
 
 def _finite(block: Tensor) -> Tensor:

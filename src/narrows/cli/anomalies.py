@@ -76,9 +76,9 @@ class _Rule:
     def flags(self, detector: Any, scores: np.ndarray, p_values: np.ndarray) -> np.ndarray:
         """Say of each row whether it is an anomaly."""
         if self.name == "fdr":
-            from narrows.anomaly.thresholds import benjamini_hochberg
+            from narrows.anomaly.scorer import discoveries
 
-            return benjamini_hochberg(p_values, self.value)
+            return discoveries(p_values, self.value)
         if self.name == "rate":
             return p_values <= self.value
         if self.name == "top":
@@ -101,7 +101,7 @@ class _Rule:
 
     def doubt(self, detector: Any, flags: np.ndarray) -> str | None:
         """Say why this rule may find less than there is, if it may."""
-        n_rows = len(detector._calibration)
+        n_rows = len(detector.calibration_scores_)
         least = 1 / (n_rows + 1)
         by = f"by {n_rows:,} rows of the fit no p-value is below {least:.2g}"
         if self.name == "rate" and self.value < least:
@@ -166,11 +166,11 @@ def _fitted(data: str, train: str | None, columns: list[str] | None, options: di
 
 def _find(detector: Any, data: Data, rule: _Rule, *, explain_all: bool, explain_flagged: bool) -> Findings:
     """Look at rows; a file is read once for the scores, and once more for the rows that are explained."""
-    from narrows.anomaly.thresholds import conformal_p_values
+    from narrows.anomaly.scorer import conformal_p_values
 
     with named_columns(data.columns):
         scores = detector.anomaly_score(data.rows)
-    p_values = conformal_p_values(scores, detector._calibration)
+    p_values = conformal_p_values(scores, detector.calibration_scores_)
     flags = rule.flags(detector, scores, p_values)
     doubt = rule.doubt(detector, flags)
     if doubt is not None:
