@@ -63,8 +63,10 @@ def main() -> None:
         orders = [[names[c] for c in part["column"]] for _, part in told.groupby("row", sort=True)]
         scale = np.where(A.std(0) > 0, A.std(0), 1.0)
         values = np.argsort(-np.abs((rows - A.mean(0)) / scale), axis=1)[:, :3].tolist()
-        _, residual = detector._scoring.rebuilder.look(torch.from_numpy(rows))
-        residuals = (residual / detector._scoring.rebuilder.spread).abs().argsort(1, descending=True)[:, :3].tolist()
+        _, residual = detector._scorer.denoiser.residuals(torch.from_numpy(rows))
+        residuals = (
+            (residual / detector._scorer.denoiser.residual_std).abs().argsort(1, descending=True)[:, :3].tolist()
+        )
         totals.append([share_first(found, chosen) for found in (orders, values, residuals)])
         print(f"| {name} | " + " | ".join(f"{value:.0f}" for value in totals[-1]) + " |")
         say(name)

@@ -21,6 +21,7 @@ from narrows.errors import DataError, ModelFileError
 from narrows.estimator import state
 from narrows.estimator.base import FittedEstimator, atomic_fit
 from narrows.estimator.inference import apply_in_blocks
+from narrows.report.anomaly_plots import plot_explanation
 from narrows.validation import check_number, resolve_device, resolve_seed
 
 if TYPE_CHECKING:
@@ -397,8 +398,6 @@ class AnomalyDetector(OutlierMixin, FittedEstimator):
         -------
         matplotlib.figure.Figure
         """
-        from narrows.report.anomaly_plots import plot_explanation
-
         return plot_explanation(self, row, top=top, ax=ax)
 
     def _names(self) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from narrows.data.inputs import validate_rows
 from narrows.errors import DataError
 from narrows.report.anomaly_plots import draw_blame, plot_anomaly_scores, shortened, truth_of, value_text
 from narrows.report.html import Section, Table, write_report
@@ -153,8 +154,8 @@ def _picked(detector: Any, X: Any, numbers: np.ndarray) -> Any:
         return X[numbers.tolist()]
     if isinstance(X, (str, os.PathLike)):
         order = np.argsort(numbers)
-        few = next(iter(detector._given(X).subset(numbers[order]).blocks(len(numbers)))).numpy()
-        values = few[np.argsort(order)]
+        rows = validate_rows(detector, X, reset=False, allow_missing=True).rows.subset(numbers[order])
+        values = next(iter(rows.blocks(len(numbers)))).numpy()[np.argsort(order)]
     else:
         values = X.tocsr()[numbers].toarray() if hasattr(X, "tocsr") else np.asarray(X)[numbers]
     names = getattr(detector, "feature_names_in_", None)

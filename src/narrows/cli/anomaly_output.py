@@ -107,7 +107,7 @@ def show(found: Findings, written: dict[str, Path], *, as_json: bool) -> None:
         "rule": found.rule,
         "threshold": -found.detector.offset_,
         "contamination": found.detector.contamination,
-        "n_calibration": len(found.detector._calibration),
+        "n_calibration": len(found.detector.calibration_scores_),
         "strangest": found.strangest,
     }
     if not as_json:
