@@ -154,8 +154,8 @@ def _picked(detector: Any, X: Any, numbers: np.ndarray) -> Any:
         return X[numbers.tolist()]
     if isinstance(X, (str, os.PathLike)):
         order = np.argsort(numbers)
-        rows = validate_rows(detector, X, reset=False, allow_missing=True).rows.subset(numbers[order])
-        values = next(iter(rows.blocks(len(numbers)))).numpy()[np.argsort(order)]
+        rows: Any = validate_rows(detector, X, reset=False, allow_missing=True).rows
+        values = next(iter(rows.subset(numbers[order]).blocks(len(numbers)))).numpy()[np.argsort(order)]
     else:
         values = X.tocsr()[numbers].toarray() if hasattr(X, "tocsr") else np.asarray(X)[numbers]
     names = getattr(detector, "feature_names_in_", None)
