@@ -5,11 +5,14 @@ from __future__ import annotations
 import dataclasses
 import gzip
 import hashlib
+import io
 import os
 import re
 import struct
 import threading
 import time
+import zipfile
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
@@ -28,34 +31,66 @@ def md5(content: bytes) -> str:
     return hashlib.md5(content).hexdigest()
 
 
-@pytest.fixture(autouse=True)
-def own_folders(monkeypatch, tmp_path):
-    """No test sees the user's folders, nor a proxy."""
-    monkeypatch.setenv("NARROWS_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(download, "TIMEOUT", 5.0)
+TOY = {
+    "train-images.gz": np.random.default_rng(0).integers(0, 256, (40, 4, 5)).astype(np.uint8),
+    "train-labels.gz": np.arange(40, dtype=np.uint8) % 10,
+    "test-images.gz": np.random.default_rng(1).integers(0, 256, (10, 4, 5)).astype(np.uint8),
+    "test-labels.gz": np.arange(10, dtype=np.uint8),
+}
+PACKED = {name: gzip.compress(idx(array), mtime=0) for name, array in TOY.items()}
+RATED = b"userId,movieId,rating,timestamp\n1,10,4.0,964982703\n1,30,0.5,964981247\n2,10,5.0,1445714835\n"
+FILMS = (
+    "movieId,title,genres\n"
+    "10,Toy Story (1995),Animation|Comedy\n"
+    '20,"American President, The (1995)",Comedy\n'
+    '30,"""Great Performances"" Misérables (1971)",(no genres listed)\n'
+).encode()
+TITLES = {
+    10: "Toy Story (1995)",
+    20: "American President, The (1995)",
+    30: '"Great Performances" Misérables (1971)',
+}
 
 
-@pytest.fixture
-def no_own_data(monkeypatch):
-    monkeypatch.delenv("NARROWS_DATA", raising=False)
+def archive(ratings=RATED, films=FILMS, folder="toy-films", compression=zipfile.ZIP_DEFLATED) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", compression) as file:
+        # Members that are of no use, and one that would leave the folder if it were unpacked.
+        for name, content in (
+            (f"{folder}/", b""),
+            ("../outside.csv", b"x"),
+            (f"{folder}/movies.csv", films),
+            (f"{folder}/ratings.csv", ratings),
+        ):
+            file.writestr(name, content)
+    return packed.getvalue()
 
 
 class Server:
     """A web server on this machine that can be told to behave badly."""
 
-    def __init__(self, files):
-        self.files = files
-        self.ranges = True
-        self.cuts: list[int] = []  # bytes after which the next answers break off
-        self.status = None
-        self.wrong_range = False
-        self.requests: list[tuple[str, str | None]] = []
+    def __init__(self):
+        self.files = {**PACKED, "toy-films.zip": archive()}
+        self.cut = None  # bytes after which answers break off
+        self.status, self.seconds = 200, 0.0
+        self.requests: list[str] = []
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
-                outer.answer(self)
+                name = self.path.lstrip("/")
+                outer.requests.append(name)
+                time.sleep(outer.seconds)
+                if outer.status >= 400 or name not in outer.files:
+                    self.send_error(outer.status if outer.status >= 400 else 404)
+                    return
+                self.send_response(outer.status)
+                if outer.status == 302:
+                    self.send_header("Location", "/elsewhere")
+                content = outer.files[name] if outer.status == 200 else b""
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content[: outer.cut])
 
             def log_message(self, *_):
                 pass
@@ -65,69 +100,69 @@ class Server:
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01})
         self.thread.start()
 
-    def answer(self, request):
-        name = request.path.lstrip("/")
-        asked = request.headers.get("Range")
-        self.requests.append((name, asked))
-        if self.status or name not in self.files:
-            request.send_error(self.status or 404)
-            return
-        content = self.files[name]
-        start = int(re.fullmatch(r"bytes=(\d+)-", asked)[1]) if asked and self.ranges else 0
-        if start >= len(content):
-            request.send_error(416)
-            return
-        body = content[start:]
-        request.send_response(206 if asked and self.ranges else 200)
-        request.send_header("Content-Length", str(len(body)))
-        if asked and self.ranges:
-            stated = start + 1 if self.wrong_range else start
-            request.send_header("Content-Range", f"bytes {stated}-{len(content) - 1}/{len(content)}")
-        request.end_headers()
-        request.wfile.write(body[: self.cuts.pop(0)] if self.cuts else body)
-
     def close(self):
         self.server.shutdown()
         self.server.server_close()
         self.thread.join()
 
 
-TOY = {
-    "train-images.gz": np.random.default_rng(0).integers(0, 256, (40, 4, 5)).astype(np.uint8),
-    "train-labels.gz": np.arange(40, dtype=np.uint8) % 10,
-    "test-images.gz": np.random.default_rng(1).integers(0, 256, (10, 4, 5)).astype(np.uint8),
-    "test-labels.gz": np.arange(10, dtype=np.uint8),
-}
-PACKED = {name: gzip.compress(idx(array), mtime=0) for name, array in TOY.items()}
+@contextmanager
+def serving():
+    server = Server()
+    try:
+        yield server
+    finally:
+        server.close()
 
 
-def register(monkeypatch, addresses, packed_hash=False):
-    """Put a small data set among the records."""
+def register(monkeypatch, *addresses, packed_hash=False, **changes):
+    """Put a small data set and a small set of ratings among the records."""
     files = tuple(
-        records.RemoteFile(name, md5_file=md5(PACKED[name]))
-        if packed_hash
-        else records.RemoteFile(name, md5_content=md5(idx(array)))
+        records.RemoteFile(
+            name,
+            len(PACKED[name]),
+            len(idx(array)),
+            md5(PACKED[name]),
+            None if packed_hash else md5(idx(array)),
+        )
         for name, array in TOY.items()
     )
-    record = dataclasses.replace(
-        records.RECORDS["mnist"],
-        name="toy",
-        n_train=40,
-        n_test=10,
-        shape=(4, 5),
-        addresses=tuple(addresses),
-        files=files,
+    toy = {"name": "toy", "n_train": 40, "n_test": 10, "shape": (4, 5), "addresses": addresses, "files": files}
+    monkeypatch.setitem(records.RECORDS, "toy", dataclasses.replace(records.RECORDS["mnist"], **toy))
+    members = tuple(
+        records.Member(name, md5(content), len(content))
+        for name, content in (("ratings.csv", RATED), ("movies.csv", FILMS))
     )
-    monkeypatch.setitem(records.RECORDS, "toy", record)
-    return record
+    films = {"name": "toy", "folder": "toy-films", "n_users": 2, "n_items": 2, "n_ratings": 3}
+    films |= {"addresses": addresses, "members": members, **changes}
+    monkeypatch.setitem(records.RATINGS, "toy", dataclasses.replace(records.RATINGS["movielens-small"], **films))
+
+
+@pytest.fixture(autouse=True)
+def own_folders(monkeypatch, tmp_path):
+    """No test sees the user's folders, nor a proxy; plain http is for these tests alone."""
+    monkeypatch.setenv("NARROWS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(download, "TIMEOUT", 5.0)
+    monkeypatch.setattr(download, "SCHEMES", ("https://", "http://127.0.0.1"))
 
 
 @pytest.fixture
-def server(monkeypatch, no_own_data):
-    server = Server(dict(PACKED))
-    register(monkeypatch, [server.address])
-    yield server
-    server.close()
+def server(monkeypatch):
+    monkeypatch.delenv("NARROWS_DATA", raising=False)
+    with serving() as server:
+        register(monkeypatch, server.address)
+        yield server
+
+
+@pytest.fixture
+def own(monkeypatch, tmp_path):
+    """A folder of one's own, and no web."""
+    monkeypatch.setenv("NARROWS_DATA", str(tmp_path / "own"))
+    register(monkeypatch, "http://127.0.0.1:9/")
+    for name in ("toy", "toy-films"):
+        (tmp_path / "own" / name).mkdir(parents=True)
+    return tmp_path / "own"
 
 
 def assert_is_toy(found):
@@ -138,26 +173,45 @@ def assert_is_toy(found):
     assert found.shape == (4, 5)
 
 
-# ---------------------------------------------------------------- what there is
+def assert_is_films(found):
+    assert found.user.tolist() == [1, 1, 2]
+    assert found.item.tolist() == [10, 30, 10]
+    assert found.rating.tolist() == [4.0, 0.5, 5.0]
+    assert found.timestamp.tolist() == [964982703, 964981247, 1445714835]
+    assert found.titles == TITLES
+
+
+KINDS = {
+    "images": (datasets.load, assert_is_toy, "toy", list(TOY)),
+    "ratings": (datasets.load_ratings, assert_is_films, "toy-films", ["toy-films.zip"]),
+}
+each = pytest.mark.parametrize("kind", KINDS)
+
+
+# What there is.
 
 
 def test_names_and_descriptions():
     assert datasets.names() == ["digits", "fashion-mnist", "mnist"]
-    for name in datasets.names():
-        record = datasets.describe(name)
+    for name, record in [*records.RECORDS.items(), *records.RATINGS.items()]:
         assert record.name == name
         assert all((record.summary, record.licence, record.citation))
-        assert bool(record.files) == bool(record.addresses) == bool(record.megabytes)
-        for file in record.files:
-            known = [h for h in (file.md5_content, file.md5_file) if h]
-            assert len(known) == 1
-            assert re.fullmatch("[0-9a-f]{32}", known[0])
+        assert bool(record.addresses) == bool(record.megabytes)
+        assert all(address.startswith("https://") and address.endswith("/") for address in record.addresses)
+    for name in datasets.names():
+        files = datasets.describe(name).files
+        assert sum(file.n_bytes for file in files) / 1e6 == pytest.approx(datasets.describe(name).megabytes, abs=0.05)
+        for value in [value for file in files for value in (file.md5, file.md5_content) if value]:
+            assert re.fullmatch("[0-9a-f]{32}", value)
 
 
-@pytest.mark.parametrize("function", [datasets.load, datasets.describe])
-def test_unknown_name(function):
-    with pytest.raises(DataError, match=r"no data set 'minst'; there are digits, .*Did you mean 'mnist'\?"):
-        function("minst")
+@pytest.mark.parametrize(
+    ("function", "near"),
+    [(datasets.load, "mnist"), (datasets.describe, "mnist"), (datasets.load_ratings, "movielens-small")],
+)
+def test_unknown_name(function, near):
+    with pytest.raises(DataError, match=f"Did you mean '{near}'"):
+        function(near[:-2])
 
 
 def test_digits():
@@ -170,18 +224,8 @@ def test_digits():
     share = np.bincount(digits.test_labels) / np.bincount(digits.train_labels)
     assert share.min() > 0.23
     assert share.max() < 0.27
-    assert np.bincount(np.concatenate([digits.train_labels, digits.test_labels])).tolist() == [
-        178,
-        182,
-        177,
-        183,
-        181,
-        182,
-        181,
-        179,
-        174,
-        180,
-    ]
+    counts = np.bincount(np.concatenate([digits.train_labels, digits.test_labels]))
+    assert counts.tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
 
 
 def test_the_split_of_digits_is_the_same_for_ever():
@@ -195,138 +239,82 @@ def test_digits_leaves_the_global_generator_alone():
     np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
 
 
-# ---------------------------------------------------------------- downloading
+# Downloading.
 
 
-def test_download_then_cache(server, tmp_path):
-    found = datasets.load("toy")
-    assert_is_toy(found)
+@each
+def test_download_then_cache(kind, server, tmp_path):
+    load, check, folder, files = KINDS[kind]
+    found = load("toy")
+    check(found)
     assert found.source == server.address
-    n_requests = len(server.requests)
-    assert n_requests == 4
-    again = datasets.load("toy")
-    assert_is_toy(again)
-    assert again.source == str(tmp_path / "cache" / "toy")
-    assert len(server.requests) == n_requests
-    assert not list((tmp_path / "cache" / "toy").glob("*.part"))
+    assert server.requests == files
+    again = load("toy")
+    check(again)
+    assert again.source == str(tmp_path / "cache" / folder)
+    assert server.requests == files
+    # Nothing was unpacked, least of all beside the folder, and nothing is left of the transfer.
+    assert sorted(path.name for path in (tmp_path / "cache").rglob("*.*")) == sorted(files)
 
 
-def test_a_cut_connection_is_resumed(server):
-    server.cuts = [100, 50]
-    assert_is_toy(datasets.load("toy"))
-    assert server.requests[:3] == [
-        ("train-images.gz", None),
-        ("train-images.gz", "bytes=100-"),
-        ("train-images.gz", "bytes=150-"),
-    ]
+@each
+@pytest.mark.parametrize(
+    ("trouble", "message"),
+    [
+        ({"status": 503}, "503"),
+        ({"status": 302}, "not the right file|cannot be read"),
+        ({"cut": 30}, "Connection broken|not the right file|cannot be read"),
+        ({"seconds": 0.6}, "timed out"),
+        ({"content": b"<html>please log in</html>"}, "not the right file|File is not a zip file"),
+        ({"content": b"x" * 2**20}, "it sends more than [0-9,]+ bytes"),
+        ({"scheme": "https://"}, "not an https address"),
+    ],
+)
+def test_downloads_that_fail_leave_nothing(kind, trouble, message, server, monkeypatch, tmp_path):
+    load, _, folder, files = KINDS[kind]
+    monkeypatch.setattr(download, "TIMEOUT", 0.2 if "seconds" in trouble else 5.0)
+    if "scheme" in trouble:
+        monkeypatch.setattr(download, "SCHEMES", (trouble["scheme"],))
+    server.files[files[0]] = trouble.get("content", server.files[files[0]])
+    for name in ("status", "cut", "seconds"):
+        setattr(server, name, trouble.get(name, getattr(server, name)))
+    with pytest.raises(DownloadError, match=message) as caught:
+        load("toy")
+    assert f"{server.address}{files[0]}: " in str(caught.value)
+    assert f"NARROWS_DATA to a folder that holds {folder}/{files[0]}" in str(caught.value)
+    assert not list((tmp_path / "cache" / folder).iterdir())
 
 
-def test_a_later_call_resumes(server, tmp_path):
-    server.cuts = [100, 0]
-    with pytest.raises(DownloadError, match=r"ended after 100 of \d+ bytes"):
-        datasets.load("toy")
-    part = tmp_path / "cache" / "toy" / "train-images.gz.part"
-    assert part.read_bytes() == PACKED["train-images.gz"][:100]
-    server.requests.clear()
-    assert_is_toy(datasets.load("toy"))
-    assert server.requests[0] == ("train-images.gz", "bytes=100-")
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (archive(ratings=RATED.replace(b"4.0", b"4.5")), r"ratings\.csv in .* not the right file"),
+        (archive(films=FILMS + b"x" * 100_000), r"movies\.csv in .* holds more than \d+ bytes"),
+        (archive(folder="other"), "no item named"),
+        (archive()[:-40], "File is not a zip file"),
+        (archive(compression=zipfile.ZIP_STORED).replace(b"964982703", b"964982704"), "Bad CRC-32"),
+    ],
+)
+def test_wrong_archives(content, message, server, tmp_path):
+    server.files["toy-films.zip"] = content
+    with pytest.raises(DownloadError, match=message):
+        datasets.load_ratings("toy")
+    assert not list((tmp_path / "cache").rglob("*.zip"))
 
 
-def test_a_server_without_ranges_begins_anew(server):
-    server.ranges = False
-    server.cuts = [100]
-    assert_is_toy(datasets.load("toy"))
-    assert server.requests[:2] == [("train-images.gz", None), ("train-images.gz", "bytes=100-")]
-
-
-def test_a_server_without_ranges_and_more_left_than_there_is(server, tmp_path):
-    server.ranges = False
-    folder = tmp_path / "cache" / "toy"
-    folder.mkdir(parents=True)
-    (folder / "train-images.gz.part").write_bytes(b"x" * 5000)
-    assert_is_toy(datasets.load("toy"))
-    assert [name for name, _ in server.requests].count("train-images.gz") == 1
-
-
-def test_a_server_that_sends_another_range(server):
-    server.cuts = [100]
-    server.wrong_range = True
-    with pytest.raises(DownloadError, match=r"bytes 101-.* when asked for bytes 100-"):
-        datasets.load("toy")
-
-
-def test_a_server_that_never_finishes(server, monkeypatch):
-    server.cuts = [10] * 50
-    with pytest.raises(DownloadError, match="again and again"):
-        datasets.load("toy")
-    assert len(server.requests) == download._RESUMPTIONS
-
-
-@pytest.mark.parametrize("left", [b"something else", PACKED["train-images.gz"], PACKED["train-images.gz"] + b"more"])
-def test_what_an_old_transfer_left(left, server, tmp_path):
-    folder = tmp_path / "cache" / "toy"
-    folder.mkdir(parents=True)
-    (folder / "train-images.gz.part").write_bytes(left)
-    assert_is_toy(datasets.load("toy"))
-
-
-def test_wrong_content(server, tmp_path):
-    server.files["train-labels.gz"] = gzip.compress(b"not what it should be")
-    with pytest.raises(DownloadError, match=r"train-labels\.gz could not be downloaded .*MD5 of its content is"):
-        datasets.load("toy")
-    assert not (tmp_path / "cache" / "toy" / "train-labels.gz").exists()
-    assert not (tmp_path / "cache" / "toy" / "train-labels.gz.part").exists()
-
-
-def test_a_page_instead_of_the_file(server):
-    # What a hotel's network gives for every address.
-    server.files["train-images.gz"] = b"<html>please log in</html>"
-    with pytest.raises(DownloadError, match="is not the right file"):
+def test_what_is_packed_anew_is_not_unpacked_before_it_is_known(server, monkeypatch):
+    server.files["train-images.gz"] = gzip.compress(idx(TOY["train-images.gz"]), 1, mtime=7)[: len(PACKED)]
+    monkeypatch.setattr(gzip, "GzipFile", lambda **_: pytest.fail("it was unpacked"))
+    with pytest.raises(DownloadError, match="not the right file"):
         datasets.load("toy")
 
 
 def test_mirrors_are_tried_in_turn(server, monkeypatch):
-    other = Server({**PACKED, "train-images.gz": b"spoilt"})
-    try:
-        register(monkeypatch, [other.address + "absent", other.address, server.address])
-        found = datasets.load("toy")
-        assert_is_toy(found)
-        assert [name for name, _ in server.requests] == ["train-images.gz"]
-    finally:
-        other.close()
-
-
-def test_a_refusal_names_the_answer(server):
-    server.status = 503
-    with pytest.raises(DownloadError, match="the server answered 503"):
-        datasets.load("toy")
-
-
-def test_offline(monkeypatch, no_own_data, tmp_path):
-    closed = Server({})
-    closed.close()
-    register(monkeypatch, [closed.address])
-    with pytest.raises(DownloadError) as caught:
-        datasets.load("toy")
-    message = str(caught.value)
-    assert closed.address + "train-images.gz: Connection refused" in message
-    assert str(tmp_path / "cache" / "toy") in message
-    assert "NARROWS_DATA" in message
-    assert not list((tmp_path / "cache" / "toy").glob("*.part"))
-
-
-def test_silence_ends_in_a_timeout(monkeypatch, server):
-    monkeypatch.setattr(download, "TIMEOUT", 0.2)
-    monkeypatch.setattr(server, "answer", lambda request: time.sleep(0.6))
-    with pytest.raises(DownloadError, match="timed out"):
-        datasets.load("toy")
-
-
-def test_only_the_web(monkeypatch, no_own_data, tmp_path):
-    (tmp_path / "train-images.gz").write_bytes(PACKED["train-images.gz"])
-    register(monkeypatch, [tmp_path.as_uri()])
-    with pytest.raises(DownloadError, match="not an http address"):
-        datasets.load("toy")
+    with serving() as other:
+        other.files["train-images.gz"] = b"spoilt"
+        register(monkeypatch, other.address + "absent/", other.address, server.address)
+        assert_is_toy(datasets.load("toy"))
+        assert server.requests == ["train-images.gz"]
 
 
 def test_a_cache_that_cannot_be_written(monkeypatch, server, tmp_path):
@@ -336,17 +324,18 @@ def test_a_cache_that_cannot_be_written(monkeypatch, server, tmp_path):
         datasets.load("toy")
 
 
-def test_several_at_once(server):
+@each
+def test_several_at_once(kind, server):
+    load, check, _, _ = KINDS[kind]
     found = []
-    threads = [threading.Thread(target=lambda: found.append(datasets.load("toy"))) for _ in range(4)]
+    threads = [threading.Thread(target=lambda: found.append(load("toy"))) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert len(found) == 4
-    for each in found:
-        assert_is_toy(each)
-    assert len(server.requests) == 4
+    for one in found:
+        check(one)
 
 
 @pytest.mark.parametrize("progress", [None, False, True])
@@ -355,80 +344,117 @@ def test_the_bar_is_shown_when_asked_for(progress, server, capfd):
     assert ("train-images.gz" in capfd.readouterr().err) == (progress is True)
 
 
-# ---------------------------------------------------------------- files that are there already
+# Files that are there already.
 
 
-def test_a_damaged_file_in_the_cache_is_fetched_again(server, tmp_path):
-    datasets.load("toy")
-    kept = tmp_path / "cache" / "toy" / "test-images.gz"
-    kept.write_bytes(kept.read_bytes()[:-5])
-    assert_is_toy(datasets.load("toy"))
-    assert kept.read_bytes() == PACKED["test-images.gz"]
+@each
+@pytest.mark.parametrize("how", ["damaged", "link"])
+def test_what_is_no_file_of_ours_in_the_cache_is_fetched_again(kind, how, server, tmp_path):
+    load, check, folder, files = KINDS[kind]
+    load("toy")
+    kept, elsewhere = tmp_path / "cache" / folder / files[-1], tmp_path / "elsewhere"
+    content = kept.read_bytes()
+    if how == "damaged":
+        kept.write_bytes(content[:-5])
+    else:
+        kept.rename(elsewhere)
+        kept.symlink_to(elsewhere)
+    check(load("toy"))
+    assert kept.read_bytes() == content
+    assert not kept.is_symlink()
+    assert len(server.requests) == len(files) + 1
+
+
+@each
+def test_a_folder_of_the_cache_that_is_a_link_is_refused(kind, server, tmp_path):
+    load, _, folder, _ = KINDS[kind]
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / folder).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(DownloadError, match="is a link"):
+        load("toy")
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_unpacked_films_in_the_cache(server, tmp_path):
+    folder = tmp_path / "cache" / "toy-films"
+    folder.mkdir(parents=True)
+    (folder / "ratings.csv").write_bytes(RATED)
+    (folder / "movies.csv").write_bytes(FILMS)
+    assert_is_films(datasets.load_ratings("toy"))
+    assert server.requests == []
+    (folder / "movies.csv").write_bytes(FILMS[:-1])
+    assert_is_films(datasets.load_ratings("toy"))
+    assert server.requests == ["toy-films.zip"]
 
 
 @pytest.mark.parametrize("packed", ["as published", "anew", "not"])
-def test_own_folder_comes_first(packed, monkeypatch, tmp_path):
-    register(monkeypatch, ["http://127.0.0.1:9/"])
-    folder = tmp_path / "own" / "toy"
-    folder.mkdir(parents=True)
-    monkeypatch.setenv("NARROWS_DATA", str(tmp_path / "own"))
+def test_own_folder_comes_first(packed, own, tmp_path):
     for name, array in TOY.items():
         if packed == "not":
-            (folder / name.removesuffix(".gz")).write_bytes(idx(array))
+            (own / "toy" / name.removesuffix(".gz")).write_bytes(idx(array))
         else:
-            (folder / name).write_bytes(PACKED[name] if packed != "anew" else gzip.compress(idx(array), 1, mtime=7))
-    found = datasets.load("toy")
-    assert_is_toy(found)
-    assert found.source == str(folder)
+            content = PACKED[name] if packed != "anew" else gzip.compress(idx(array), 1, mtime=7)
+            (own / "toy" / name).write_bytes(content)
+    if packed == "not":
+        (own / "toy-films" / "ratings.csv").write_bytes(RATED)
+        (own / "toy-films" / "movies.csv").write_bytes(FILMS)
+    else:
+        (own / "toy-films" / "toy-films.zip").write_bytes(archive())
+    for load, check, folder, _ in KINDS.values():
+        found = load("toy")
+        check(found)
+        assert found.source == str(own / folder)
     assert not (tmp_path / "cache").exists()
 
 
-@pytest.mark.parametrize("content", [b"spoilt", PACKED["train-images.gz"][:-9], PACKED["test-images.gz"]])
-def test_a_wrong_file_in_ones_own_folder_is_named_and_kept(content, monkeypatch, server, tmp_path):
-    folder = tmp_path / "own" / "toy"
-    folder.mkdir(parents=True)
-    monkeypatch.setenv("NARROWS_DATA", str(tmp_path / "own"))
-    (folder / "train-images.gz").write_bytes(content)
-    with pytest.raises(DownloadError, match=re.escape(str(folder / "train-images.gz"))):
-        datasets.load("toy")
-    assert (folder / "train-images.gz").read_bytes() == content
-    assert server.requests == []
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("toy/train-images.gz", b"spoilt"),
+        ("toy/train-images.gz", PACKED["train-images.gz"][:-9]),
+        ("toy/train-images.gz", PACKED["test-images.gz"]),
+        ("toy/train-images.gz", gzip.compress(bytes(10**6))),
+        ("toy-films/toy-films.zip", archive()[:-9]),
+    ],
+)
+def test_a_wrong_file_in_ones_own_folder_is_named_and_kept(name, content, own):
+    (own / name).write_bytes(content)
+    with pytest.raises(DownloadError, match=re.escape(str(own / name))):
+        KINDS["images" if "images" in name else "ratings"][0]("toy")
+    assert (own / name).read_bytes() == content
 
 
-def test_checksums_of_packed_files(monkeypatch, tmp_path):
-    register(monkeypatch, ["http://127.0.0.1:9/"], packed_hash=True)
-    folder = tmp_path / "own" / "toy"
-    folder.mkdir(parents=True)
-    monkeypatch.setenv("NARROWS_DATA", str(tmp_path / "own"))
+def test_where_only_the_packed_file_is_known(own, monkeypatch):
+    register(monkeypatch, "http://127.0.0.1:9/", packed_hash=True)
     for name in TOY:
-        (folder / name).write_bytes(PACKED[name])
+        (own / "toy" / name).write_bytes(PACKED[name])
     assert_is_toy(datasets.load("toy"))
-    first = folder / "train-images.gz"
+    first = own / "toy" / "train-images.gz"
     first.write_bytes(gzip.compress(idx(TOY[first.name]), 1, mtime=7))
-    with pytest.raises(DownloadError, match="MD5 of its packed file"):
+    with pytest.raises(DownloadError, match="is not the right file"):
         datasets.load("toy")
     first.unlink()
-    (folder / "train-images").write_bytes(idx(TOY[first.name]))
-    with pytest.raises(DownloadError, match=r"only the packed file can be checked: put train-images\.gz there"):
+    (own / "toy" / "train-images").write_bytes(idx(TOY[first.name]))
+    with pytest.raises(DownloadError, match=r"put train-images\.gz there"):
         datasets.load("toy")
 
 
-def test_checksums_in_the_wrong_places(monkeypatch, server):
+def test_records_that_are_wrong(own, monkeypatch, server):
     record = records.RECORDS["toy"]
     monkeypatch.setitem(records.RECORDS, "toy", dataclasses.replace(record, files=record.files[::-1]))
     with pytest.raises(DownloadError, match="arrays of shapes"):
         datasets.load("toy")
+    register(monkeypatch, server.address, n_users=3)
+    with pytest.raises(DownloadError, match=r"hold \(2, 2, 3\) users, items and ratings, not \(3, 2, 3\)"):
+        datasets.load_ratings("toy")
 
 
 def test_the_cache_folder(monkeypatch, tmp_path):
     assert download.cache_folder() == tmp_path / "cache"
     monkeypatch.delenv("NARROWS_CACHE")
-    monkeypatch.setattr(download.sys, "platform", "linux")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     assert download.cache_folder() == tmp_path / "xdg" / "narrows"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert download.cache_folder() == tmp_path / ".cache" / "narrows"
 
 
 @pytest.mark.skipif(not os.environ.get("NARROWS_DATA"), reason="NARROWS_DATA is not set")
@@ -439,7 +465,7 @@ def test_the_real_mnist():
     assert mnist.train_labels[:5].tolist() == [5, 0, 4, 1, 9]
 
 
-# ---------------------------------------------------------------- made-up data
+# Made-up data.
 
 
 def test_manifold_is_a_curved_surface_of_few_dimensions():

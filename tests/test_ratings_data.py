@@ -3,141 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import io
 import os
 import re
 import sys
-import threading
-import zipfile
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from narrows import datasets
-from narrows.datasets import Ratings, download, generators, make_ratings, records
-from narrows.errors import DataError, DownloadError
+from narrows.datasets import Ratings, generators, make_ratings
+from narrows.errors import DataError
 
-RATED = b"userId,movieId,rating,timestamp\n1,10,4.0,964982703\n1,30,0.5,964981247\n2,10,5.0,1445714835\n"
-FILMS = (
-    "movieId,title,genres\n"
-    "10,Toy Story (1995),Animation|Comedy\n"
-    '20,"American President, The (1995)",Comedy\n'
-    '30,"""Great Performances"" Misérables (1971)",(no genres listed)\n'
-).encode()
-
-
-@pytest.fixture(autouse=True)
-def own_folders(monkeypatch, tmp_path):
-    """No test sees the user's folders, nor a proxy."""
-    monkeypatch.setenv("NARROWS_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(download, "TIMEOUT", 5.0)
-
-
-def archive(ratings=RATED, films=FILMS, folder="toy-films", compression=zipfile.ZIP_DEFLATED) -> bytes:
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", compression) as file:
-        # Members that are of no use, and one that would leave the folder if it were unpacked.
-        for name, content in (
-            (f"{folder}/", b""),
-            ("../outside.csv", b"x"),
-            (f"{folder}/movies.csv", films),
-            (f"{folder}/ratings.csv", ratings),
-            (f"{folder}/tags.csv", b"userId\n"),
-        ):
-            file.writestr(name, content)
-    return packed.getvalue()
-
-
-class Server:
-    """A web server on this machine that gives one file, or a status."""
-
-    def __init__(self, content):
-        self.content, self.status, self.paths = content, 200, []
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self):
-                outer.paths.append(self.path)
-                if outer.status != 200:
-                    self.send_error(outer.status)
-                    return
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(outer.content)))
-                self.end_headers()
-                self.wfile.write(outer.content)
-
-            def log_message(self, *_):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.address = f"http://127.0.0.1:{self.server.server_port}/"
-        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01})
-        self.thread.start()
-
-    def close(self):
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
-
-
-def register(monkeypatch, address, **changes):
-    """Put a small set among the records."""
-    members = tuple(
-        records.Member(name, hashlib.md5(content).hexdigest(), len(content))
-        for name, content in (("ratings.csv", RATED), ("movies.csv", FILMS))
-    )
-    record = dataclasses.replace(
-        records.RATINGS["movielens-small"],
-        **{
-            "name": "toy",
-            "folder": "toy-films",
-            "n_users": 2,
-            "n_items": 2,
-            "n_ratings": 3,
-            "addresses": (address,),
-            "members": members,
-            **changes,
-        },
-    )
-    monkeypatch.setitem(records.RATINGS, "toy", record)
-
-
-@pytest.fixture
-def server(monkeypatch):
-    monkeypatch.delenv("NARROWS_DATA", raising=False)
-    server = Server(archive())
-    register(monkeypatch, server.address)
-    yield server
-    server.close()
-
-
-@pytest.fixture
-def own(monkeypatch, tmp_path):
-    """A folder of one's own, and no web."""
-    monkeypatch.setenv("NARROWS_DATA", str(tmp_path / "own"))
-    register(monkeypatch, "http://127.0.0.1:9/")
-    folder = tmp_path / "own" / "toy-films"
-    folder.mkdir(parents=True)
-    return folder
-
-
-def assert_is_toy(found):
-    assert found.user.tolist() == [1, 1, 2]
-    assert found.item.tolist() == [10, 30, 10]
-    assert found.rating.tolist() == [4.0, 0.5, 5.0]
-    assert found.timestamp.tolist() == [964982703, 964981247, 1445714835]
-    assert found.titles == {
-        10: "Toy Story (1995)",
-        20: "American President, The (1995)",
-        30: '"Great Performances" Misérables (1971)',
-    }
-
-
-# ---------------------------------------------------------------- the object
+# The object.
 
 
 def test_columns_are_those_there_are():
@@ -171,22 +49,6 @@ def test_a_frame_without_pandas(monkeypatch):
         make_ratings(20, 30, 100, random_state=0).to_frame()
 
 
-# ---------------------------------------------------------------- the named set
-
-
-def test_unknown_name():
-    with pytest.raises(DataError, match=r"no set of ratings 'movielens'; .*Did you mean 'movielens-small'\?"):
-        datasets.load_ratings("movielens")
-
-
-def test_what_is_known_of_each_set():
-    for name, record in records.RATINGS.items():
-        assert record.name == name
-        assert all((record.summary, record.licence, record.citation, record.megabytes, record.addresses))
-        assert [member.name for member in record.members] == ["ratings.csv", "movies.csv"]
-        assert all(re.fullmatch("[0-9a-f]{32}", member.md5) for member in record.members)
-
-
 @pytest.mark.skipif(not os.environ.get("NARROWS_DATA"), reason="NARROWS_DATA is not set")
 def test_the_real_movielens():
     films = datasets.load_ratings("movielens-small")
@@ -203,111 +65,7 @@ def test_the_real_movielens():
     assert "Harper and J. A. Konstan (2015)" in films.citation
 
 
-def test_download_then_cache(server, tmp_path):
-    found = datasets.load_ratings("toy")
-    assert_is_toy(found)
-    assert found.source == server.address
-    again = datasets.load_ratings("toy")
-    assert_is_toy(again)
-    assert again.source == str(tmp_path / "cache" / "toy-films")
-    assert server.paths == ["/toy-films.zip"]
-    # Nothing was unpacked, least of all beside the folder.
-    assert sorted(path.name for path in (tmp_path / "cache").rglob("*.*")) == ["toy-films.zip", "toy-films.zip.lock"]
-
-
-def test_a_damaged_archive_in_the_cache_is_fetched_again(server, tmp_path):
-    datasets.load_ratings("toy")
-    kept = tmp_path / "cache" / "toy-films" / "toy-films.zip"
-    kept.write_bytes(kept.read_bytes()[:-30])
-    assert_is_toy(datasets.load_ratings("toy"))
-    assert len(server.paths) == 2
-
-
-def test_unpacked_files_in_the_cache(server, tmp_path):
-    folder = tmp_path / "cache" / "toy-films"
-    folder.mkdir(parents=True)
-    (folder / "ratings.csv").write_bytes(RATED)
-    (folder / "movies.csv").write_bytes(FILMS)
-    assert_is_toy(datasets.load_ratings("toy"))
-    assert server.paths == []
-    (folder / "movies.csv").write_bytes(FILMS[:-1])
-    assert_is_toy(datasets.load_ratings("toy"))
-    assert server.paths == ["/toy-films.zip"]
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (archive(ratings=RATED.replace(b"4.0", b"4.5")), r"ratings\.csv in .* not the right file: the MD5"),
-        (archive(films=FILMS + b"x" * 10_000_000), r"movies\.csv in .* holds more than \d+ bytes"),
-        (archive(folder="other"), r"holds no toy-films/ratings\.csv"),
-        (archive()[:-40], "cannot be read: File is not a zip file"),
-        (b"<html>please log in</html>", "cannot be read: File is not a zip file"),
-    ],
-)
-def test_wrong_archives(content, message, server, tmp_path):
-    server.content = content
-    with pytest.raises(DownloadError, match=r"toy-films\.zip could not be downloaded .*" + message):
-        datasets.load_ratings("toy")
-    assert not list((tmp_path / "cache").rglob("*.zip"))
-
-
-def test_an_archive_damaged_inside(server):
-    whole = archive(compression=zipfile.ZIP_STORED)
-    server.content = whole.replace(b"964982703", b"964982704")
-    with pytest.raises(DownloadError, match="Bad CRC-32"):
-        datasets.load_ratings("toy")
-
-
-def test_a_refusal_names_the_answer(server):
-    server.status = 503
-    with pytest.raises(DownloadError, match="the server answered 503"):
-        datasets.load_ratings("toy")
-
-
-def test_offline(monkeypatch, tmp_path):
-    monkeypatch.delenv("NARROWS_DATA", raising=False)
-    closed = Server(b"")
-    closed.close()
-    register(monkeypatch, closed.address)
-    with pytest.raises(DownloadError) as caught:
-        datasets.load_ratings("toy")
-    message = str(caught.value)
-    assert closed.address + "toy-films.zip: Connection refused" in message
-    assert str(tmp_path / "cache" / "toy-films") in message
-    assert "NARROWS_DATA to a folder that holds toy-films/toy-films.zip" in message
-
-
-@pytest.mark.parametrize("packed", [False, True])
-def test_own_folder_comes_first(packed, own, tmp_path):
-    if packed:
-        (own / "toy-films.zip").write_bytes(archive())
-    else:
-        (own / "ratings.csv").write_bytes(RATED)
-        (own / "movies.csv").write_bytes(FILMS)
-    found = datasets.load_ratings("toy")
-    assert_is_toy(found)
-    assert found.source == str(own)
-    assert not (tmp_path / "cache").exists()
-
-
-@pytest.mark.parametrize("content", [RATED[:-1], RATED + b"2,30,1.0,964981247\n", b""])
-def test_a_wrong_file_in_ones_own_folder_is_named_and_kept(content, own):
-    (own / "ratings.csv").write_bytes(content)
-    (own / "movies.csv").write_bytes(FILMS)
-    with pytest.raises(DownloadError, match=re.escape(str(own / "ratings.csv"))):
-        datasets.load_ratings("toy")
-    assert (own / "ratings.csv").read_bytes() == content
-
-
-def test_a_record_of_another_size(own, monkeypatch):
-    register(monkeypatch, "http://127.0.0.1:9/", n_users=3)
-    (own / "toy-films.zip").write_bytes(archive())
-    with pytest.raises(DownloadError, match=r"hold \(2, 2, 3\) users, items and ratings, not \(3, 2, 3\)"):
-        datasets.load_ratings("toy")
-
-
-# ---------------------------------------------------------------- made-up ratings
+# Made-up ratings.
 
 
 @pytest.fixture(scope="module")

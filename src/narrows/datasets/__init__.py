@@ -9,10 +9,9 @@ checked.
 
 from __future__ import annotations
 
-from narrows.datasets.dataset import Dataset
+from narrows.datasets.dataset import Dataset, describe, load, names
 from narrows.datasets.generators import RatingStructure, make_manifold, make_ratings
 from narrows.datasets.image_folder import ImageFolder, image_folder
-from narrows.datasets.loading import describe, load, names
 from narrows.datasets.ratings import Ratings, load_ratings
 from narrows.datasets.records import Record, RemoteFile
 

@@ -3,41 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, overload
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from narrows.datasets.ratings import Ratings
 
 if TYPE_CHECKING:
-    RandomState = int | np.random.Generator | np.random.RandomState | None
     from collections.abc import Iterator
 
-__all__ = ["RatingStructure", "generator_of", "make_manifold", "make_ratings"]
+    RandomState = int | np.random.Generator | np.random.RandomState | None
 
+__all__ = ["RatingStructure", "make_manifold", "make_ratings"]
 
-@overload
-def make_manifold(
-    n_samples: int = ...,
-    n_features: int = ...,
-    n_latent: int = ...,
-    *,
-    noise: float = ...,
-    random_state: RandomState = ...,
-    return_latent: Literal[False] = ...,
-) -> np.ndarray: ...
+# With Zipf's law itself almost everybody would take the first items.
+HEAD = 5
+ACTIVITY_STD = 1.0
+# Parameters of the Dirichlet distributions: the smaller, the more a vector is of one taste.
+ITEM_TASTE, USER_TASTE = 0.15, 0.3
+# Fraction of an item that is for everybody, so that every user may come to every item.
+COMMON_TASTE = 0.05
+MEAN_STARS = 3.5
+QUALITY, BIAS, MATCH, NOISE = 0.5, 0.4, 0.4, 0.6
+START, TEN_YEARS, PAUSE = 946_684_800, 315_000_000, 3_600.0  # seconds, from 2000-01-01
 
-
-@overload
-def make_manifold(
-    n_samples: int = ...,
-    n_features: int = ...,
-    n_latent: int = ...,
-    *,
-    noise: float = ...,
-    random_state: RandomState = ...,
-    return_latent: Literal[True],
-) -> tuple[np.ndarray, np.ndarray]: ...
+# Users are taken in blocks of about this many interactions, and dense scores made for this many cells at most.
+_BLOCK, _CELLS = 500_000, 4_000_000
+# Rounds of drawing before the users who still lack items get a score for each item.
+_ROUNDS = 10
 
 
 def make_manifold(
@@ -48,7 +41,7 @@ def make_manifold(
     noise: float = 0.05,
     random_state: RandomState = None,
     return_latent: bool = False,
-) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+) -> Any:
     """Make rows that lie on a smooth curved surface of few dimensions, with some noise.
 
     Each row comes from ``n_latent`` normal numbers through a random smooth map. A plane (PCA) of ``n_latent``
@@ -90,12 +83,10 @@ def make_manifold(
     >>> make_manifold(500, n_features=10, random_state=0).shape
     (500, 10)
     """
-    for name, size in (("n_samples", n_samples), ("n_features", n_features), ("n_latent", n_latent)):
-        if size < 1:
-            raise ValueError(f"{name} must be at least 1, not {size}.")
+    _check_sizes(n_samples=n_samples, n_features=n_features, n_latent=n_latent)
     if not noise >= 0:
         raise ValueError(f"noise must not be negative, and is {noise}.")
-    rng = generator_of(random_state)
+    rng = _generator(random_state)
     n_waves = 8 * n_latent
     # Drawn before the rows, so that the surface does not depend on how many there are.
     directions = rng.standard_normal((n_latent, n_waves))
@@ -109,52 +100,11 @@ def make_manifold(
     return (rows, latent) if return_latent else rows
 
 
-def generator_of(random_state: RandomState) -> np.random.Generator:
+def _generator(random_state: RandomState) -> np.random.Generator:
     """Return a generator of one's own; numpy's global one is never touched."""
     if isinstance(random_state, np.random.RandomState):
         return np.random.default_rng(random_state.randint(2**31 - 1))
     return np.random.default_rng(random_state)
-
-
-# With Zipf's law itself almost everybody would take the first items.
-HEAD = 5
-
-
-ACTIVITY_SPREAD = 1.0
-
-
-# Parameters of the Dirichlet distributions: the smaller, the more a vector is of one taste.
-ITEM_TASTE, USER_TASTE = 0.15, 0.3
-
-
-# Share of an item that is for everybody, so that no user is without a chance for an item.
-COMMON_TASTE = 0.05
-
-
-MEAN_STARS = 3.5
-
-
-QUALITY, BIAS, MATCH, NOISE = 0.5, 0.4, 0.4, 0.6
-
-
-# Users are taken in blocks of about this many interactions, and dense scores made for this many cells at most.
-_BLOCK = 500_000
-
-
-_CELLS = 4_000_000
-
-
-# Rounds of drawing before the users who still lack items get a score for each item.
-_ROUNDS = 10
-
-
-_START = 946_684_800  # 2000-01-01
-
-
-_YEARS = 315_000_000  # ten years
-
-
-_PAUSE = 3_600.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,32 +134,6 @@ class RatingStructure:
     bias: np.ndarray
 
 
-@overload
-def make_ratings(
-    n_users: int = ...,
-    n_items: int = ...,
-    n_ratings: int = ...,
-    *,
-    n_tastes: int = ...,
-    rated: bool = ...,
-    random_state: RandomState = ...,
-    return_structure: Literal[False] = ...,
-) -> Ratings: ...
-
-
-@overload
-def make_ratings(
-    n_users: int = ...,
-    n_items: int = ...,
-    n_ratings: int = ...,
-    *,
-    n_tastes: int = ...,
-    rated: bool = ...,
-    random_state: RandomState = ...,
-    return_structure: Literal[True],
-) -> tuple[Ratings, RatingStructure]: ...
-
-
 def make_ratings(
     n_users: int = 1000,
     n_items: int = 500,
@@ -219,20 +143,20 @@ def make_ratings(
     rated: bool = True,
     random_state: RandomState = None,
     return_structure: bool = False,
-) -> Ratings | tuple[Ratings, RatingStructure]:
+) -> Any:
     """Make ratings of films by users, with a structure that is known.
 
     - **Tastes.** Each user and each item is a mixture of ``n_tastes`` tastes, most of it one or two of them.
     - **Popularity** follows Zipf's law with a flattened head (Mandelbrot): the item of rank r has a weight of
       1 / (r + 5). It has nothing to do with tastes nor with quality.
-    - **Activity.** How many items users take is log-normal, with a deviation of 1 of the logarithm, above a fifth of
-      the mean, which everybody takes; nobody takes more than half of the items, or twice the mean if that is more.
+    - **Activity.** How many items users take is log-normal (the logarithm has a standard deviation of 1), above a fifth
+      of the mean, which everybody takes; nobody takes more than half of the items, or twice the mean if that is more.
     - **Which items.** A user draws one item after the other, none twice. Each time a taste is drawn from the user's
       mixture, and then an item with a probability that grows with its popularity times its share of that taste.
     - **Stars** are 3.5, plus the item's quality (deviation 0.5), the user's bias (0.4), the match of their tastes
       (0.4: the product of the two mixtures, standardised over all ratings) and noise (0.6), all but the match normal
       and independent; then rounded to half stars and cut to 0.5 to 5. Before that, of a variance of 0.93 about 0.25
-      is due to items, 0.16 to users, 0.16 to tastes, and 0.36 cannot be foretold.
+      is due to items, 0.16 to users, 0.16 to tastes, and 0.36 cannot be predicted.
     - **Times** rise within each user in the order of drawing, about an hour apart, from a day within ten years.
 
     Parameters
@@ -279,13 +203,20 @@ def make_ratings(
     >>> ratings.titles[int(ratings.item[0])].startswith("Film 0")
     True
     """
-    _check(n_users, n_items, n_ratings, n_tastes)
-    rng = generator_of(random_state)
+    _check_sizes(n_users=n_users, n_items=n_items, n_ratings=n_ratings, n_tastes=n_tastes)
+    if not n_users <= n_ratings <= n_users * n_items:
+        most = n_users * n_items
+        raise ValueError(
+            f"n_ratings must be from {n_users} (one a user) to {most} (each item by each user), not {n_ratings}."
+        )
+    rng = _generator(random_state)
     structure = _structure(rng, n_users, n_items, n_tastes)
     counts = _activity(rng, n_users, n_items, n_ratings)
     bounds = np.concatenate([[0], np.cumsum(counts)])
     items = np.empty(n_ratings, dtype=np.int32)
-    cumulative = _cumulative(structure)
+    # The running sums of each taste's probabilities of items, shape (n_tastes, n_items).
+    cumulative = np.cumsum((structure.item_tastes * structure.popularity[:, None]).T, axis=1)
+    cumulative /= cumulative[:, -1:]
     for first, last in _blocks(bounds):
         drawn = _draw(rng, structure.user_tastes[first:last], counts[first:last], cumulative)
         items[bounds[first] : bounds[last]] = drawn
@@ -304,16 +235,10 @@ def make_ratings(
     return (ratings, structure) if return_structure else ratings
 
 
-def _check(n_users: int, n_items: int, n_ratings: int, n_tastes: int) -> None:
-    sizes = {"n_users": n_users, "n_items": n_items, "n_ratings": n_ratings, "n_tastes": n_tastes}
+def _check_sizes(**sizes: int) -> None:
     for name, size in sizes.items():
         if size < 1:
             raise ValueError(f"{name} must be at least 1, not {size}.")
-    if not n_users <= n_ratings <= n_users * n_items:
-        raise ValueError(
-            f"n_ratings must be from {n_users} (one a user) to {n_users * n_items} (each item by each user), "
-            f"not {n_ratings}."
-        )
 
 
 def _structure(rng: np.random.Generator, n_users: int, n_items: int, n_tastes: int) -> RatingStructure:
@@ -333,7 +258,7 @@ def _structure(rng: np.random.Generator, n_users: int, n_items: int, n_tastes: i
 def _activity(rng: np.random.Generator, n_users: int, n_items: int, n_ratings: int) -> np.ndarray:
     """Part the interactions among the users."""
     most = min(n_items, max(n_items // 2, -(-2 * n_ratings // n_users)))
-    weights = rng.lognormal(0.0, ACTIVITY_SPREAD, n_users)
+    weights = rng.lognormal(0.0, ACTIVITY_STD, n_users)
     counts = np.full(n_users, max(1, n_ratings // n_users // 5), dtype=np.int64)
     while (left := n_ratings - int(counts.sum())) > 0:
         open_ = np.flatnonzero(counts < most)
@@ -353,24 +278,11 @@ def _blocks(bounds: np.ndarray) -> Iterator[tuple[int, int]]:
         first = last
 
 
-def _cumulative(structure: RatingStructure) -> np.ndarray:
-    """Return the running sums of each taste's probabilities of items, shape (n_tastes, n_items)."""
-    weights = (structure.item_tastes * structure.popularity[:, None]).T
-    sums = np.cumsum(weights, axis=1)
-    return sums / sums[:, -1:]
-
-
 def _draw(rng: np.random.Generator, tastes: np.ndarray, counts: np.ndarray, cumulative: np.ndarray) -> np.ndarray:
     """Draw items for some users, one after the other and none twice.
 
-    More than needed are drawn with repetition, in rounds, and the first of each kept, in their order: the
-    distribution is that of drawing until there are enough. What is then still lacking comes from a score for each
-    item with Gumbel noise, the highest first, which is the same distribution again.
-
-    Returns
-    -------
-    ndarray of int32, shape (sum of counts,)
-        Positions of items, user by user.
+    More than needed are drawn with repetition, in rounds, and the first of each kept, in their order. What is then
+    still lacking comes from a score for each item with Gumbel noise, the highest first: the same distribution again.
     """
     n_items = cumulative.shape[1]
     ends = np.cumsum(counts)
@@ -384,7 +296,11 @@ def _draw(rng: np.random.Generator, tastes: np.ndarray, counts: np.ndarray, cumu
         new = _with_repetition(rng, tastes, users, cumulative)
         old_users = np.repeat(lacking, have[lacking])
         old = found[_ranges(starts[lacking], have[lacking])]
-        users, items = _first_of_each(np.concatenate([old_users, users]), np.concatenate([old, new]), n_items)
+        users, items = np.concatenate([old_users, users]), np.concatenate([old, new])
+        # Each pair once, by user, and for each user in the order of first appearance.
+        _, places = np.unique(users * n_items + items, return_index=True)
+        places = places[np.lexsort((places, users[places]))]
+        users, items = users[places], items[places]
         ranks = np.arange(len(users)) - np.searchsorted(users, users)
         kept = ranks < counts[users]
         users, items, ranks = users[kept], items[kept], ranks[kept]
@@ -397,8 +313,13 @@ def _draw(rng: np.random.Generator, tastes: np.ndarray, counts: np.ndarray, cumu
     step = max(1, _CELLS // n_items)
     for begin in range(0, len(lacking), step):
         some = lacking[begin : begin + step]
-        rest = _by_score(rng, tastes[some] @ probabilities, found, starts[some], have[some], counts[some])
-        found[_ranges(starts[some] + have[some], counts[some] - have[some])] = rest
+        scores = np.log(np.maximum(tastes[some] @ probabilities, 1e-300))  # (n_users, n_items)
+        scores += rng.gumbel(size=scores.shape)
+        scores[np.repeat(np.arange(len(some)), have[some]), found[_ranges(starts[some], have[some])]] = -np.inf
+        order = np.argsort(-scores, axis=1, kind="stable")
+        lack = counts[some] - have[some]
+        rest = np.concatenate([row[:size] for row, size in zip(order, lack, strict=True)])
+        found[_ranges(starts[some] + have[some], lack)] = rest
     return found
 
 
@@ -418,35 +339,10 @@ def _with_repetition(
     return items
 
 
-def _first_of_each(users: np.ndarray, items: np.ndarray, n_items: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return each pair once, by user, and for each user in the order of first appearance."""
-    _, places = np.unique(users * n_items + items, return_index=True)
-    # Within a user, places tell the order of drawing.
-    order = np.lexsort((places, users[places]))
-    places = places[order]
-    return users[places], items[places]
-
-
 def _ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """Return the numbers from each start on, as many as its length, joined."""
     before = np.cumsum(lengths) - lengths
     return np.repeat(starts - before, lengths) + np.arange(int(lengths.sum()))
-
-
-def _by_score(
-    rng: np.random.Generator,
-    probabilities: np.ndarray,
-    found: np.ndarray,
-    starts: np.ndarray,
-    have: np.ndarray,
-    counts: np.ndarray,
-) -> np.ndarray:
-    """Return what users still lack: of the items they do not have, those of highest noisy score."""
-    scores = np.log(np.maximum(probabilities, 1e-300))  # (n_users, n_items)
-    scores += rng.gumbel(size=scores.shape)
-    scores[np.repeat(np.arange(len(have)), have), found[_ranges(starts, have)]] = -np.inf
-    order = np.argsort(-scores, axis=1, kind="stable")
-    return np.concatenate([row[:lack] for row, lack in zip(order, counts - have, strict=True)]).astype(np.int32)
 
 
 def _stars(rng: np.random.Generator, structure: RatingStructure, bounds: np.ndarray, items: np.ndarray) -> np.ndarray:
@@ -472,10 +368,10 @@ def _stars(rng: np.random.Generator, structure: RatingStructure, bounds: np.ndar
 def _times(rng: np.random.Generator, bounds: np.ndarray) -> np.ndarray:
     """Return seconds since 1970 that rise strictly within each user."""
     times = np.empty(bounds[-1], dtype=np.int64)
-    starts = _START + rng.integers(0, _YEARS, len(bounds) - 1)
+    starts = START + rng.integers(0, TEN_YEARS, len(bounds) - 1)
     for first, last in _blocks(bounds):
         counts = np.diff(bounds[first : last + 1])
-        gaps = 1 + rng.exponential(_PAUSE, int(counts.sum())).astype(np.int64)
+        gaps = 1 + rng.exponential(PAUSE, int(counts.sum())).astype(np.int64)
         sums = np.cumsum(gaps)
         begin = bounds[first:last] - bounds[first]
         times[bounds[first] : bounds[last]] = sums + np.repeat(starts[first:last] - sums[begin] + gaps[begin], counts)

@@ -99,24 +99,18 @@ def image_folder(
         if size is not None:
             raise DataError("size brings whole images to one size and patches cuts them up: give one of the two.")
         return _patches(files, color, patches, n_patches, random_state)
-    wanted = None if size is None else _checked_size(size)
+    if size is not None and not (isinstance(size, (tuple, list)) and len(size) == 2 and all(map(_is_count, size))):
+        raise DataError(f"size must be a height and a width in pixels, such as (64, 64), not {size!r}.")
     images: np.ndarray | None = None
     for k, file in enumerate(files):
         pixels = read_image(file, color=color)
-        pixels = pixels if wanted is None else _resized(pixels, wanted)
+        pixels = pixels if size is None else _resized(pixels, (int(size[0]), int(size[1])))
         if images is None:
             images = np.empty((len(files), *pixels.shape), pixels.dtype)
         _check_same(file, pixels, files[0], images[0], sized=True)
         images[k] = pixels
     assert images is not None
     return ImageFolder(images, tuple(file.name for file in files))
-
-
-def _checked_size(size: tuple[int, int]) -> tuple[int, int]:
-    sides = tuple(size) if isinstance(size, (tuple, list)) else ()
-    if len(sides) != 2 or not all(_is_count(side) for side in sides):
-        raise DataError(f"size must be a height and a width in pixels, such as (64, 64), not {size!r}.")
-    return int(sides[0]), int(sides[1])
 
 
 def _is_count(value: object) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import difflib
 import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from narrows.datasets.download import archive_members
-from narrows.datasets.records import RATINGS, RatingsRecord
+from narrows.datasets.records import RATINGS, record_of
 from narrows.errors import DataError, DownloadError
 
 if TYPE_CHECKING:
@@ -143,42 +142,24 @@ def load_ratings(name: str, *, progress: bool | None = None) -> Ratings:
     >>> films.titles[1]  # doctest: +SKIP
     'Toy Story (1995)'
     """
-    if name not in RATINGS:
-        near = difflib.get_close_matches(str(name).lower(), RATINGS, n=1, cutoff=0.4)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise DataError(f"There is no set of ratings {name!r}; there is {', '.join(sorted(RATINGS))}.{hint}")
-    record = RATINGS[name]
+    record = record_of(name, RATINGS, "set of ratings")
     (rows, items), source = archive_members(record, progress=progress)
-    table = _numbers(rows)
+    # Seconds since 1970 are exact in float64.
+    table = np.loadtxt(io.StringIO(rows.decode("ascii")), delimiter=",", skiprows=1, ndmin=2, dtype=np.float64)
+    films: Any = csv.DictReader(io.StringIO(items.decode("utf-8"), newline=""))
     ratings = Ratings(
         user=table[:, 0].astype(np.int64),
         item=table[:, 1].astype(np.int64),
         rating=table[:, 2].astype(np.float32),
         timestamp=table[:, 3].astype(np.int64),
-        titles=_titles(items),
+        titles={int(film["movieId"]): film["title"] for film in films},
         name=record.name,
         source=source,
         licence=record.licence,
         citation=record.citation,
     )
-    _check_sizes(record, ratings)
-    return ratings
-
-
-def _numbers(content: bytes) -> np.ndarray:
-    """Read userId,movieId,rating,timestamp; seconds since 1970 are exact in float64."""
-    return np.loadtxt(io.StringIO(content.decode("ascii")), delimiter=",", skiprows=1, ndmin=2, dtype=np.float64)
-
-
-def _titles(content: bytes) -> dict[int, str]:
-    """Read movieId,title,genres, where titles with commas stand between quotes."""
-    rows: Any = csv.DictReader(io.StringIO(content.decode("utf-8"), newline=""))
-    return {int(row["movieId"]): row["title"] for row in rows}
-
-
-def _check_sizes(record: RatingsRecord, ratings: Ratings) -> None:
-    """Refuse files whose checksums stand in the wrong line of the record."""
     found = (len(np.unique(ratings.user)), len(np.unique(ratings.item)), len(ratings))
     expected = (record.n_users, record.n_items, record.n_ratings)
     if found != expected:
         raise DownloadError(f"The files of {record.name} hold {found} users, items and ratings, not {expected}.")
+    return ratings

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
+from typing import TypeVar
 
-__all__ = ["RATINGS", "RECORDS", "Member", "RatingsRecord", "Record", "RemoteFile"]
+from narrows.errors import DataError
+
+__all__ = ["RATINGS", "RECORDS", "Member", "RatingsRecord", "Record", "RemoteFile", "record_of"]
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -15,15 +21,19 @@ class RemoteFile:
     ----------
     name : str
         Its name on the server, ending in ``.gz``.
+    n_bytes, n_bytes_content : int
+        Size of the file, and of what it holds once unpacked.
+    md5 : str
+        MD5 of the file.
     md5_content : str or None
-        MD5 of what it holds once unpacked. Files that were unpacked, or packed anew, can be checked with it.
-    md5_file : str or None
-        MD5 of the packed file. Where only this is known, no file but the original one is accepted.
+        MD5 of what it holds, by which files that were unpacked, or packed anew, can be checked.
     """
 
     name: str
+    n_bytes: int
+    n_bytes_content: int
+    md5: str
     md5_content: str | None = None
-    md5_file: str | None = None
 
 
 @dataclass(frozen=True)
@@ -64,17 +74,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Member:
-    """A file inside an archive.
-
-    Attributes
-    ----------
-    name : str
-        Its own name, without the folder it is in.
-    md5 : str
-        Of its content.
-    n_bytes : int
-        Size of its content.
-    """
+    """A file inside an archive: its own name without the folder it is in, and the MD5 and the size of its content."""
 
     name: str
     md5: str
@@ -85,24 +85,8 @@ class Member:
 class RatingsRecord:
     """A set of ratings before it is loaded.
 
-    Attributes
-    ----------
-    name : str
-        What :func:`narrows.datasets.load_ratings` calls it.
-    folder : str
-        The folder its files are in, on this machine and in the archive; the archive is ``<folder>.zip``.
-    summary : str
-        One line for people.
-    n_users, n_items, n_ratings : int
-        Users, items with a rating, and ratings.
-    licence, citation : str
-        On what terms it may be used, and how to cite it.
-    megabytes : float
-        What a download takes, in units of 1,000,000 bytes.
-    addresses : tuple of str
-        Folders on the web that hold the archive, in the order they are tried.
-    members : tuple of Member
-        The ratings, then the items.
+    As :class:`Record`, but for ``folder``, the folder its files are in, on this machine and in the archive (which is
+    ``<folder>.zip``), and for ``members``, the ratings, then the items.
     """
 
     name: str
@@ -144,12 +128,16 @@ _MNIST = Record(
         "https://storage.googleapis.com/cvdf-datasets/mnist/",
     ),
     files=(
-        RemoteFile("train-images-idx3-ubyte.gz", md5_content="6bbc9ace898e44ae57da46a324031adb"),
-        RemoteFile("train-labels-idx1-ubyte.gz", md5_content="a25bea736e30d166cdddb491f175f624"),
-        RemoteFile("t10k-images-idx3-ubyte.gz", md5_content="2646ac647ad5339dbf082846283269ea"),
-        RemoteFile("t10k-labels-idx1-ubyte.gz", md5_content="27ae3e4e09519cfbb04c329615203637"),
+        RemoteFile("train-images-idx3-ubyte.gz", 9_912_422, 47_040_016,
+                   "f68b3c2dcbeaaa9fbdd348bbdeb94873", "6bbc9ace898e44ae57da46a324031adb"),
+        RemoteFile("train-labels-idx1-ubyte.gz", 28_881, 60_008,
+                   "d53e105ee54ea40749a09fcbcd1e9432", "a25bea736e30d166cdddb491f175f624"),
+        RemoteFile("t10k-images-idx3-ubyte.gz", 1_648_877, 7_840_016,
+                   "9fb629c4189551a2d022fa330f9573f3", "2646ac647ad5339dbf082846283269ea"),
+        RemoteFile("t10k-labels-idx1-ubyte.gz", 4_542, 10_008,
+                   "ec29112dd5afa0611ce80d1b7f02629c", "27ae3e4e09519cfbb04c329615203637"),
     ),
-)
+)  # fmt: skip
 
 _FASHION_MNIST = Record(
     name="fashion-mnist",
@@ -161,13 +149,16 @@ _FASHION_MNIST = Record(
     citation="H. Xiao, K. Rasul and R. Vollgraf (2017). Fashion-MNIST: a novel image dataset for "
     "benchmarking machine learning algorithms. https://arxiv.org/abs/1708.07747",
     megabytes=30.9,
-    addresses=("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
+    addresses=(
+        "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+        "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
+    ),
     # Its authors publish the checksums of the packed files only.
     files=(
-        RemoteFile("train-images-idx3-ubyte.gz", md5_file="8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
-        RemoteFile("train-labels-idx1-ubyte.gz", md5_file="25c81989df183df01b3e8a0aad5dffbe"),
-        RemoteFile("t10k-images-idx3-ubyte.gz", md5_file="bef4ecab320f06d8554ea6380940ec79"),
-        RemoteFile("t10k-labels-idx1-ubyte.gz", md5_file="bb300cfdad3c16e7a12a480ee83cd310"),
+        RemoteFile("train-images-idx3-ubyte.gz", 26_421_880, 47_040_016, "8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
+        RemoteFile("train-labels-idx1-ubyte.gz", 29_515, 60_008, "25c81989df183df01b3e8a0aad5dffbe"),
+        RemoteFile("t10k-images-idx3-ubyte.gz", 4_422_102, 7_840_016, "bef4ecab320f06d8554ea6380940ec79"),
+        RemoteFile("t10k-labels-idx1-ubyte.gz", 5_148, 10_008, "bb300cfdad3c16e7a12a480ee83cd310"),
     ),
 )
 
@@ -195,3 +186,12 @@ _MOVIELENS_SMALL = RatingsRecord(
 )
 
 RATINGS: dict[str, RatingsRecord] = {record.name: record for record in (_MOVIELENS_SMALL,)}
+
+
+def record_of(name: str, records: dict[str, R], what: str) -> R:
+    """Return the record of this name, or refuse it and say which are meant."""
+    if name not in records:
+        near = difflib.get_close_matches(str(name).lower(), records, n=1, cutoff=0.4)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise DataError(f"There is no {what} {name!r}; there are {', '.join(sorted(records))}.{hint}")
+    return records[name]
