@@ -13,9 +13,10 @@ import narrows
 from narrows import tables
 from narrows.cli import main
 from narrows.cli.errors import CommandError
-from narrows.cli.recommend.history import Names, read_history, read_items
 from narrows.cli.recommend.ratings_input import RatingsInput, typed, typed_users
+from narrows.errors import DataError
 from narrows.recommend import Linear, read_interactions
+from narrows.recommend.titles import ItemNames, read_history, read_items
 
 QUICK = ["--method", "linear(l2=50)"]
 USERS, FILMS = 90, 60
@@ -112,7 +113,7 @@ def _record(printed):
     ],
 )
 def test_a_history_is_read(text, found):
-    assert read_history(text, Names(TITLES, TITLES)) == found
+    assert read_history(text, ItemNames(TITLES, TITLES)) == found
 
 
 @pytest.mark.parametrize(
@@ -132,20 +133,20 @@ def test_a_history_is_read(text, found):
     ],
 )
 def test_a_history_that_cannot_be_meant(text, said):
-    with pytest.raises(CommandError) as caught:
-        read_history(text, Names(TITLES, TITLES))
+    with pytest.raises(DataError) as caught:
+        read_history(text, ItemNames(TITLES, TITLES))
     assert said in str(caught.value)
 
 
 def test_items_of_one_title_are_told_apart_by_ids():
-    names = Names([7, 8], {7: "Emma (1996)", 8: "Emma (1996)"})
-    with pytest.raises(CommandError, match=r"7 \(Emma \(1996\)\) or 8 \(Emma \(1996\)\): write its id"):
+    names = ItemNames([7, 8], {7: "Emma (1996)", 8: "Emma (1996)"})
+    with pytest.raises(DataError, match=r"7 \(Emma \(1996\)\) or 8 \(Emma \(1996\)\): write its id"):
         read_items("emma", names, "--exclude")
     assert read_items("8", names, "--exclude") == [8]
-    with pytest.raises(CommandError, match="takes items without ratings"):
+    with pytest.raises(DataError, match="takes items without ratings"):
         read_items("8::3", names, "--exclude")
-    with pytest.raises(CommandError, match="no titles are known: give them with --items"):
-        read_items("emma", Names([7, 8], {}), "--exclude")
+    with pytest.raises(DataError, match="no titles are known: give them with --items"):
+        read_items("emma", ItemNames([7, 8], {}), "--exclude")
 
 
 def test_ids_are_of_the_type_of_the_log():

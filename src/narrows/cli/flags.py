@@ -31,8 +31,8 @@ class Flag:
     Attributes
     ----------
     names : str
-        ``"--model -m"`` for an option, a word in capitals for an argument.
-    help, metavar : str
+        ``"--model -m MODEL"`` for an option that takes something, a word in capitals for an argument.
+    help : str
         What ``--help`` says.
     kind : type
         str, int, float, bool, Path or list[str].
@@ -46,7 +46,6 @@ class Flag:
 
     names: str
     help: str
-    metavar: str | None = None
     kind: Any = str
     default: Any = None
     least: int | None = None
@@ -59,13 +58,12 @@ class Flag:
 
     def for_typer(self) -> inspect.Parameter:
         """Return it as typer reads a parameter."""
-        names = self.names.split()
-        option = names[0].startswith("-")
-        about: dict[str, Any] = {
-            "help": self.help,
-            "metavar": self.metavar or (None if option else names[0]),
-            "min": self.least,
-        }
+        *names, last = self.names.split()
+        option = (names or [last])[0].startswith("-")
+        about: dict[str, Any] = {"help": self.help, "metavar": last, "min": self.least}
+        if last.startswith("-"):
+            about["metavar"] = None
+            names.append(last)
         made = typer.Option(*names, **about) if option else typer.Argument(**about)
         kind = self.kind | None if self.default is None else self.kind
         default = inspect.Parameter.empty if self.default is REQUIRED else self.default
@@ -157,8 +155,8 @@ def constructor_flags(verb: str) -> tuple[Flag, ...]:
     """Return the flags of a verb that are parameters of what it fits; those not given leave the default."""
     kinds = {"bool": bool, "int": int, "float": float, "str": str, "list": list[str]}
     return tuple(
-        Flag(names, text, metavar, kinds[kind], parameter=name)
-        for name, (names, text, metavar, kind) in _options()["flags"][verb].items()
+        Flag(names, text, kinds[kind], parameter=name)
+        for name, (names, text, kind) in _options()["flags"][verb].items()
     )
 
 

@@ -27,13 +27,15 @@ _NOT_FLAGS = {"callbacks", "autoencoder"}
 _COLUMNS = ("user", "item", "rating", "timestamp")
 _APART = {"detector", "recommender"}
 """Models that share next to no option with the others: help says which are theirs, and not that the others are not."""
-_CODEC_HELP = {
-    "max_error": "How far off floats may come back at the most; COLUMN=NUMBER, which may be given several times, says "
-    "so of one column, by name or position. Without it every bit is restored.",
-    "n_components": "How many numbers the code of --code-only has; none chooses.",
+_CODEC = {
+    "max_error": (
+        "NUMBER|COLUMN=NUMBER",
+        "How far off floats may come back; COLUMN=NUMBER, which may be repeated, says so of one column.",
+    ),
+    "n_components": ("-n INT", "How many numbers the code of --code-only has; none chooses."),
+    "random_state": ("--seed INT", ""),
 }
-_CODEC_METAVARS = {"max_error": "NUMBER|COLUMN=NUMBER", "image_shape": "H,W[,C]", "max_seconds": "NUMBER"}
-_CODEC_NAMES = {"n_components": " -n", "random_state": " --seed"}
+"""What the codec's flags are called and say otherwise than in Python."""
 
 Found = dict[str, dict[str, Any]]
 
@@ -57,8 +59,8 @@ def text() -> str:
         },
         "families": {name: {"module": families[name].__module__, "members": members[name]} for name in used},
         "flags": {
-            "fit": _fit_flags({key: found[key] for key in found if key != "codec"}, members),
-            "codec fit": {name: _codec_flag(name, own) for name, own in found["codec"].items() if name != "callbacks"},
+            "fit": _flags({key: found[key] for key in found if key != "codec"}, members),
+            "codec fit": _flags({"codec": found["codec"]}, members),
         },
     }
     return json.dumps(record, indent=1, ensure_ascii=False) + "\n"
@@ -112,6 +114,7 @@ def _documented(docstring: str) -> dict[str, tuple[str, str]]:
         # Where to read more belongs in the documentation, and its "et al." ends no sentence.
         plain = re.sub(r" \([^()]*\b(?:19|20)\d\d[^()]*\)", "", plain)
         first = re.sub(r":\w+:`([^`]*)`", r"\1", re.split(r"(?<=[.!?])\s", plain, maxsplit=1)[0])
+        first = first.replace("max_error", "--max-error").replace("None", "none")
         for name in names.split(","):
             found[name.strip()] = (re.sub(r",? default.*", "", kind).strip(), first)
     return found
@@ -120,24 +123,26 @@ def _documented(docstring: str) -> dict[str, tuple[str, str]]:
 # The flags of fit: the parameters of all models, merged by name
 
 
-def _fit_flags(found: dict[str, Found], members: dict[str, Any]) -> dict[str, list[Any]]:
+def _flags(found: dict[str, Found], members: dict[str, Any]) -> dict[str, list[Any]]:
     owners: dict[str, Found] = {}
     for model, parameters in found.items():
         for name, own in parameters.items():
             if name not in _NOT_FLAGS:
                 owners.setdefault(name, {})[model] = own
-    return {name: _fit_flag(own, members) for name, own in owners.items()}
+    return {name: _flag(name, own, members) for name, own in owners.items()}
 
 
-def _fit_flag(owners: Found, members: dict[str, Any]) -> list[Any]:
-    """Return names, help, metavar and kind of a flag."""
+def _flag(name: str, owners: Found, members: dict[str, Any]) -> list[Any]:
+    """Return the names and the metavar of a flag, its help and its kind."""
     flag = next(iter(owners.values()))["flag"]
     types = {tuple(own["types"]) for own in owners.values()}
     said = _said(owners, members)
     if types == {("bool",)}:
-        return [f"{flag}/--no-{flag.removeprefix('--')}", said, None, "bool"]
+        return [flag if "codec" in owners else f"{flag}/--no-{flag.removeprefix('--')}", said, "bool"]
     kind = "int" if types == {("int",)} else "float" if types == {("float",)} else "str"
-    return [flag, said, _metavar(list(owners.values())), kind]
+    if "codec" in owners and name in _CODEC:
+        return [f"{flag} {_CODEC[name][0]}", _CODEC[name][1] or said, "list" if name == "max_error" else kind]
+    return [f"{flag} {_metavar(list(owners.values()))}", said, kind]
 
 
 def _said(owners: Found, members: dict[str, Any]) -> str:
@@ -146,7 +151,8 @@ def _said(owners: Found, members: dict[str, Any]) -> str:
     for model, own in owners.items():
         texts.setdefault(own["help"], []).append(model)
     most = [model for model in CLASSES if model not in _APART and model != "codec"]
-    said = [text if models[: len(most)] == most else f"({', '.join(models)}) {text}" for text, models in texts.items()]
+    plain = [most, ["codec"]]
+    said = [text if models[: len(most)] in plain else f"({', '.join(models)}) {text}" for text, models in texts.items()]
     families = _unique(own["family"] for own in owners.values() if own["family"])
     known = [f"{name}({', '.join(own)})".removesuffix("()") for f in families for name, own in members[f].items()]
     return " ".join(said) + (f" Known: {', '.join(known)}." if known else "") + _defaults(owners)
@@ -155,7 +161,7 @@ def _said(owners: Found, members: dict[str, Any]) -> str:
 def _defaults(owners: Found) -> str:
     shown: dict[str, list[str]] = {}
     for model, own in owners.items():
-        if (value := own["default"]) is not None:
+        if (value := own["default"]) is not None and not (model == "codec" and value is False):
             shown.setdefault(f"{value:g}" if isinstance(value, float) else str(value).lower(), []).append(model)
     if len(shown) < 2:
         return f" [default: {next(iter(shown))}]" if shown else ""
@@ -176,17 +182,6 @@ def _metavar(found: list[dict[str, Any]]) -> str:
         parts += _unique(own["default"] for own in found if isinstance(own["default"], str))
         parts = _unique([*parts, *(word for own in found for word in re.findall('"([a-z]+)"', own["kind"]))])
     return "|".join(parts) or "TEXT"
-
-
-def _codec_flag(name: str, own: dict[str, Any]) -> list[Any]:
-    said = _CODEC_HELP.get(name) or own["help"]
-    said = said.replace("max_error", "--max-error").replace("None", "none")
-    if isinstance(own["default"], float):
-        said += f" [default: {own['default']:g}]"
-    if own["types"] == ["bool"]:
-        return [own["flag"] + _CODEC_NAMES.get(name, ""), said, None, "bool"]
-    kind = "list" if name == "max_error" else "str"
-    return [own["flag"] + _CODEC_NAMES.get(name, ""), said, _CODEC_METAVARS.get(name, "INT"), kind]
 
 
 def _unique(values: Iterable[Any]) -> list[Any]:

@@ -6,37 +6,35 @@ from narrows.cli.flags import REQUIRED, Flag, Verb, constructor_flags, members
 
 
 def _switch(names: str, help_: str, parameter: str = "") -> Flag:
-    return Flag(names, help_, kind=bool, default=False, parameter=parameter)
+    return Flag(names, help_, bool, default=False, parameter=parameter)
 
 
 def _seed(what: str, default: int | None = None) -> Flag:
-    return Flag("--seed", what, "INT", int, default, least=0)
+    return Flag("--seed INT", what, int, default, 0)
 
 
 _TABLE = "The file to write: .csv, .tsv, .parquet, .npy or .npz."
 _LOG = "A log of users and items (csv, tsv, Parquet), or movielens-small; without it one is made up."
 
 DATA = Flag("DATA", "A file, a folder of images, or a named data set: digits, mnist:test, ...", default=REQUIRED)
-MODEL = Flag("--model -m", "The model file that fit wrote.", "MODEL", Path, REQUIRED)
-OUT = Flag("--out -o", _TABLE, "OUT", Path, REQUIRED)
+MODEL = Flag("--model -m MODEL", "The model file that fit wrote.", Path, REQUIRED)
+OUT = Flag("--out -o OUT", _TABLE, Path, REQUIRED)
 DEVICE = Flag("--device", "Where to compute: auto, cpu, cuda, ...", default="auto")
-COLUMNS = Flag("--columns", "Columns to use, by name or by position from 0.", "A,B,...")
+COLUMNS = Flag("--columns A,B,...", "Columns to use, by name or by position from 0.")
 AS_JSON = _switch("--json", "Print the result as JSON.", parameter="as_json")
 QUIET = _switch("--quiet -q", "Show neither progress nor summary.")
-CODEC = Flag("--model -m", "What narrows codec fit wrote.", "CODEC", Path, REQUIRED)
-GENERATOR = Flag("MODEL", "A model file of fit --model vae.", kind=Path, default=REQUIRED)
+CODEC = Flag("--model -m CODEC", "What narrows codec fit wrote.", Path, REQUIRED)
+GENERATOR = Flag("MODEL", "A model file of fit --model vae.", Path, REQUIRED)
 RATINGS = Flag("RATINGS", _LOG)
-ITEMS = Flag("--items", "Titles of items: a table with a column of ids and one of titles.", "FILE", Path)
+ITEMS = Flag("--items FILE", "Titles of items: a table with a column of ids and one of titles.", Path)
 LABELS = "a column of DATA, or a file"
 METHODS = "|".join(["auto", *members("Method")])
-RECOMMENDER = Flag(
-    "--method", "What ranks; settings as in 'linear(l2=200)' [default: auto, the best on validation users].", METHODS
-)
+RECOMMENDER = Flag(f"--method {METHODS}", "What ranks; settings as in 'linear(l2=200)' [default: auto, the best one].")
 LOG_COLUMNS = (
-    Flag("--user-column", "The column of users; else the usual names, or the first.", "NAME"),
-    Flag("--item-column", "The column of items; else the usual names, or the second.", "NAME"),
-    Flag("--rating-column", "The column of ratings; else the usual names, if any.", "NAME|none"),
-    Flag("--timestamp-column", "The column of times; else the usual names, if any.", "NAME|none"),
+    Flag("--user-column NAME", "The column of users; else the usual names, or the first."),
+    Flag("--item-column NAME", "The column of items; else the usual names, or the second."),
+    Flag("--rating-column NAME|none", "The column of ratings; else the usual names, if any."),
+    Flag("--timestamp-column NAME|none", "The column of times; else the usual names, if any."),
 )
 
 
@@ -45,28 +43,16 @@ VERBS = {
         "fit:fit",
         (
             DATA,
-            Flag("--out -o", "The model file to write.", "MODEL", Path, REQUIRED),
+            Flag("--out -o MODEL", "The model file to write.", Path, REQUIRED),
             Flag(
-                "--model",
-                "What to fit; sample draws new rows from vae, anomalies finds them by detector, recommend is for "
-                "recommender, whose DATA is a log of users and items.",
-                "autoencoder|vae|detector|recommender",
+                "--model autoencoder|vae|detector|recommender",
+                "What to fit; DATA of a recommender is a log.",
                 default="autoencoder",
             ),
             COLUMNS,
-            Flag(
-                "--labels",
-                f"Classes to draw rows of, for vae: {LABELS}; a named data set brings its own.",
-                "COLUMN|FILE",
-            ),
-            Flag("--clean", "DATA without its noise, row by row: what the model is to give.", "CLEAN"),
-            Flag(
-                "--patches",
-                "Of a folder of photographs take 10,000 squares of N x N pixels, cut out at random.",
-                "N",
-                int,
-                least=1,
-            ),
+            Flag("--labels COLUMN|FILE", f"Classes to draw rows of, for vae: {LABELS}; a named set brings its own."),
+            Flag("--clean CLEAN", "DATA without its noise, row by row: what the model is to give."),
+            Flag("--patches N", "Of a folder of photographs take 10,000 random squares of N x N pixels.", int, least=1),
             ITEMS,
             _switch("--stream", "Read the file as a stream, in bounded memory; done for big files anyway."),
             QUIET,
@@ -91,7 +77,7 @@ VERBS = {
     ),
     "decode": Verb(
         "apply:decode",
-        (Flag("CODES", "A file of codes, as encode writes.", kind=Path, default=REQUIRED), MODEL, OUT, DEVICE, AS_JSON),
+        (Flag("CODES", "A file of codes, as encode writes.", Path, REQUIRED), MODEL, OUT, DEVICE, AS_JSON),
         "Write the rows that CODES stand for.",
     ),
     "reconstruct": Verb(
@@ -109,9 +95,9 @@ VERBS = {
         (
             Flag("IN", "A table, a named data set, an image, or a folder of them.", default=REQUIRED, parameter="data"),
             MODEL,
-            Flag("--out -o", "What to write, of the kind of IN; a folder must be new.", "OUT", Path, REQUIRED),
-            Flag("--clean", "IN without its noise, of the same kind: measure against it.", "CLEAN"),
-            Flag("--tile", "Pixels of an image's side done at once [default: 512].", "N", int, least=1),
+            Flag("--out -o OUT", "What to write, of the kind of IN; a folder must be new.", Path, REQUIRED),
+            Flag("--clean CLEAN", "IN without its noise, of the same kind: measure against it."),
+            Flag("--tile N", "Pixels of an image's side done at once [default: 512].", int, least=1),
             DEVICE,
             AS_JSON,
         ),
@@ -128,7 +114,7 @@ VERBS = {
         (
             DATA,
             MODEL,
-            Flag("--out -o", "The file to write; without it a summary is printed.", "OUT", Path),
+            Flag("--out -o OUT", "The file to write; without it a summary is printed.", Path),
             _switch("--per-feature", "The error of each value."),
             _switch("--elbo", "Of a variational model: how likely rows are, in nats, instead of errors."),
             DEVICE,
@@ -145,35 +131,23 @@ VERBS = {
         "anomalies:anomalies",
         (
             DATA,
-            Flag("--model -m", "A fitted detector, to be used as it is.", "MODEL", Path),
-            Flag("--train", "Normal rows to fit a detector to, which then looks at DATA.", "FILE"),
+            Flag("--model -m MODEL", "A fitted detector, to be used as it is.", Path),
+            Flag("--train FILE", "Normal rows to fit a detector to, which then looks at DATA."),
             Flag(
-                "--contamination",
-                "The fraction of anomalies among the rows fitted to; auto: some, none: they are normal "
-                "[default: auto, with --train none].",
-                "FRACTION|auto|none",
+                "--contamination FRACTION|auto|none",
+                "The anomalies among the rows fitted to [default: auto, with --train none].",
             ),
-            Flag(
-                "--method",
-                "What the score is made of; of several, with commas, it is the largest [default: auto].",
-                "auto|neighbors|ranks|reconstruction",
-            ),
-            Flag("--n-neighbors", "With how many rows each is compared [default: auto].", "INT|auto"),
-            Flag("--random-state", "Fixes the fit [default: 0].", "INT", int, least=0),
+            Flag("--method auto|neighbors|ranks|reconstruction", "What the score is, or a list [default: auto]."),
+            Flag("--n-neighbors INT|auto", "With how many rows each is compared [default: auto]."),
+            Flag("--random-state INT", "Fixes the fit [default: 0].", int, least=0),
             COLUMNS,
-            Flag(
-                "--fdr",
-                "Flag rows so that at most this fraction of them is expected to be normal; for a detector of normal "
-                "rows.",
-                "FRACTION",
-                float,
-            ),
-            Flag("--rate", "Flag what this fraction of normal rows would reach: 0.01, say.", "FRACTION", float),
-            Flag("--top", "Flag the N most anomalous rows, whatever they are.", "N", int, least=1),
-            Flag("--out -o", "Write a line for each row: .csv, .tsv or .parquet; else a summary.", "OUT", Path),
+            Flag("--fdr FRACTION", "Flag rows of which at most this fraction is expected to be normal.", float),
+            Flag("--rate FRACTION", "Flag what this fraction of normal rows would reach: 0.01, say.", float),
+            Flag("--top N", "Flag the N most anomalous rows, whatever they are.", int, least=1),
+            Flag("--out -o OUT", "Write a line for each row: .csv, .tsv or .parquet; else a summary.", Path),
             _switch("--explain-all", "In OUT name columns to blame also for rows that are not flagged."),
-            Flag("--report", "Write what was found as a page with pictures.", "PAGE.html", Path),
-            Flag("--save", "Keep the fitted detector, for -m.", "MODEL", Path),
+            Flag("--report PAGE.html", "Write what was found as a page with pictures.", Path),
+            Flag("--save MODEL", "Keep the fitted detector, for -m.", Path),
             DEVICE,
             AS_JSON,
         ),
@@ -189,23 +163,19 @@ VERBS = {
         "recommend.recommend:recommend",
         (
             RATINGS,
-            Flag("--user -u", "Whom to recommend to; may be given several times.", "ID,...", list[str]),
-            Flag(
-                "--history",
-                "Someone's items, by title or id, with ratings or none: 'Toy Story (1995)::5, Heat (1995)::4'.",
-                "ITEMS",
-            ),
+            Flag("--user -u ID,...", "Whom to recommend to; may be given several times.", list[str]),
+            Flag("--history ITEMS", "Someone's items, by title or id, as in 'Toy Story (1995)::5, Heat (1995)::4'."),
             _switch("--all", "Recommend to all users of RATINGS, into -o.", parameter="everyone"),
-            Flag("-k", "How many items each.", "N", int, 10, least=1),
+            Flag("-k N", "How many items each.", int, 10, 1),
             ITEMS,
-            Flag("--model -m", "A fitted recommender; RATINGS then only tells who has what.", "MODEL", Path),
+            Flag("--model -m MODEL", "A fitted recommender; RATINGS then only tells who has what.", Path),
             RECOMMENDER,
             _switch("--include-seen", "Recommend also what someone has already."),
-            Flag("--among", "Recommend only items in a column of this table.", "FILE", Path),
-            Flag("--exclude", "Never recommend these, by title or id.", "ITEMS"),
+            Flag("--among FILE", "Recommend only items in a column of this table.", Path),
+            Flag("--exclude ITEMS", "Never recommend these, by title or id."),
             *LOG_COLUMNS,
-            Flag("--out -o", "Write the lists as a table: .csv, .tsv or .parquet.", "OUT", Path),
-            Flag("--save", "Keep the fitted recommender, for -m.", "MODEL", Path),
+            Flag("--out -o OUT", "Write the lists as a table: .csv, .tsv or .parquet.", Path),
+            Flag("--save MODEL", "Keep the fitted recommender, for -m.", Path),
             _seed("Fixes the fit [default: 0]."),
             DEVICE,
             AS_JSON,
@@ -222,17 +192,15 @@ VERBS = {
         (
             RATINGS,
             Flag(
-                "--split",
-                "What to hold out: a fifth of the users, the last item of each, or a tenth of all entries at random "
-                "[default: users].",
-                "users|last|random",
+                "--split users|last|random",
+                "A fifth of the users, the last item of each, or a tenth of all [default: users].",
             ),
             RECOMMENDER,
-            Flag("--metrics", "What to measure, as in ndcg@100,recall@20,rmse [default: nine].", "NAME,..."),
-            Flag("--model -m", "A fitted recommender; RATINGS is then what was held out from it.", "MODEL", Path),
-            Flag("--histories", "Beside -m: a log of what the users of RATINGS had before.", "FILE"),
+            Flag("--metrics NAME,...", "What to measure, as in ndcg@100,recall@20,rmse [default: nine]."),
+            Flag("--model -m MODEL", "A fitted recommender; RATINGS is then what was held out from it.", Path),
+            Flag("--histories FILE", "Beside -m: a log of what the users of RATINGS had before."),
             *LOG_COLUMNS,
-            Flag("--out -o", "Write the table: .csv, .tsv or .json.", "OUT", Path),
+            Flag("--out -o OUT", "Write the table: .csv, .tsv or .json.", Path),
             _seed("Fixes what is held out, and the fit [default: 0]."),
             DEVICE,
             AS_JSON,
@@ -249,21 +217,18 @@ VERBS = {
         "generate:sample",
         (
             GENERATOR,
-            Flag("-n --n-samples", "How many rows.", "N", int, 64, least=1),
+            Flag("-n --n-samples N", "How many rows.", int, 64, 1),
             Flag(
-                "--out -o",
-                "The table to write, the picture (.png) or the folder of images; without it some rows are printed.",
-                "OUT",
-                Path,
+                "--out -o OUT", "The table, picture (.png) or folder of images; without it some rows are printed.", Path
             ),
-            Flag("--label", "The label that rows are to have.", "LABEL"),
-            Flag("--prior", "What codes are drawn from [default: the model's own].", "normal|mixture"),
+            Flag("--label LABEL", "The label that rows are to have."),
+            Flag("--prior normal|mixture", "What codes are drawn from [default: the model's own]."),
             Flag(
                 "--noise/--no-noise",
-                "Whether values are drawn, or are means [default: drawn of tables, means of images].",
-                kind=bool,
+                "Whether values are drawn or means [default: drawn of tables, means of images].",
+                bool,
             ),
-            Flag("--random-state", "Fixes what is drawn.", "INT", int, least=0),
+            Flag("--random-state INT", "Fixes what is drawn.", int, least=0),
             DEVICE,
             AS_JSON,
         ),
@@ -279,12 +244,12 @@ VERBS = {
         (
             GENERATOR,
             DATA,
-            Flag("--from", "The row of DATA to begin with; the first is 0.", "ROW", int, REQUIRED, 0, "start"),
-            Flag("--to", "The row of DATA to end with.", "ROW", int, REQUIRED, 0, "end"),
-            Flag("--out -o", "The table, the picture (.png) or the folder to write.", "OUT", Path, REQUIRED),
-            Flag("--steps", "Rows in all, both ends included.", "N", int, 10, least=2),
+            Flag("--from ROW", "The row of DATA to begin with; the first is 0.", int, REQUIRED, 0, parameter="start"),
+            Flag("--to ROW", "The row of DATA to end with.", int, REQUIRED, 0, parameter="end"),
+            Flag("--out -o OUT", "The table, the picture (.png) or the folder to write.", Path, REQUIRED),
+            Flag("--steps N", "Rows in all, both ends included.", int, 10, 2),
             _switch("--spherical", "Go along a great circle of codes instead of a straight line."),
-            Flag("--label", "For a model fitted with --conditional.", "LABEL"),
+            Flag("--label LABEL", "For a model fitted with --conditional."),
             DEVICE,
             AS_JSON,
         ),
@@ -298,15 +263,15 @@ VERBS = {
         "compare:compare",
         (
             DATA,
-            Flag("--n-components", "Sizes of the code.", "K,K,...", default="2,4,8,16,32,64"),
-            Flag("--labels", f"Classes to judge codes by: {LABELS}.", "COLUMN|FILE"),
+            Flag("--n-components K,K,...", "Sizes of the code.", default="2,4,8,16,32,64"),
+            Flag("--labels COLUMN|FILE", f"Classes to judge codes by: {LABELS}."),
             COLUMNS,
             _switch("--ordered", "Fit one ordered autoencoder for all sizes, instead of one for each."),
-            Flag("--scaling", "standard weighs all columns alike.", "common|standard", default="common"),
-            Flag("--max-epochs", "Limit on the autoencoder's passes over the rows.", kind=int, least=1),
-            Flag("--report", "Write all of it as a page with pictures.", "PAGE.html", Path),
-            Flag("--plot", "Write the curves as .png, .svg or .pdf.", "PICTURE", Path),
-            Flag("--out -o", "Write the numbers as a table.", "TABLE.csv", Path),
+            Flag("--scaling common|standard", "standard weighs all columns alike.", default="common"),
+            Flag("--max-epochs", "Limit on the autoencoder's passes over the rows.", int, least=1),
+            Flag("--report PAGE.html", "Write all of it as a page with pictures.", Path),
+            Flag("--plot PICTURE", "Write the curves as .png, .svg or .pdf.", Path),
+            Flag("--out -o TABLE.csv", "Write the numbers as a table.", Path),
             _seed("Fixes everything random.", 0),
             AS_JSON,
         ),
@@ -320,7 +285,7 @@ VERBS = {
         (
             Flag("IN", "A file, a folder of images, or a named data set.", default=REQUIRED, parameter="data"),
             CODEC,
-            Flag("--out -o", "The compressed file to write, usually .nrw.", "OUT", Path, REQUIRED),
+            Flag("--out -o OUT", "The compressed file to write, usually .nrw.", Path, REQUIRED),
             COLUMNS,
             AS_JSON,
         ),
@@ -334,10 +299,10 @@ VERBS = {
     "decompress": Verb(
         "codec.compress:decompress",
         (
-            Flag("IN", "What narrows compress wrote.", kind=Path, default=REQUIRED, parameter="data"),
+            Flag("IN", "What narrows compress wrote.", Path, REQUIRED, parameter="data"),
             CODEC,
-            Flag("--out -o", "The file to write: .npy, .npz, .csv, .tsv or .parquet.", "OUT", Path, REQUIRED),
-            Flag("--rows", "Only these rows, TO not among them; the first is 0, -1 the last.", "FROM:TO"),
+            Flag("--out -o OUT", "The file to write: .npy, .npz, .csv, .tsv or .parquet.", Path, REQUIRED),
+            Flag("--rows FROM:TO", "Only these rows, TO not among them; the first is 0, -1 the last."),
             _switch("--skip-damaged", "Leave the rows of damaged blocks out instead of stopping."),
             AS_JSON,
         ),
@@ -349,7 +314,7 @@ VERBS = {
     ),
     "info": Verb(
         "info:info",
-        (Flag("MODEL", "The model file that fit wrote.", kind=Path, default=REQUIRED), AS_JSON),
+        (Flag("MODEL", "The model file that fit wrote.", Path, REQUIRED), AS_JSON),
         """Say what a model file holds.
 
         Sizes, the options that differ from the defaults, how it compares with PCA, how it was trained; of a variational
@@ -374,7 +339,7 @@ CODEC_VERBS = {
         "codec.fit:fit",
         (
             DATA,
-            Flag("--out -o", "The codec file to write.", "CODEC", Path, REQUIRED),
+            Flag("--out -o CODEC", "The codec file to write.", Path, REQUIRED),
             COLUMNS,
             QUIET,
             AS_JSON,
@@ -390,8 +355,8 @@ CODEC_VERBS = {
     "info": Verb(
         "codec.info:info",
         (
-            Flag("FILE", "A codec, or a compressed file.", kind=Path, default=REQUIRED),
-            Flag("--plot", "Draw size against error, of a codec with --code-only.", "OUT.png", Path),
+            Flag("FILE", "A codec, or a compressed file.", Path, REQUIRED),
+            Flag("--plot OUT.png", "Draw size against error, of a codec with --code-only.", Path),
             AS_JSON,
         ),
         """Say what a codec is worth, or what is in a compressed file.
@@ -404,7 +369,7 @@ CODEC_VERBS = {
     "verify": Verb(
         "codec.compress:verify",
         (
-            Flag("FILE", "What narrows compress wrote.", kind=Path, default=REQUIRED, parameter="data"),
+            Flag("FILE", "What narrows compress wrote.", Path, REQUIRED, parameter="data"),
             CODEC,
             AS_JSON,
         ),

@@ -10,7 +10,6 @@ from narrows.cli.errors import CommandError
 from narrows.cli.flags import parse, refuse_beside_model, refuse_together
 from narrows.cli.printing import note
 from narrows.cli.recommend.fit import fitted_recommender, load_recommender
-from narrows.cli.recommend.history import Names, read_history, read_items
 from narrows.cli.recommend.output import Lists, Users, show, write
 from narrows.cli.recommend.ratings_input import (
     RatingsInput,
@@ -22,6 +21,7 @@ from narrows.cli.recommend.ratings_input import (
     typed_users,
 )
 from narrows.recommend.interactions import plain
+from narrows.recommend.titles import ItemNames, read_history, read_items
 
 _MOST_RATED = 1000
 """Ratings are predicted for up to as many users."""
@@ -105,7 +105,7 @@ def _users(
 
 
 def _user_of_history(fitted: Any, text: str) -> Users:
-    names = Names(fitted.item_index_, fitted.titles_)
+    names = ItemNames(fitted.item_index_, fitted.titles_)
     found = read_history(text, names)
     rows, rated = fitted.rows_of_history(found)
     if rated and fitted.rating_scale_ is None:
@@ -126,7 +126,7 @@ def _items_among(fitted: Any, among: Path | None, asked: dict[str, str | None]) 
 
 
 def _items_named(fitted: Any, exclude: str | None) -> list[Any] | None:
-    return None if exclude is None else read_items(exclude, Names(fitted.item_index_, fitted.titles_), "--exclude")
+    return None if exclude is None else read_items(exclude, ItemNames(fitted.item_index_, fitted.titles_), "--exclude")
 
 
 def _lists(fitted: Any, users: Users, k: int, among: Any, exclude: Any, include_seen: bool) -> Lists:

@@ -1,4 +1,4 @@
-"""Items as people write them on a command line: by title or id, several with commas, some with a rating."""
+"""Items as people write them: by title or id, several with commas, some with a rating."""
 
 import difflib
 import re
@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from typing import Any
 
-from narrows.cli.errors import CommandError
+from narrows.errors import DataError
 
 MOST_PARTS = 8
 """No title is looked for that has more commas than this, less one."""
@@ -37,12 +37,12 @@ def _without_year(plain: str) -> str:
     return re.sub(r" ?\([0-9]{4}(?:[-–][0-9]{0,4})?\)$", "", plain)
 
 
-class Names:
+class ItemNames:
     """What the items of a model may be called: ids as plain values, and titles by id, as far as they are known.
 
     Examples
     --------
-    >>> names = Names([1, 2, 3], {1: "Heat (1995)", 2: "Alien (1979)", 3: "Aliens (1986)"})
+    >>> names = ItemNames([1, 2, 3], {1: "Heat (1995)", 2: "Alien (1979)", 3: "Aliens (1986)"})
     >>> [names.found(how, text) for how, text in enumerate(["heat (1995)", "2", "Alien", "hea"])]
     [[1], [2], [2], [1]]
     """
@@ -103,15 +103,15 @@ class Names:
         return self.titles.get(item) or str(item)
 
 
-def read_items(text: str, names: Names, flag: str) -> list[Any]:
+def read_items(text: str, names: ItemNames, flag: str) -> list[Any]:
     """Read items that are named by title or id, with commas between them."""
     entries = _entries(text, names, flag)
     if any(rating is not None for _, rating in entries):
-        raise CommandError(f"{flag} takes items without ratings: leave '::' and what follows out.")
+        raise DataError(f"{flag} takes items without ratings: leave '::' and what follows out.")
     return [item for item, _ in entries]
 
 
-def read_history(text: str, names: Names, flag: str = "--history") -> list[Any]:
+def read_history(text: str, names: ItemNames, flag: str = "--history") -> list[Any]:
     """Read what someone has: items by title or id, each perhaps with ``::`` and a rating.
 
     Titles may have commas in them: the longest known title counts. Quotes around one do no harm. What is returned are
@@ -119,7 +119,7 @@ def read_history(text: str, names: Names, flag: str = "--history") -> list[Any]:
 
     Examples
     --------
-    >>> names = Names([1, 2], {1: "Godfather, The (1972)", 2: "Heat (1995)"})
+    >>> names = ItemNames([1, 2], {1: "Godfather, The (1972)", 2: "Heat (1995)"})
     >>> read_history("Godfather, The (1972)::5, heat::4.5", names)
     [(1, 5.0), (2, 4.5)]
     >>> read_history("2, the godfather", names)
@@ -131,11 +131,11 @@ def read_history(text: str, names: Names, flag: str = "--history") -> list[Any]:
         return entries
     if any(rated):
         item = names.called(entries[rated.index(False)][0])
-        raise CommandError(f"{flag} has ratings for some items and none for {item!r}: give all of them one, or none.")
+        raise DataError(f"{flag} has ratings for some items and none for {item!r}: give all of them one, or none.")
     return [item for item, _ in entries]
 
 
-def _entries(text: str, names: Names, flag: str) -> list[tuple[Any, float | None]]:
+def _entries(text: str, names: ItemNames, flag: str) -> list[tuple[Any, float | None]]:
     parts = text.split(",")
     found, start = [], 0
     while start < len(parts):
@@ -146,7 +146,7 @@ def _entries(text: str, names: Names, flag: str) -> list[tuple[Any, float | None
         found.append((item, None if rating is None else _number(rating, names.called(item), flag)))
         start = stop
     if not found:
-        raise CommandError(f"{flag} is empty: write titles or ids, as in {flag} 'Toy Story (1995)::5, Heat (1995)::4'.")
+        raise DataError(f"{flag} is empty: write titles or ids, as in {flag} 'Toy Story (1995)::5, Heat (1995)::4'.")
     return found
 
 
@@ -165,18 +165,18 @@ def _readings(parts: list[str], start: int) -> list[tuple[int, str, str | None]]
     return found[::-1]
 
 
-def _entry(readings: list[tuple[int, str, str | None]], names: Names, flag: str) -> tuple[int, Any, str | None]:
-    for way in range(Names.WAYS):
+def _entry(readings: list[tuple[int, str, str | None]], names: ItemNames, flag: str) -> tuple[int, Any, str | None]:
+    for way in range(ItemNames.WAYS):
         for stop, name, rating in readings:
             items = names.found(way, name)
             if len(items) > 1:
-                raise CommandError(_ambiguous(name, items, names, flag))
+                raise DataError(_ambiguous(name, items, names, flag))
             if items:
                 return stop, items[0], rating
-    raise CommandError(_unknown([name for _, name, _ in readings], names, flag))
+    raise DataError(_unknown([name for _, name, _ in readings], names, flag))
 
 
-def _ambiguous(name: str, items: list[Any], names: Names, flag: str) -> str:
+def _ambiguous(name: str, items: list[Any], names: ItemNames, flag: str) -> str:
     titles = [names.called(item) for item in items]
     shown = [f"{item} ({title})" if titles.count(title) > 1 else repr(title) for item, title in zip(items, titles)]  # noqa: B905
     more = f", or {len(shown) - _SHOWN:,} others" if len(shown) > _SHOWN else ""
@@ -184,7 +184,7 @@ def _ambiguous(name: str, items: list[Any], names: Names, flag: str) -> str:
     return f"{flag}: {name!r} may be {' or '.join(shown[:_SHOWN])}{more}: {way}."
 
 
-def _unknown(readings: list[str], names: Names, flag: str) -> str:
+def _unknown(readings: list[str], names: ItemNames, flag: str) -> str:
     near = [(names.near(name), name) for name in readings]
     best = max(near, key=lambda pair: pair[0][0][0] if pair[0] else 0.0)
     if best[0]:
@@ -200,5 +200,5 @@ def _number(text: str, name: str, flag: str) -> float:
     except ValueError:
         found = float("nan")
     if not abs(found) < float("inf"):
-        raise CommandError(f"{flag}: the rating of {name!r}, after '::', must be a number, got {text!r}.")
+        raise DataError(f"{flag}: the rating of {name!r}, after '::', must be a number, got {text!r}.")
     return found
