@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 import narrows
 from narrows.corruption import Gaussian, Masking, SaltAndPepper
 from narrows.data.rows import ArrayRows, Pair, PairedRows
-from narrows.fitting.objectives import corrupted_blocks
+from narrows.fitting.objectives import Reconstruction
 
 
 @pytest.fixture(scope="module")
@@ -105,8 +105,8 @@ def test_pairs_stay_together():
 
 def test_held_out_rows_are_spoilt_the_same_way_each_time():
     rows = ArrayRows(np.zeros((3000, 2), np.float32))
-    one = torch.cat([seen for _, seen in corrupted_blocks(rows, Gaussian(1.0).apply, 0)])
-    other = torch.cat([seen for _, seen in corrupted_blocks(rows, Gaussian(1.0).apply, 0)])
+    one = torch.cat([seen for _, seen in Reconstruction(Gaussian(1.0).apply).inputs(rows, 0)])
+    other = torch.cat([seen for _, seen in Reconstruction(Gaussian(1.0).apply).inputs(rows, 0)])
     assert torch.equal(one, other)
     assert float(one.std()) == pytest.approx(1, rel=0.05)
 

@@ -11,9 +11,9 @@ from sklearn.decomposition import PCA
 
 import narrows
 from narrows import Autoencoder, DataError
+from narrows.data.moments import measure, principal_components
 from narrows.data.rows import ArrayRows
 from narrows.data.streams import StreamRows
-from narrows.training.moments import measure, principal_components
 
 if TYPE_CHECKING:
     from pathlib import Path

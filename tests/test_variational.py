@@ -14,7 +14,7 @@ from torch import nn
 import narrows
 from conftest import quiet
 from narrows import NotBetterThanBaselineWarning, PosteriorCollapseWarning, VariationalAutoencoder
-from narrows.fitting.elbo import KLWeight, kl_to_normal
+from narrows.fitting.objectives import KLWeight, kl_to_normal
 from narrows.likelihoods import Gaussian
 from narrows.networks import Convolutional, Dense
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from narrows.data.inputs import as_companions
+from narrows.data.inputs import validate_clean_rows
 from narrows.data.rows import PairedRows
-from narrows.estimator import checks, state
 from narrows.estimator.base import atomic_fit
 from narrows.estimator.base_autoencoder import BaseAutoencoder
-from narrows.fitting import settings as resolution
+from narrows.estimator.docstrings import documented
+from narrows.fitting.baselines import warn_of_reconstruction
+from narrows.fitting.fit import fit_model
+from narrows.fitting.incremental import Incremental
+from narrows.fitting.objectives import OrderedReconstruction, Reconstruction
+from narrows.fitting.progress import progress_bar
+from narrows.fitting.settings import open_checkpoint, resolve_config, resolve_corruption
 
 if TYPE_CHECKING:
     import os
@@ -21,7 +27,7 @@ if TYPE_CHECKING:
 
     from narrows.corruption import Corruption
     from narrows.data.rows import Rows
-    from narrows.fitting.fit import Fitted
+    from narrows.fitting.config import FitConfig
     from narrows.likelihoods import Likelihood
     from narrows.networks import Network
     from narrows.training.optimisers import Optimizer
@@ -30,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["Autoencoder"]
 
 
+@documented
 class Autoencoder(BaseAutoencoder):
     """Squeeze rows through a narrow code and rebuild them.
 
@@ -56,9 +63,9 @@ class Autoencoder(BaseAutoencoder):
         What a reconstruction costs. ``"gaussian"``, which ``"auto"`` takes, is squared error, kept within the bounds
         the data shows; ``"bernoulli"`` is binary cross-entropy, for data in 0..1.
     corruption : Corruption, name, callable or None, default None
-        How the input is spoilt while the clean row stays the target, afresh at each step: for a denoising
+        How the input is corrupted while the clean row stays the target, afresh at each step: for a denoising
         autoencoder. A function gets float rows in the data's units, laid out flat, and a ``torch.Generator``. Held-out
-        rows are spoilt too, so ``history_`` and ``baselines_`` say how well noise is taken away.
+        rows are corrupted too, so ``history_`` and ``baselines_`` say how well noise is taken away.
     missing : {"error", "mask"}, default "error"
         ``"mask"`` takes NaN as not observed: it enters as the column's mean and does not count in the loss.
     scaling : {"common", "standard", "none"}, default "common"
@@ -75,29 +82,7 @@ class Autoencoder(BaseAutoencoder):
         Rows in a step: 32 for few rows to 512 for very many.
     max_epochs : int or "auto", default "auto"
         Passes over the rows. ``"auto"`` sets a budget of 300 to 6,000 steps.
-    early_stopping : bool, default True
-        Whether to keep the weights that did best on held-out rows, and to stop when they no longer improve.
-    validation_fraction : float or "auto", default "auto"
-        Share of rows held out. ``"auto"``: a tenth, at most 10,000 rows; below 500 rows three folds or five; and up
-        to 5,000 rows the fit is repeated on all rows for as many steps as did best.
-    patience : int or "auto", default "auto"
-        Evaluations without improvement before stopping. ``"auto"``: a third of the budget, or never where
-        ``max_epochs`` is given.
-    max_seconds : float or None, default None
-        Limit on the training time. The schedule then follows the clock, so results depend on the machine.
-    checkpoint : path-like or None, default None
-        A file to which the state of the training is saved now and then. If a fit of the same options and data is cut
-        off, the next ``fit`` goes on from there, with bit-identical results. Removed when the fit is done.
-    checkpoint_seconds : float, default 60
-        Seconds between two savings.
-    device : str, default "auto"
-        ``"auto"`` takes a CUDA device where there is one, otherwise the CPU.
-    random_state : int, RandomState or None, default None
-        Fixes everything random. No global generator is touched.
-    verbose : int, default 0
-        1 shows a progress bar and a summary line; 2 prints each record as well.
-    callbacks : sequence of callables, default ()
-        Each is given the history record of every evaluation, a dictionary; a true answer stops the training.
+    {training_parameters}
 
     Attributes
     ----------
@@ -114,18 +99,9 @@ class Autoencoder(BaseAutoencoder):
         ``"input"`` itself. An ordered model has ``"sizes"``: the same for the first 2, 4, 8, … numbers.
     stayed_linear_ : bool
         Whether held-out rows saw no gain in leaving PCA, so that the model is PCA (within the data's bounds).
-    stopped_ : str
-        Why the training ended: "budget", "patience", "time", "callback" or "interrupted".
-    n_steps_ : int
-        Training steps behind the final weights.
     plan_ : dict
         Optimiser, schedule, learning rate, batch size and budget as they were used.
-    image_shape_ : tuple of int or None
-        Height, width and channels of the images that rows are.
-    n_features_in_ : int
-        Columns seen in ``fit``.
-    feature_names_in_ : ndarray of str
-        Their names, where the input had names.
+    {fit_attributes}
 
     Warns
     -----
@@ -157,7 +133,7 @@ class Autoencoder(BaseAutoencoder):
     """
 
     _choices: ClassVar = {"missing": ("error", "mask"), "scaling": ("common", "standard", "none")}
-    _kept: ClassVar = ("history", "baselines", "stayed_linear", "stopped", "n_steps", "plan")
+    _saved_attributes: ClassVar = ("history", "baselines", "stayed_linear", "stopped", "n_steps", "plan")
 
     def __init__(
         self,
@@ -186,29 +162,31 @@ class Autoencoder(BaseAutoencoder):
         verbose: int = 0,
         callbacks: Sequence[Callable[[dict[str, Any]], bool | None]] = (),
     ) -> None:
-        self.n_components = n_components
-        self.network = network
-        self.image_shape = image_shape
+        super().__init__(
+            n_components,
+            network=network,
+            image_shape=image_shape,
+            likelihood=likelihood,
+            corruption=corruption,
+            missing=missing,
+            scaling=scaling,
+            optimizer=optimizer,
+            learning_rate=learning_rate,
+            schedule=schedule,
+            batch_size=batch_size,
+            max_epochs=max_epochs,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            patience=patience,
+            max_seconds=max_seconds,
+            checkpoint=checkpoint,
+            checkpoint_seconds=checkpoint_seconds,
+            device=device,
+            random_state=random_state,
+            verbose=verbose,
+            callbacks=callbacks,
+        )
         self.ordered = ordered
-        self.likelihood = likelihood
-        self.corruption = corruption
-        self.missing = missing
-        self.scaling = scaling
-        self.optimizer = optimizer
-        self.learning_rate = learning_rate
-        self.schedule = schedule
-        self.batch_size = batch_size
-        self.max_epochs = max_epochs
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.patience = patience
-        self.max_seconds = max_seconds
-        self.checkpoint = checkpoint
-        self.checkpoint_seconds = checkpoint_seconds
-        self.device = device
-        self.random_state = random_state
-        self.verbose = verbose
-        self.callbacks = callbacks
 
     @atomic_fit
     def fit(self, X: Any, y: Any = None) -> Autoencoder:
@@ -227,48 +205,25 @@ class Autoencoder(BaseAutoencoder):
         Autoencoder
             This object. Ctrl-C ends the training early and keeps the best weights so far.
         """
-        from narrows.fitting.baselines import warn_if_not_better
-        from narrows.fitting.fit import fit_model
-        from narrows.fitting.progress import progress_bar
-
-        rows = self._validated(X, y, reset=True)
-        settings = resolution.settings(self, rows.n_features, self.image_shape_)
-        file = resolution.checkpoint_file(self, rows, settings)
-        with progress_bar(self, rows.n_rows) as monitor:
-            fitted = fit_model(rows, settings, monitor, file)
-        if file is not None and fitted.stopped != "interrupted":
-            file.remove()
-        self._take(fitted, settings.n_components)
-        warn_if_not_better(self.baselines_, self.n_components_, stayed=self.stayed_linear_)
+        rows = self._rows_of(X, y, reset=True)
+        config = self._config(rows)
+        checkpoint = open_checkpoint(self, rows, config)
+        with progress_bar(self.callbacks, self.verbose) as progress:
+            result = fit_model(rows, config, progress, checkpoint)
+        if checkpoint is not None and result.stopped != "interrupted":
+            checkpoint.remove()
+        self._set_result(result)
+        self.stayed_linear_ = result.stayed
+        warn_of_reconstruction(self.baselines_, self.n_components_, stayed=self.stayed_linear_)
         return self
 
-    def _validated(self, X: Any, y: Any, *, reset: bool) -> Rows:
-        """Check options and rows; clean rows that come beside noisy ones are then the data."""
-        resolution.check_options(self)
-        missing = self.missing == "mask"
-        given = self._taken(X, reset=reset, allow_missing=missing)
-        if reset:
-            self.image_shape_ = resolution.image_shape(self, given.rows.n_features, given.row_shape)
-            self._row_shape = given.row_shape
-        checks.check_rows(self, given.row_shape)
-        clean = as_companions(self, X, y, given, allow_missing=missing)
-        return given.rows if clean is None else PairedRows(clean, given.rows)
-
-    def _take(self, fitted: Fitted, n_components: int) -> None:
-        self._set_model(fitted.model, n_components, few_rows=fitted.few_rows)
-        self.history_ = fitted.history
-        self.baselines_ = fitted.baselines
-        self.stayed_linear_ = fitted.stayed
-        self.stopped_ = fitted.stopped
-        self.n_steps_ = fitted.steps
-        self.plan_ = resolution.plan_record(fitted.plan)
-        self.__dict__.pop("_partial", None)
-
+    @atomic_fit
     def partial_fit(self, X: Any, y: Any = None) -> Autoencoder:
         """Take one pass over more rows.
 
-        The first call sets the scale and the linear start from its rows, so give it a fair sample; later calls go on
-        from the state of the optimiser at a constant rate. Nothing is held out.
+        Of an object that is not fitted yet, the first call sets the scale and the linear start from its rows, so give
+        it a fair sample. Otherwise it goes on from what is fitted: from the state of the optimiser after another
+        ``partial_fit``, from the weights after ``fit`` or ``load``. The rate is constant, and nothing is held out.
 
         Parameters
         ----------
@@ -277,34 +232,18 @@ class Autoencoder(BaseAutoencoder):
         y : array or frame of the shape of X, optional
             Clean versions of noisy rows, as for :meth:`fit`.
         """
-        from narrows.fitting.incremental import Incremental
-
-        first = not hasattr(self, "_partial")
-        rows = self._validated(X, y, reset=first)
-        if first:
-            settings = resolution.settings(self, rows.n_features, self.image_shape_)
-            self._partial = Incremental(rows, settings)
-            self.history_ = []
-            self.stayed_linear_, self.stopped_ = False, "budget"
-            self.plan_ = resolution.plan_record(self._partial.plan)
-            self._set_model(self._partial.model, settings.n_components, few_rows=self._partial.few_rows)
-        self.history_.append(self._partial.update(rows))
-        self.n_steps_ = self._partial.n_steps
-        self.baselines_ = self._partial.compare(rows)
+        rows = self._rows_of(X, y, reset=not hasattr(self, "encoder_"))
+        self._update(rows, partial(Incremental, rows, self._config(rows)))
+        self.stayed_linear_ = False
         return self
 
-    def _to_file(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        return state.to_file(self)
+    def _rows_of(self, X: Any, y: Any, *, reset: bool) -> Rows:
+        """Check options and rows; clean rows that come beside noisy ones are then the data."""
+        given = self._validate(X, reset=reset)
+        clean = validate_clean_rows(self, X, y, given, allow_missing=self.missing == "mask")
+        return given.rows if clean is None else PairedRows(clean, given.rows)
 
-    @classmethod
-    def _from_file(
-        cls, metadata: dict[str, Any], tensors: dict[str, Tensor], *, network: Any, device: str
-    ) -> Autoencoder:
-        return state.from_file(cls, metadata, tensors, network=network, device=device)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        tags.input_tags.allow_nan = self.missing == "mask"
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags
+    def _config(self, rows: Rows) -> FitConfig:
+        kind = OrderedReconstruction if self.ordered else Reconstruction
+        objective = kind(resolve_corruption(self.corruption))
+        return resolve_config(self, rows.n_features, objective, names=self._names(), shape=self.image_shape_)

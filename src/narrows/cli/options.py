@@ -18,7 +18,7 @@ from narrows.options import Option
 
 CLASSES = {
     "autoencoder": ("narrows.autoencoder", "Autoencoder"),
-    "vae": ("narrows.variational.estimator", "VariationalAutoencoder"),
+    "vae": ("narrows.variational.variational_autoencoder", "VariationalAutoencoder"),
     "detector": ("narrows.anomaly.detector", "AnomalyDetector"),
     "recommender": ("narrows.recommend.recommender", "Recommender"),
     "codec": ("narrows.codec.codec", "Codec"),

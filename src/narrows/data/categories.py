@@ -9,7 +9,7 @@ import numpy as np
 
 from narrows.errors import DataError
 
-__all__ = ["FrameColumns"]
+__all__ = ["FrameColumns", "is_missing"]
 
 MOST_LEVELS = 200
 """A column of text with more different values than this holds names rather than categories."""
@@ -97,7 +97,7 @@ class FrameColumns:
                 numbers.append(_as_float(values, name))
                 continue
             place = {level: number for number, level in enumerate(known)}
-            found = np.array([-1 if _is_missing(value) else place.get(_plain(value), -2) for value in values])
+            found = np.array([-1 if is_missing(value) else place.get(_plain(value), -2) for value in values])
             if self.others:
                 found[found == -2] = len(known)
             elif (found == -2).any():
@@ -193,7 +193,7 @@ def _is_text(X: Any, name: Any) -> bool:
         return False
     if str(kind) == "object":
         # Objects may be numbers, and truth values with gaps.
-        known = [value for value in column if not _is_missing(value)]
+        known = [value for value in column if not is_missing(value)]
         return any(isinstance(value, str) for value in known)
     if not (str(kind) in ("category", "string", "str") or str(kind).startswith("string")):
         raise DataError(f"column {name!r} of type {kind} holds neither numbers nor categories")
@@ -201,7 +201,7 @@ def _is_text(X: Any, name: Any) -> bool:
 
 
 def _levels(column: Any, name: str) -> list[Any]:
-    values = [_plain(value) for value in column.to_numpy() if not _is_missing(value)]
+    values = [_plain(value) for value in column.to_numpy() if not is_missing(value)]
     if strange := [value for value in values if not isinstance(value, (str, int, float))]:
         kind = type(strange[0]).__name__
         raise DataError(f"column {name!r} has categories of type {kind}, which no model file can hold: make them text")
@@ -218,7 +218,8 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _is_missing(value: Any) -> bool:
+def is_missing(value: Any) -> bool:
+    """Say whether a value stands for none."""
     # pandas' NA says neither yes nor no to being itself.
     return value is None or type(value).__name__ in ("NAType", "NaTType") or value != value
 
@@ -227,7 +228,7 @@ def _as_float(values: np.ndarray, name: str) -> np.ndarray:
     try:
         return values.astype(np.float64)
     except (TypeError, ValueError):
-        plain = [np.nan if _is_missing(value) else value for value in values]
+        plain = [np.nan if is_missing(value) else value for value in values]
         try:
             return np.array(plain, dtype=np.float64)
         except (TypeError, ValueError):

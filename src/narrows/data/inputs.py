@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from narrows.data.rows import Rows
 
-__all__ = ["ValidatedInput", "as_companions", "is_path", "validate_rows"]
+__all__ = ["ValidatedInput", "is_path", "validate_clean_rows", "validate_rows"]
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def _flat(X: Any) -> tuple[Any, tuple[int, ...] | None]:
     return X.reshape(shape[0], -1) if shape[0] else np.empty((0, 1)), tuple(int(size) for size in shape[1:])
 
 
-def as_companions(
+def validate_clean_rows(
     estimator: BaseEstimator, X: Any, y: Any, given: ValidatedInput, *, allow_missing: bool
 ) -> Rows | None:
     """Validate the clean rows that may be handed in beside noisy ones.

@@ -1,4 +1,4 @@
-"""What a fitted model does with rows: encode, decode, rebuild, clean, score, save."""
+"""What a fitted autoencoder does with rows: encode, decode, reconstruct, denoise, score."""
 
 from __future__ import annotations
 
@@ -6,24 +6,41 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
 from narrows.data.inputs import validate_rows
-from narrows.estimator import checks
+from narrows.data.rows import ArrayRows
+from narrows.errors import DataError
+from narrows.estimator import state
 from narrows.estimator.base import FittedEstimator
 from narrows.estimator.inference import apply_in_blocks
+from narrows.estimator.tiled_inference import denoise_image
+from narrows.fitting.settings import check_options, describe_training, resolve_image_shape, resolve_network
 
 if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Sequence
+
+    import torch
     from torch import Tensor
 
+    from narrows.corruption import Corruption
     from narrows.data.inputs import ValidatedInput
+    from narrows.data.rows import Rows
+    from narrows.fitting.fit import FitResult
+    from narrows.fitting.incremental import Incremental
+    from narrows.likelihoods import Likelihood
+    from narrows.networks import Network
     from narrows.networks.model import EncoderDecoder
+    from narrows.training.optimisers import Optimizer
+    from narrows.training.schedules import Schedule
 
 __all__ = ["BaseAutoencoder"]
 
 
 class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FittedEstimator):
-    """The use of a fitted pipeline; the estimators that fit one derive from it.
+    """Base of the autoencoders: the parameters that all of them have, and the use of a fitted one.
 
     Rows may come as an array, a frame, a CSR matrix or the path of a file; images also as an array (n, height,
     width) or (n, height, width, channels), and what is returned for them then has that shape too.
@@ -32,29 +49,161 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FittedE
     _fitted_attribute: ClassVar = "encoder_"
     _network_by_shape: ClassVar[bool] = False
     """Whether ``network="auto"`` chooses between tables and images."""
+    _choices: ClassVar[dict[str, tuple[str, ...]]]
+    _saved_attributes: ClassVar[tuple[str, ...]]
+    """Names of plain fitted values, without the underscore, that a model file holds."""
 
     _model: EncoderDecoder
     _row_shape: tuple[int, ...]
+    _few_rows: bool
+    _partial: Incremental | None
     n_components_: int
     n_features_in_: int
     image_shape_: tuple[int, int, int] | None
 
+    def __init__(
+        self,
+        n_components: int | str,
+        *,
+        network: Network | str | tuple[torch.nn.Module, torch.nn.Module],
+        image_shape: tuple[int, ...] | None,
+        likelihood: Likelihood | str,
+        corruption: Corruption | str | Callable[..., Tensor] | None,
+        missing: str,
+        scaling: str,
+        optimizer: Optimizer | str,
+        learning_rate: float | str,
+        schedule: Schedule | str,
+        batch_size: int | str,
+        max_epochs: int | str,
+        early_stopping: bool,
+        validation_fraction: float | str,
+        patience: int | str,
+        max_seconds: float | None,
+        checkpoint: str | os.PathLike[str] | None,
+        checkpoint_seconds: float,
+        device: str,
+        random_state: int | np.random.RandomState | None,
+        verbose: int,
+        callbacks: Sequence[Callable[[dict[str, Any]], bool | None]],
+    ) -> None:
+        self.n_components = n_components
+        self.network = network
+        self.image_shape = image_shape
+        self.likelihood = likelihood
+        self.corruption = corruption
+        self.missing = missing
+        self.scaling = scaling
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.schedule = schedule
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.max_seconds = max_seconds
+        self.checkpoint = checkpoint
+        self.checkpoint_seconds = checkpoint_seconds
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+        self.callbacks = callbacks
+
+    def _validate(self, X: Any, *, reset: bool) -> ValidatedInput:
+        """Check options and rows for a fit, and learn the shape of a row from them (``reset=True``)."""
+        check_options(self)
+        given = self._taken(X, reset=reset, allow_missing=self.missing == "mask")
+        if reset:
+            self.image_shape_ = resolve_image_shape(self, given.rows.n_features, given.row_shape)
+            self._row_shape = given.row_shape
+        self._check_row_shape(given.row_shape)
+        return given
+
+    def _taken(self, X: Any, *, reset: bool, allow_missing: bool) -> ValidatedInput:
+        """Validate input and turn it into rows of numbers."""
+        return validate_rows(self, X, reset=reset, allow_missing=allow_missing)
+
+    def _rows(self, X: Any) -> ValidatedInput:
+        """Validate rows for a fitted model."""
+        check_is_fitted(self)
+        given = self._taken(X, reset=False, allow_missing=self._model.standardise.missing)
+        self._check_row_shape(given.row_shape)
+        return given
+
+    def _check_row_shape(self, row_shape: tuple[int, ...]) -> None:
+        """Refuse images that have as many values as those of the fit but another shape."""
+        known = self.image_shape_
+        if known is not None and len(row_shape) > 1 and (*row_shape, 1)[:3] != known:
+            raise DataError(f"images of shape {row_shape} were given, but the model was fitted to {known}")
+
     def _set_model(self, model: EncoderDecoder, n_components: int, *, few_rows: bool) -> None:
         self._model = model
         self._few_rows = few_rows
+        self._partial = None
         self.encoder_, self.decoder_ = model.encoder, model.decoder
         self.n_components_ = n_components
         self._n_features_out = n_components
 
-    def _rows(self, X: Any) -> ValidatedInput:
-        check_is_fitted(self, "encoder_")
-        given = self._taken(X, reset=False, allow_missing=self._model.standardise.missing)
-        checks.check_rows(self, given.row_shape)
-        return given
+    def _set_result(self, result: FitResult) -> None:
+        """Keep what a fit has found."""
+        self._set_model(result.model, result.config.n_components, few_rows=result.few_rows)
+        self.history_ = result.history
+        self.baselines_ = result.baselines
+        self.stopped_ = result.stopped
+        self.n_steps_ = result.steps
+        self.plan_ = describe_training(result.train_config)
 
-    def _taken(self, X: Any, *, reset: bool, allow_missing: bool) -> ValidatedInput:
-        """Validate input and take it for rows of numbers."""
-        return validate_rows(self, X, reset=reset, allow_missing=allow_missing)
+    def _update(self, rows: Rows, begin: Callable[..., Incremental]) -> Incremental:
+        """Take a pass over a portion of rows: of the fit under way, from what is fitted, or from scratch."""
+        fitted = hasattr(self, "encoder_")
+        partial = self._partial if fitted else None
+        if partial is None:
+            partial = begin(self._model, self.n_steps_) if fitted else begin()
+        record = partial.update(rows)
+        if not fitted:
+            self._set_model(partial.model, partial.config.n_components, few_rows=partial.start.freeze_linear)
+        self.history_ = [*self.history_, record] if fitted else [record]
+        self.baselines_ = partial.compare(rows)
+        self.stopped_, self.n_steps_ = "budget", partial.n_steps
+        self.plan_ = describe_training(partial.train_config)
+        self._partial = partial
+        return partial
+
+    def _names(self) -> list[str] | None:
+        names = getattr(self, "feature_names_in_", None)
+        return None if names is None else [str(name) for name in names]
+
+    def _check_code(self, what: str) -> None:
+        """Refuse what needs a code where the network has none."""
+        if not resolve_network(self).has_code:
+            raise DataError(
+                f"{what} needs a code, and a network with skips has none that is narrow: use reconstruct or denoise, "
+                "or fit a network without skips"
+            )
+
+    def _code_size(self, n_components: int | None) -> int:
+        """Return how many numbers of the code are asked for."""
+        size = self.n_components_
+        if n_components is None or n_components == size:
+            return size
+        if not self._model.ordered:
+            raise ValueError(
+                f"n_components={n_components!r}: only a model fitted with ordered=True has codes of which the first "
+                f"numbers are a code; this one has {size}"
+            )
+        if not isinstance(n_components, (int, np.integer)) or not 1 <= n_components <= size:
+            raise ValueError(f"n_components must be a whole number from 1 to {size}, got {n_components!r}")
+        return int(n_components)
+
+    def _validate_codes(self, codes: Any) -> tuple[Rows, np.dtype]:
+        """Validate codes for decoding."""
+        array = check_array(codes, dtype=[np.float64, np.float32])
+        size, given = self.n_components_, array.shape[1]
+        if given > size or (given < size and not self._model.ordered):
+            limit = "at most " if self._model.ordered else ""
+            raise ValueError(f"codes must have {limit}{size} columns, got {given}")
+        return ArrayRows(array), array.dtype
 
     def transform(self, X: Any, n_components: int | None = None) -> np.ndarray:
         """Encode rows: the same for the same row, whatever rows come with it.
@@ -73,8 +222,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FittedE
             The codes, float32 for float32 and 8- and 16-bit input, otherwise float64.
         """
         given = self._rows(X)
-        checks.check_code(self, "transform")
-        size = checks.code_size(self, n_components)
+        self._check_code("transform")
+        size = self._code_size(n_components)
         return apply_in_blocks(
             self._model, given.rows, lambda x: self.encoder_(x)[:, :size], (size,), given.float_dtype
         )
@@ -92,9 +241,9 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FittedE
         ndarray of shape (n, n_features_in_)
             Or of images, if the model was fitted to an array of images.
         """
-        check_is_fitted(self, "encoder_")
-        checks.check_code(self, "inverse_transform")
-        rows, dtype = checks.code_rows(self, X)
+        check_is_fitted(self)
+        self._check_code("inverse_transform")
+        rows, dtype = self._validate_codes(X)
         decoded = apply_in_blocks(self._model, rows, self._decode, (self._model.head.n_features,), dtype)
         return decoded.reshape(-1, *self._row_shape)
 
@@ -120,14 +269,14 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FittedE
         given = self._rows(X)
         model = self._model
         wide = given.float_dtype == np.float64
-        size = None if n_components is None else checks.code_size(self, n_components)
+        size = None if n_components is None else self._code_size(n_components)
 
-        def rebuild(block: Tensor) -> Tensor:
+        def reconstruct(block: Tensor) -> Tensor:
             output = model.output(model.standardise(block), size)
             return model.head.mean(output.double() if wide else output)
 
-        rebuilt = apply_in_blocks(model, given.rows, rebuild, (model.head.n_features,), given.float_dtype)
-        return rebuilt.reshape(-1, *given.row_shape)
+        shape = (model.head.n_features,)
+        return apply_in_blocks(model, given.rows, reconstruct, shape, given.float_dtype).reshape(-1, *given.row_shape)
 
     def denoise(self, X: Any) -> np.ndarray:
         """Clean noisy rows: rebuild them with a model that was fitted to give clean rows for noisy ones.
@@ -170,10 +319,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FittedE
         DataError
             If the network takes images of one size only and this is not of it, or it is no image.
         """
-        from narrows.estimator.tiled_inference import denoise_image
-
-        check_is_fitted(self, "encoder_")
-        return denoise_image(self, image, tile)
+        check_is_fitted(self)
+        return denoise_image(self._model, self.image_shape_, self.denoise, image, tile)
 
     def reconstruction_error(self, X: Any, *, per_feature: bool = False) -> np.ndarray:
         """Measure how far rows are from their reconstruction.
@@ -206,7 +353,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FittedE
         return errors.reshape(-1, *given.row_shape) if per_feature else errors
 
     def score_samples(self, X: Any) -> np.ndarray:
-        """Score rows by the likelihood: higher is better rebuilt.
+        """Score rows by the likelihood: higher is better reconstructed.
 
         Parameters
         ----------
@@ -239,3 +386,17 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FittedE
             For scikit-learn's pipelines.
         """
         return float(self.score_samples(X).mean())
+
+    def _to_file(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        return state.to_file(self)
+
+    @classmethod
+    def _from_file(cls, metadata: dict[str, Any], tensors: dict[str, Tensor], *, network: Any, device: str) -> Any:
+        return state.from_file(cls, metadata, tensors, network=network, device=device)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = self.missing == "mask"
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags

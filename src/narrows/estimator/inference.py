@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from narrows.errors import DataError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -56,6 +58,24 @@ def apply_in_blocks(
             if size % PAD_ROWS:
                 spare = torch.zeros((-size % PAD_ROWS, block.shape[1]), dtype=block.dtype)
                 block = torch.cat([block, spare])
-            result[start : start + size] = function(block.to(device))[:size].cpu().numpy()
+            found = function(block.to(device))[:size].cpu()
+            if not torch.isfinite(found).all():
+                _refuse_overflow(found, block[:size], start)
+            result[start : start + size] = found.numpy()
             start += size
     return result
+
+
+def _refuse_overflow(found: Tensor, block: Tensor, start: int) -> None:
+    """Refuse finite rows whose result is not: they are too far from what the model was fitted to."""
+    wrong = ~torch.isfinite(found).flatten(1).all(1) if found.ndim > 1 else ~torch.isfinite(found)
+    finite = torch.isfinite(block).all(1) if block.is_floating_point() else torch.ones_like(wrong)
+    # A row with missing values may have missing results, but none that are infinite.
+    wrong &= finite | torch.isinf(found).reshape(len(found), -1).any(1)
+    if wrong.any():
+        row = int(wrong.int().argmax())
+        column = int(torch.nan_to_num(block[row].double()).abs().argmax())
+        raise DataError(
+            f"row {start + row} is too far from what the model was fitted to for a finite result: "
+            f"its column {column} holds {float(block[row, column]):g}"
+        )

@@ -12,7 +12,6 @@ import torch
 
 from narrows.corruption import Corruption
 from narrows.errors import ModelFileError
-from narrows.estimator.checks import is_ordered
 from narrows.fitting.build import assemble
 from narrows.fitting.settings import network_option, resolve_network
 from narrows.likelihoods import Likelihood
@@ -25,7 +24,6 @@ from narrows.validation import resolve_device
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from narrows.estimator.base_autoencoder import BaseAutoencoder
     from narrows.likelihoods import OutputDistribution
     from narrows.networks.model import EncoderDecoder
 
@@ -41,7 +39,7 @@ FAMILIES: dict[str, type] = {
 }
 
 
-def to_file(estimator: BaseAutoencoder) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def to_file(estimator: Any) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Return all of a fitted estimator as JSON values and tensors."""
     options = {}
     for name, value in estimator.get_params(deep=False).items():
@@ -51,13 +49,13 @@ def to_file(estimator: BaseAutoencoder) -> tuple[dict[str, Any], dict[str, Tenso
         "n_components": estimator.n_components_,
         "n_features_in": estimator.n_features_in_,
         "n_values": model.head.n_features,
-        **{name: getattr(estimator, f"{name}_") for name in estimator._kept},
+        **{name: getattr(estimator, f"{name}_") for name in estimator._saved_attributes},
         "missing": model.standardise.missing,
         "likelihood": _likelihood_record(model.head),
         "few_rows": estimator._few_rows,
         "image_shape": estimator.image_shape_,
         "row_shape": list(estimator._row_shape),
-        "ordered": is_ordered(estimator),
+        "ordered": model.ordered,
     }
     if hasattr(estimator, "feature_names_in_"):
         fitted["feature_names_in"] = [str(name) for name in estimator.feature_names_in_]
@@ -91,7 +89,7 @@ def option_to_json(name: str, value: Any) -> Any:
 
 
 def from_file(
-    cls: type[BaseAutoencoder], metadata: dict[str, Any], tensors: dict[str, Tensor], *, network: Any, device: str
+    cls: type[Any], metadata: dict[str, Any], tensors: dict[str, Tensor], *, network: Any, device: str
 ) -> Any:
     """Rebuild a fitted estimator from what :func:`to_file` gave."""
     options, fitted = dict(metadata["options"]), metadata["fitted"]
@@ -116,7 +114,7 @@ def from_file(
     estimator.n_features_in_ = fitted["n_features_in"]
     if "feature_names_in" in fitted:
         estimator.feature_names_in_ = np.asarray(fitted["feature_names_in"], dtype=object)
-    for name in cls._kept:
+    for name in cls._saved_attributes:
         setattr(estimator, f"{name}_", fitted[name])
     return estimator
 
@@ -130,7 +128,7 @@ def _own_network(network: Any) -> Network:
     return network_option(network)
 
 
-def _empty_model(estimator: BaseAutoencoder, fitted: dict[str, Any], tensors: dict[str, Tensor]) -> EncoderDecoder:
+def _empty_model(estimator: Any, fitted: dict[str, Any], tensors: dict[str, Tensor]) -> EncoderDecoder:
     """Build the pipeline in the right shape; its weights are still to be filled in."""
     # Where a frame has categories, each of them is a value.
     n_features, n_components = fitted.get("n_values", fitted["n_features_in"]), fitted["n_components"]

@@ -16,38 +16,52 @@ import torch
 from narrows.data.rows import as_tensor
 from narrows.errors import DataError
 from narrows.networks.convolutional import SkipDecoder, SkipEncoder
+from narrows.validation import check_number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from torch import Tensor
 
-    from narrows.estimator.base_autoencoder import BaseAutoencoder
+    from narrows.networks.model import EncoderDecoder
 
 __all__ = ["denoise_image"]
 
 
-def denoise_image(estimator: BaseAutoencoder, image: Any, tile: int) -> np.ndarray:
-    """Clean one picture; see :meth:`narrows.Autoencoder.denoise_image`."""
-    shape = estimator.image_shape_
-    if shape is None:
+def denoise_image(
+    model: EncoderDecoder,
+    image_shape: tuple[int, int, int] | None,
+    denoise: Callable[[np.ndarray], np.ndarray],
+    image: Any,
+    tile: int,
+) -> np.ndarray:
+    """Denoise one picture; see :meth:`narrows.Autoencoder.denoise_image`.
+
+    Parameters
+    ----------
+    model : EncoderDecoder
+        Fitted to images of ``image_shape``.
+    denoise : callable
+        Denoises images of the fit's size.
+    image, tile
+        As there.
+    """
+    if image_shape is None:
         raise DataError("the model was not fitted to images: give image_shape, or fit it to an array of images")
-    if not isinstance(tile, (int, np.integer)) or isinstance(tile, bool) or tile < 1:
-        raise ValueError(f"tile must be a whole number of pixels, got {tile!r}")
-    picture = _checked(image, shape[2])
-    encoder = estimator._model.encoder[1]
-    if not isinstance(encoder, SkipEncoder):
-        if picture.shape[:2] != shape[:2]:
+    check_number("tile", tile, integer=True, low=1)
+    n_channels = image_shape[2]
+    picture = _checked(image, n_channels)
+    if not isinstance(model.encoder[1], SkipEncoder):
+        if picture.shape[:2] != image_shape[:2]:
             raise DataError(
                 f"the picture is {_size(picture.shape)} pixels, but the model's network takes images of "
-                f"{_size(shape)} only: for pictures of any size fit Convolutional(skips=True) on patches"
+                f"{_size(image_shape)} only: for pictures of any size fit Convolutional(skips=True) on patches"
             )
-        return np.stack([estimator.denoise(part) for part in _parts(picture, shape[2])], -1).reshape(np.shape(image))
+        return np.stack([denoise(part) for part in _parts(picture, n_channels)], -1).reshape(np.shape(image))
     cleaned = np.empty(picture.shape, np.float32)
-    n_channels = shape[2]
     for first in range(0, picture.shape[2], n_channels):
         channels = slice(first, first + n_channels)
-        _by_tiles(estimator, picture[:, :, channels], cleaned[:, :, channels], tile)
+        _by_tiles(model, picture[:, :, channels], cleaned[:, :, channels], int(tile))
     return cleaned.reshape(np.shape(image))
 
 
@@ -80,9 +94,8 @@ def _parts(picture: np.ndarray, n_channels: int) -> Iterator[np.ndarray]:
         yield picture[None, :, :, number]
 
 
-def _by_tiles(estimator: BaseAutoencoder, picture: np.ndarray, cleaned: np.ndarray, tile: int) -> None:
+def _by_tiles(model: EncoderDecoder, picture: np.ndarray, cleaned: np.ndarray, tile: int) -> None:
     """Fill ``cleaned``, a tile at a time."""
-    model = estimator._model
     encoder, decoder = model.encoder[1], model.decoder[1]
     assert isinstance(encoder, SkipEncoder)
     assert isinstance(decoder, SkipDecoder)

@@ -1,172 +1,74 @@
-"""From settings and a first look at the rows to an untrained model and what it is to be trained on."""
+"""From a configuration and a first look at the rows to an untrained model."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
 
-from narrows.data.rows import PairedRows, plain_rows
+from narrows.data.moments import principal_components
+from narrows.data.rows import plain_rows
 from narrows.errors import DataError
+from narrows.fitting.config import AUTO
 from narrows.fitting.defaults import FEW_ROWS
-from narrows.fitting.elbo import KLWeight, NegativeElbo
-from narrows.fitting.objectives import OrderedReconstruction, Reconstruction, corrupted_std
-from narrows.likelihoods import Bernoulli, DiscretisedLogistic, Gaussian, Likelihood, Mixed, NormalOutput
+from narrows.fitting.objectives import corrupted_std
+from narrows.likelihoods import Bernoulli, DiscretisedLogistic, Gaussian, Mixed, NormalOutput
 from narrows.networks import Convolutional, Dense, LinearInit, Standardise
 from narrows.networks.base import POSTERIOR_LOG_VARIANCE
 from narrows.networks.dense import PAIRWISE_LINEAR
 from narrows.networks.model import EncoderDecoder, VariationalModel
 from narrows.networks.ordered import OrderedDecoder, code_sizes
-from narrows.training.moments import Moments, principal_components
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from torch import Generator, Tensor
 
-    from torch import Generator, Tensor, nn
-
+    from narrows.data.moments import Moments
     from narrows.data.rows import Rows
-    from narrows.fitting.defaults import TrainingOptions
-    from narrows.likelihoods import OutputDistribution
+    from narrows.fitting.config import FitConfig
+    from narrows.likelihoods import Likelihood, OutputDistribution
     from narrows.networks import Network
-    from narrows.training.objective import Objective
 
-__all__ = ["AUTO", "FitConfig", "assemble", "build_model", "objective_of", "resolve_auto"]
-
-AUTO = Likelihood()
-"""Stands for the likelihood that the data is still to decide."""
+__all__ = ["assemble", "build_model", "linear_init", "resolve_auto"]
 
 
-@dataclass(frozen=True)
-class FitConfig:
-    """All options of a fit, resolved."""
-
-    n_components: int
-    network: Network
-    likelihood: Likelihood
-    corrupt: Callable[[Tensor, Generator], Tensor] | None
-    missing: bool
-    scaling: str
-    budget: TrainingOptions
-    validation_fraction: float | None
-    early_stopping: bool
-    device: torch.device
-    seed: int
-    names: list[str] | None
-    image_shape: tuple[int, int, int] | None = None
-    ordered: bool = False
-    kl: KLWeight | None = None
-    n_labels: int = 0
-    sampled: bool = True
-    levels: tuple[int, ...] = ()
-
-    @property
-    def kind(self) -> str:
-        """What is fitted, for the plan."""
-        if self.kl is not None:
-            return "variational images" if self.network.of_images else "variational"
-        if not self.network.has_code:
-            return "skips"
-        if self.network.of_images:
-            return "convolutional"
-        if self.ordered:
-            return "ordered"
-        return "dense" if self.corrupt is None else "corrupted"
-
-
-def build_model(rows: Rows, moments: Moments, whole: Moments, settings: FitConfig) -> tuple[EncoderDecoder, LinearInit]:
-    """Make the untrained pipeline.
-
-    Parameters
-    ----------
-    rows : Rows
-        Training rows.
-    moments : Moments
-        Of the training rows: they set the scale and the linear start.
-    whole : Moments
-        Of all rows: they show the values' bounds.
-    settings : FitConfig
-        The options.
-    """
-    network = settings.network
-    shift, scale = _scaling(moments, settings)
-    clean = plain_rows(rows)
-    components, deviations = principal_components(clean, moments, scale, settings.n_components, settings.seed)
-    center, spread = (moments.mean - shift) / scale, moments.variance.sqrt() / scale
-    standardise = Standardise(shift, scale, missing=settings.missing)
-    seen_spread = None
-    if settings.kl is None and (settings.corrupt is not None or isinstance(rows, PairedRows)):
-        seen_spread = corrupted_std(rows, settings.corrupt, settings.seed, standardise)
-    hold = whole.n_rows < FEW_ROWS
-    start = LinearInit(
-        components,
-        deviations,
-        center,
-        spread,
-        hold and settings.kl is None,
-        settings.image_shape,
-        seen_spread,
-        settings.ordered,
-        posterior=settings.kl is not None,
-        n_labels=settings.n_labels,
-    )
-    head = settings.likelihood.head(standardise, whole.pooled() if network.of_images else whole, clean.dtype)
-    if isinstance(head, NormalOutput):
-        # What the components leave, and what the noise on the codes adds.
-        explained = (components * deviations).square().sum(1)
-        passed = math.exp(POSTERIOR_LOG_VARIANCE) if settings.kl is not None else 0.0
-        head.init_variance(spread.square() - explained + passed * explained)
-    generator = torch.Generator().manual_seed(settings.seed)
-    return assemble(network, standardise, start, head, generator).to(settings.device), start
-
-
-def assemble(
-    network: Network, standardise: Standardise, start: LinearInit, head: OutputDistribution, generator: Generator
-) -> EncoderDecoder:
-    """Put scaling, network and head together."""
-    encoder, decoder = build_network(network, start, head, generator)
-    if start.posterior:
-        return VariationalModel(
-            standardise, encoder, decoder, head, n_components=start.n_components, n_labels=start.n_labels
-        )
-    return EncoderDecoder(standardise, encoder, decoder, head, has_code=network.has_code)
-
-
-def resolve_auto(settings: FitConfig, moments: Moments) -> FitConfig:
-    """Decide what a variational model leaves to the data: what it costs, how columns are scaled, where it starts.
-
-    Data most of whose values are the ends of 0..1 or 0..255, as those of ink on paper are, gets a Bernoulli
-    likelihood; everything else normal noise.
-    """
-    if settings.kl is None:
-        return settings
-    likelihood = settings.likelihood
-    if likelihood == AUTO:
-        likelihood = Bernoulli() if _mostly_ends(moments) and not settings.levels else Gaussian()
-    if isinstance(likelihood, Gaussian) and not likelihood.is_density:
-        if likelihood.variance == "none":
-            raise ValueError("a variational autoencoder needs a density: variance='none' has none, 'fixed' has one")
-        likelihood = replace(likelihood, variance="column")
-    if settings.levels:
-        if not isinstance(likelihood, Gaussian):
-            raise DataError("a frame with categories takes likelihood='auto' or 'gaussian', which is for its numbers")
-        likelihood = Mixed(settings.levels, likelihood.variance)
-    scaling = settings.scaling
+def resolve_auto(config: FitConfig, moments: Moments) -> FitConfig:
+    """Decide what is left to the data: the likelihood and, where it is a density, scaling and the linear path."""
+    if not config.objective.posterior:
+        return replace(config, likelihood=Gaussian()) if config.likelihood == AUTO else config
+    likelihood = _density(config.likelihood, moments, config.levels)
+    scaling = config.scaling
     if scaling == "auto":
-        as_a_whole = settings.image_shape is not None or isinstance(likelihood, (Bernoulli, DiscretisedLogistic))
-        scaling = "common" if as_a_whole else "standard"
-    network = settings.network
+        all_alike = config.image_shape is not None or isinstance(likelihood, (Bernoulli, DiscretisedLogistic))
+        scaling = "common" if all_alike else "standard"
+    network = config.network
     if isinstance(network, (Dense, Convolutional)) and network.linear_path == "auto":
         linear = network.starts_linear and isinstance(likelihood, (Gaussian, Mixed))
         network = replace(network, linear_path=linear)
         if isinstance(network, Dense) and not linear and network.init == "he" and network.activation in PAIRWISE_LINEAR:
             # Without the path, the layers themselves begin as PCA.
             network = replace(network, init="pca")
-    return replace(settings, likelihood=likelihood, scaling=scaling, network=network)
+    return replace(config, likelihood=likelihood, scaling=scaling, network=network)
+
+
+def _density(likelihood: Likelihood, moments: Moments, levels: tuple[int, ...]) -> Likelihood:
+    """Return a likelihood that is a density, by default Bernoulli for ink on paper and normal noise otherwise."""
+    if likelihood == AUTO:
+        likelihood = Bernoulli() if _mostly_ends(moments) and not levels else Gaussian()
+    if isinstance(likelihood, Gaussian) and not likelihood.is_density:
+        if likelihood.variance == "none":
+            raise ValueError("a variational autoencoder needs a density: variance='none' has none, 'fixed' has one")
+        likelihood = replace(likelihood, variance="column")
+    if not levels:
+        return likelihood
+    if not isinstance(likelihood, Gaussian):
+        raise DataError("a frame with categories takes likelihood='auto' or 'gaussian', which is for its numbers")
+    return Mixed(levels, likelihood.variance)
 
 
 def _mostly_ends(moments: Moments) -> bool:
+    """Say whether most values are the ends of 0..1 or 0..255."""
     low, high = float(moments.minimum.min()), float(moments.maximum.max())
     if (low, high) not in ((0.0, 1.0), (0.0, 255.0)):
         return False
@@ -174,43 +76,85 @@ def _mostly_ends(moments: Moments) -> bool:
     return bool(ends > 0.5 * moments.count.sum())
 
 
-def build_network(
-    network: Network, start: LinearInit, head: OutputDistribution, generator: Generator
-) -> tuple[nn.Module, nn.Module]:
-    """Make an encoder and a decoder; for an ordered code one decoder for each of a few sizes."""
+def build_model(
+    rows: Rows, moments: Moments, all_rows: Moments, config: FitConfig
+) -> tuple[EncoderDecoder, LinearInit]:
+    """Make the untrained model.
+
+    Parameters
+    ----------
+    rows : Rows
+        Training rows.
+    moments : Moments
+        Of the training rows: they set the scale and the linear start.
+    all_rows : Moments
+        Of all rows: they show the values' bounds.
+    config : FitConfig
+        The options.
+    """
+    shift, scale = _scaling(moments, config)
+    standardise = Standardise(shift, scale, missing=config.missing)
+    freeze = all_rows.n_rows < FEW_ROWS and not config.objective.posterior
+    start = linear_init(rows, moments, standardise, config, freeze_linear=freeze)
+    bounds = all_rows.pooled() if config.network.of_images else all_rows
+    head = config.likelihood.head(standardise, bounds, plain_rows(rows).dtype)
+    if isinstance(head, NormalOutput):
+        # What the components leave, and what the noise on the codes adds.
+        explained = (start.components * start.component_std).square().sum(1)
+        passed = math.exp(POSTERIOR_LOG_VARIANCE) if config.objective.posterior else 0.0
+        head.init_variance(start.std.square() - explained + passed * explained)
+    generator = torch.Generator().manual_seed(config.seed)
+    return assemble(config.network, standardise, start, head, generator).to(config.device), start
+
+
+def linear_init(
+    rows: Rows, moments: Moments, standardise: Standardise, config: FitConfig, *, freeze_linear: bool
+) -> LinearInit:
+    """Return what is known of the standardised rows before training."""
+    objective = config.objective
+    scale = standardise.scale64.expand_as(moments.mean)
+    components, component_std = principal_components(plain_rows(rows), moments, scale, config.n_components, config.seed)
+    return LinearInit(
+        components=components,
+        component_std=component_std,
+        center=(moments.mean - standardise.shift64) / scale,
+        std=moments.variance.sqrt() / scale,
+        freeze_linear=freeze_linear,
+        image_shape=config.image_shape,
+        input_std=corrupted_std(objective, rows, config.seed, standardise) if objective.corrupts(rows) else None,
+        ordered=objective.ordered,
+        posterior=objective.posterior,
+        n_labels=objective.n_labels,
+    )
+
+
+def assemble(
+    network: Network, standardise: Standardise, start: LinearInit, head: OutputDistribution, generator: Generator
+) -> EncoderDecoder:
+    """Put scaling, network and output distribution together."""
     encoder, decoder = network.build(start, head, generator)
-    if not start.ordered:
-        return encoder, decoder
-    sizes = code_sizes(start.n_components)
-    decoders = [network.build(start, head, generator)[1] for _ in sizes[:-1]]
-    return encoder, OrderedDecoder([*decoders, decoder], sizes)
+    if start.posterior:
+        return VariationalModel(
+            standardise, encoder, decoder, head, n_components=start.n_components, n_labels=start.n_labels
+        )
+    if start.ordered:
+        sizes = code_sizes(start.n_components)
+        decoders = [network.build(start, head, generator)[1] for _ in sizes[:-1]]
+        decoder = OrderedDecoder([*decoders, decoder], sizes)
+    return EncoderDecoder(standardise, encoder, decoder, head, has_code=network.has_code)
 
 
-def _scaling(moments: Moments, settings: FitConfig) -> tuple[Tensor, Tensor]:
+def _scaling(moments: Moments, config: FitConfig) -> tuple[Tensor, Tensor]:
     """Return what is subtracted from each column, and what it is then divided by."""
     mean, variance = moments.mean, moments.variance
     ones = torch.ones_like(variance)
-    if settings.scaling == "none":
+    if config.scaling == "none":
         return torch.zeros_like(variance), ones
-    if settings.network.of_images:
+    if config.network.of_images:
         middle = mean.mean()
         common = float((variance + (mean - middle).square()).mean()) ** 0.5
         return ones * middle, ones * (common if common > 0 else 1.0)
-    if settings.scaling == "standard":
+    if config.scaling == "standard":
         return mean, torch.where(variance > 0, variance.sqrt(), ones)
     common = float(variance.mean()) ** 0.5
     return mean, ones * (common if common > 0 else 1.0)
-
-
-def objective_of(model: EncoderDecoder, settings: FitConfig) -> Objective:
-    """Return what a model is trained on."""
-    if settings.kl is not None:
-        return NegativeElbo(
-            model,  # type: ignore[arg-type]
-            settings.kl,
-            settings.corrupt,
-            settings.n_labels,
-            sampled=settings.sampled,
-        )
-    kind = OrderedReconstruction if settings.ordered else Reconstruction
-    return kind(model, settings.corrupt)

@@ -13,10 +13,10 @@ import numpy as np
 from narrows.training.loop import TrainConfig
 
 if TYPE_CHECKING:
+    from narrows.fitting.config import TrainingOptions
     from narrows.training.optimisers import Optimizer
-    from narrows.training.schedules import Schedule
 
-__all__ = ["Split", "TrainingOptions", "make_plan", "make_split"]
+__all__ = ["FEW_ROWS", "MAX_HELD_OUT", "Split", "make_split", "make_train_config"]
 
 FEW_ROWS = 500
 """Below this many rows one held-out tenth says too little: folds are used instead."""
@@ -27,11 +27,11 @@ VERY_FEW_ROWS = 150
 REFIT_ROWS = 5000
 """Up to this many rows the held-out ones are worth a second fit on all rows."""
 
-MOST_HELD_OUT = 10_000
+MAX_HELD_OUT = 10_000
 
 EVALUATIONS = 25
 
-LEAST_STEPS = 300
+MIN_STEPS = 300
 
 FLOP_BUDGETS = {
     "dense": 2.5e12,
@@ -50,7 +50,7 @@ up to eight with skips. Variational ones learn for as long as there is something
 minutes on MNIST, a convolutional one for eight.
 """
 
-MOST_STEPS = {
+MAX_STEPS = {
     "dense": 6000,
     "corrupted": 12_000,
     "ordered": 12_000,
@@ -60,7 +60,7 @@ MOST_STEPS = {
     "variational images": 20_000,
 }
 
-MOST_ROWS = {
+MAX_BATCH = {
     "dense": 512,
     "corrupted": 512,
     "ordered": 256,
@@ -70,19 +70,6 @@ MOST_ROWS = {
     "variational images": 128,
 }
 """Limit on the rows in a step: where a row takes much arithmetic, small batches cost nothing and learn more."""
-
-
-@dataclass(frozen=True)
-class TrainingOptions:
-    """What a user may set of the training; None leaves it to the defaults."""
-
-    optimizer: Optimizer
-    schedule: Schedule
-    learning_rate: float | None
-    batch_size: int | None
-    max_epochs: int | None
-    patience: int | None
-    max_seconds: float | None
 
 
 @dataclass(frozen=True)
@@ -104,7 +91,7 @@ class Split:
     refit: bool
 
 
-def make_split(n_rows: int, fraction: float | None, *, starts_linear: bool) -> Split:
+def make_split(n_rows: int, fraction: float | None, *, early_stopping: bool, refits: bool) -> Split:
     """Decide how many rows to hold out.
 
     Parameters
@@ -112,72 +99,70 @@ def make_split(n_rows: int, fraction: float | None, *, starts_linear: bool) -> S
     n_rows : int
         All rows.
     fraction : float or None
-        Share to hold out; None decides by the number of rows, 0 holds none out.
-    starts_linear : bool
-        Whether the network starts at PCA, so that a refit cannot end far from the first fit.
+        Fraction to hold out; None decides by the number of rows, 0 holds none out.
+    early_stopping : bool
+        Whether held-out rows choose the weights; otherwise none are held out unless a fraction is given.
+    refits : bool
+        Whether fits to a little more or less data end near one another, so that folds and a refit make sense.
     """
     if fraction is not None:
         held_out = min(round(fraction * n_rows), n_rows - 1)
         if fraction > 0 and n_rows > 1:
             held_out = max(1, held_out)
         return Split(1 if held_out else 0, held_out, refit=False)
-    if n_rows < 10:
+    if n_rows < 10 or not early_stopping:
         return Split(0, 0, refit=False)
-    if n_rows < FEW_ROWS and starts_linear:
+    if n_rows < FEW_ROWS and refits:
         folds = 5 if n_rows < VERY_FEW_ROWS else 3
         return Split(folds, n_rows // folds, refit=True)
-    held_out = min(max(1, n_rows // 10), MOST_HELD_OUT)
-    return Split(1, held_out, refit=starts_linear and n_rows <= REFIT_ROWS)
+    held_out = min(max(1, n_rows // 10), MAX_HELD_OUT)
+    return Split(1, held_out, refit=refits and n_rows <= REFIT_ROWS)
 
 
-def make_plan(
-    budget: TrainingOptions, n_rows: int, n_features: int, work: int, *, evaluated: bool, kind: str = "dense"
+def make_train_config(
+    options: TrainingOptions, n_rows: int, n_features: int, work: int, *, kind: str, evaluated: bool
 ) -> TrainConfig:
     """Fill in what the user left open.
 
     Parameters
     ----------
-    budget : TrainingOptions
-        The user's settings.
+    options : TrainingOptions
+        What the user has set.
     n_rows, n_features : int
         Shape of the training rows.
     work : int
         Multiplications that the model takes for a row, for the cost of a step.
-    evaluated : bool
-        Whether there are held-out rows.
     kind : str
         What is fitted: a key of ``FLOP_BUDGETS``.
+    evaluated : bool
+        Whether there are held-out rows.
     """
-    batch_size = budget.batch_size or min(_batch_size(n_rows), MOST_ROWS[kind])
+    batch_size = options.batch_size or min(_batch_size(n_rows), MAX_BATCH[kind])
     batch_size = min(batch_size, n_rows)
     per_epoch = -(-n_rows // batch_size)
-    if budget.max_epochs is not None:
-        steps = budget.max_epochs * per_epoch
-        evaluate_every = per_epoch * max(1, budget.max_epochs // 100)
+    if options.max_epochs is not None:
+        steps = options.max_epochs * per_epoch
+        evaluate_every = per_epoch * max(1, options.max_epochs // 100)
     else:
         affordable = FLOP_BUDGETS[kind] / (6.0 * work * batch_size)
         # Few rows are fitted six times, and their best step is an early one.
-        steps = LEAST_STEPS if n_rows < FEW_ROWS else _steps(n_rows, batch_size, MOST_STEPS[kind])
-        steps = int(max(LEAST_STEPS, min(steps, affordable)))
+        wanted = MIN_STEPS if n_rows < FEW_ROWS else np.clip(100 * n_rows / batch_size, MIN_STEPS, MAX_STEPS[kind])
+        steps = int(max(MIN_STEPS, min(int(wanted), affordable)))
         evaluate_every = max(1, steps // EVALUATIONS)
-    patience = budget.patience
-    if patience is None and evaluated and budget.max_epochs is None:
+    patience = options.patience
+    if patience is None and evaluated and options.max_epochs is None:
         patience = EVALUATIONS // 3
     return TrainConfig(
-        optimizer=budget.optimizer,
-        schedule=budget.schedule,
-        learning_rate=budget.learning_rate or _learning_rate(budget.optimizer, n_rows, n_features, kind),
+        optimizer=options.optimizer,
+        schedule=options.schedule,
+        learning_rate=options.learning_rate or _learning_rate(options.optimizer, n_rows, n_features, kind),
         batch_size=batch_size,
         steps=steps,
         evaluate_every=evaluate_every,
         patience=patience if evaluated else None,
-        max_seconds=budget.max_seconds,
+        max_seconds=options.max_seconds,
         work=work,
     )
-
-
-def _steps(n_rows: int, batch_size: int, most: int) -> int:
-    return int(np.clip(100 * n_rows / batch_size, LEAST_STEPS, most))
 
 
 def _batch_size(n_rows: int) -> int:

@@ -1,4 +1,4 @@
-"""From an estimator's parameters to settings.
+"""From an estimator's parameters to the configuration of a fit.
 
 Here every parameter is checked, once, with a sentence that says what it may be.
 """
@@ -9,16 +9,15 @@ import hashlib
 import json
 import math
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from narrows.corruption import Corruption
 from narrows.data.rows import Pair
 from narrows.errors import DataError
-from narrows.fitting.build import FitConfig
-from narrows.fitting.defaults import TrainingOptions
-from narrows.likelihoods import Gaussian, Likelihood
+from narrows.fitting.config import AUTO, FitConfig, TrainingOptions
+from narrows.likelihoods import Likelihood
 from narrows.networks import Convolutional, Dense, Modules, Network
 from narrows.training.checkpoint import CheckpointFile
 from narrows.training.optimisers import Adam, Muon, Optimizer
@@ -26,17 +25,40 @@ from narrows.training.schedules import Schedule, Trapezoid
 from narrows.validation import check_number, resolve_device, resolve_seed
 
 if TYPE_CHECKING:
-    from narrows.autoencoder import Autoencoder
     from narrows.data.rows import Rows
+    from narrows.fitting.config import Objective
     from narrows.training.loop import TrainConfig
 
-_COUNTS = {"n_components": 1, "batch_size": 1, "max_epochs": 1, "patience": 1}
+__all__ = [
+    "check_options",
+    "describe_training",
+    "network_option",
+    "open_checkpoint",
+    "resolve_config",
+    "resolve_corruption",
+    "resolve_image_shape",
+    "resolve_network",
+]
+
+MAX_COLUMNS = 500_000
+"""Beyond, the first layer alone takes gigabytes."""
+
+_NOT_OF_THE_FIT = ("checkpoint", "checkpoint_seconds", "verbose", "callbacks", "random_state")
 
 
-def check_options(estimator: Autoencoder) -> None:
+class Parameters(Protocol):
+    """An autoencoder with its constructor's parameters; those that all have are checked and resolved here."""
+
+    _choices: dict[str, tuple[str, ...]]
+    _network_by_shape: bool
+
+    def __getattr__(self, name: str) -> Any: ...
+
+
+def check_options(estimator: Parameters) -> None:
     """Refuse parameters that make no sense, each with one sentence."""
-    for name, least in _COUNTS.items():
-        check_number(name, getattr(estimator, name), integer=True, low=least, auto=True)
+    for name in ("n_components", "batch_size", "max_epochs", "patience"):
+        check_number(name, getattr(estimator, name), integer=True, low=1, auto=True)
     check_number("learning_rate", estimator.learning_rate, low=0, open_low=True, auto=True)
     check_number("validation_fraction", estimator.validation_fraction, low=0, high=1, auto=True)
     check_number("max_seconds", estimator.max_seconds, low=0, open_low=True, none=True)
@@ -56,7 +78,7 @@ def network_option(value: Any) -> Network:
     return Network.resolve(value)
 
 
-def resolve_network(estimator: Autoencoder, shape: tuple[int, ...] | None = None) -> Network:
+def resolve_network(estimator: Parameters, shape: tuple[int, ...] | None = None) -> Network:
     """Return the network of an estimator, which ``"auto"`` leaves to whether its rows are images of a known shape."""
     if estimator._network_by_shape and isinstance(estimator.network, str) and estimator.network == "auto":
         known = shape if shape is not None else getattr(estimator, "image_shape_", None)
@@ -64,51 +86,76 @@ def resolve_network(estimator: Autoencoder, shape: tuple[int, ...] | None = None
     return network_option(estimator.network)
 
 
-def settings(estimator: Autoencoder, n_features: int, shape: tuple[int, int, int] | None = None) -> FitConfig:
+def resolve_config(
+    estimator: Parameters,
+    n_features: int,
+    objective: Objective,
+    *,
+    names: list[str] | None,
+    shape: tuple[int, int, int] | None = None,
+    levels: tuple[int, ...] = (),
+) -> FitConfig:
     """Resolve all parameters for data with this many columns, which may be images of this shape."""
     network = resolve_network(estimator, shape)
     if network.of_images and estimator.scaling == "standard":
         raise ValueError("scaling='standard' is for columns of different units: images are scaled as a whole")
-    ordered = bool(getattr(estimator, "ordered", False))
-    if ordered and not network.has_code:
+    if objective.ordered and not network.has_code:
         raise ValueError("ordered=True needs a network with a code, which one with skips does not have")
+    if n_features > MAX_COLUMNS:
+        raise DataError(
+            f"rows of {n_features:,} columns are too wide for a network that reads them all: keep the columns that "
+            "tell most, or reduce them first, with scikit-learn's TruncatedSVD for example"
+        )
+    auto = isinstance(estimator.likelihood, str) and estimator.likelihood == "auto"
     return FitConfig(
         n_components=_number(estimator.n_components) or min(32, -(-n_features // 2)),
         network=network,
-        likelihood=_likelihood(estimator.likelihood),
-        corrupt=_corrupt(estimator.corruption),
+        likelihood=AUTO if auto else Likelihood.resolve(estimator.likelihood),
+        objective=objective,
         missing=estimator.missing == "mask",
         scaling=estimator.scaling,
-        budget=TrainingOptions(
+        training=TrainingOptions(
             optimizer=_optimizer(estimator.optimizer, muon=network.of_images),
             schedule=Trapezoid() if estimator.schedule == "auto" else Schedule.resolve(estimator.schedule),
             learning_rate=_number(estimator.learning_rate),
             batch_size=_number(estimator.batch_size),
             max_epochs=_number(estimator.max_epochs),
             patience=_number(estimator.patience),
-            max_seconds=estimator.max_seconds,
+            max_seconds=_number(estimator.max_seconds),
         ),
         validation_fraction=_number(estimator.validation_fraction),
         early_stopping=bool(estimator.early_stopping),
         device=resolve_device(estimator.device),
         seed=resolve_seed(estimator.random_state),
-        names=[str(name) for name in getattr(estimator, "feature_names_in_", [])] or None,
+        names=names,
         image_shape=shape,
-        ordered=ordered,
+        levels=levels,
     )
 
 
-def _likelihood(value: Any) -> Likelihood:
-    return Gaussian() if isinstance(value, str) and value == "auto" else Likelihood.resolve(value)
-
-
 def _optimizer(value: Any, *, muon: bool) -> Optimizer:
-    if value == "auto":
+    if isinstance(value, str) and value == "auto":
         return Muon() if muon else Adam()
     return Optimizer.resolve(value)
 
 
-def image_shape(estimator: Autoencoder, n_features: int, row_shape: tuple[int, ...]) -> tuple[int, int, int] | None:
+def _number(value: Any) -> Any:
+    """Return a plain number, None for "auto"."""
+    if value is None or isinstance(value, str):
+        return None
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def resolve_corruption(value: Any) -> Any:
+    """Turn the ``corruption`` parameter into a function of rows and a generator, or None."""
+    if value is None or callable(value):
+        return value
+    return Corruption.resolve(value).apply
+
+
+def resolve_image_shape(
+    estimator: Parameters, n_features: int, row_shape: tuple[int, ...]
+) -> tuple[int, int, int] | None:
     """Return height, width and channels of the images that rows are, None where they are no images.
 
     Raises
@@ -138,44 +185,26 @@ def image_shape(estimator: Autoencoder, n_features: int, row_shape: tuple[int, .
     return height, width, channels[0] if channels else 1
 
 
-def _number(value: Any) -> Any:
-    return None if isinstance(value, str) else value
-
-
-def _corrupt(value: Any) -> Any:
-    if value is None or callable(value):
-        return value
-    return Corruption.resolve(value).apply
-
-
-def checkpoint_file(estimator: Autoencoder, rows: Rows, chosen: FitConfig) -> CheckpointFile | None:
-    """Open the checkpoint of this fit, if it has one."""
+def open_checkpoint(estimator: Any, rows: Rows, config: FitConfig) -> CheckpointFile | None:
+    """Open the checkpoint of this fit, if it has one: its fingerprint is of all options and all rows."""
     if estimator.checkpoint is None:
         return None
-    skip = {"checkpoint", "checkpoint_seconds", "verbose", "callbacks", "random_state"}
-    options = {name: repr(value) for name, value in estimator.get_params(deep=False).items() if name not in skip}
-    first = next(iter(rows.blocks(64)))
-    digest = hashlib.sha256(json.dumps([options, chosen.seed, rows.n_rows, rows.n_features], sort_keys=True).encode())
-    for part in (first.rows, first.beside) if isinstance(first, Pair) else (first,):
-        digest.update(part.double().numpy().tobytes())
-    return CheckpointFile(os.fspath(estimator.checkpoint), estimator.checkpoint_seconds, digest.hexdigest())
+    parameters = estimator.get_params(deep=False)
+    options = {name: repr(value) for name, value in parameters.items() if name not in _NOT_OF_THE_FIT}
+    digest = hashlib.blake2b(json.dumps([options, config.seed, rows.n_rows, rows.n_features], sort_keys=True).encode())
+    for block in rows.blocks(1024):
+        for part in (block.rows, block.beside) if isinstance(block, Pair) else (block,):
+            digest.update(str(part.dtype).encode())
+            digest.update(np.ascontiguousarray(part.numpy()).data)
+    return CheckpointFile(os.fspath(estimator.checkpoint), float(estimator.checkpoint_seconds), digest.hexdigest())
 
 
-def plan_record(plan: TrainConfig) -> dict[str, Any]:
-    """Return a plan as plain values."""
+def describe_training(config: TrainConfig) -> dict[str, Any]:
+    """Return how a model was trained as plain values."""
     return {
-        "optimizer": plan.optimizer.to_json(),
-        "schedule": plan.schedule.to_json(),
-        "learning_rate": plan.learning_rate,
-        "batch_size": plan.batch_size,
-        "steps": plan.steps,
+        "optimizer": config.optimizer.to_json(),
+        "schedule": config.schedule.to_json(),
+        "learning_rate": config.learning_rate,
+        "batch_size": config.batch_size,
+        "steps": config.steps,
     }
-
-
-def check_code(estimator: Autoencoder, what: str) -> None:
-    """Refuse what needs a code where the network has none."""
-    if not resolve_network(estimator).has_code:
-        raise DataError(
-            f"{what} needs a code, and a network with skips has none that is narrow: use reconstruct or denoise, "
-            "or fit a network without skips"
-        )

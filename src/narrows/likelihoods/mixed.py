@@ -14,8 +14,8 @@ from narrows.likelihoods.gaussian import NormalOutput
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
+    from narrows.data.moments import Moments
     from narrows.networks.layers import Standardise
-    from narrows.training.moments import Moments
 
 __all__ = ["Mixed", "MixedOutput"]
 

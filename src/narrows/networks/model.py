@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from narrows.networks.layers import Scale, Standardise
+from narrows.networks.ordered import OrderedDecoder
 
 if TYPE_CHECKING:
     from narrows.likelihoods.base import OutputDistribution
@@ -71,6 +72,11 @@ class EncoderDecoder(nn.Module):
     def head(self) -> OutputDistribution:
         """The likelihood's end."""
         return self.decoder[2].head  # type: ignore[return-value]
+
+    @property
+    def ordered(self) -> bool:
+        """Whether the first numbers of a code are a code by themselves."""
+        return isinstance(self.decoder[1], OrderedDecoder)
 
     def output(self, z: Tensor, size: int | None = None) -> Tensor:
         """Return the decoder's raw output for standardised rows, from the first ``size`` numbers of their codes."""

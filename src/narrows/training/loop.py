@@ -1,40 +1,48 @@
 """The one loop that trains everything.
 
-What differs from model to model is passed in: rows, an objective, a plan, and what to do at each moment. The loop
+What differs from model to model is passed in: rows, a loss, a configuration, and what to do at each moment. The loop
 knows steps, evaluations, the best weights so far, time, interruption, divergence and checkpoints.
 """
 
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from narrows.errors import TrainingDivergedError
 from narrows.training.optimisers import FlatParameters
-from narrows.training.threads import threads_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from narrows.data.rows import Rows
-    from narrows.training.checkpoint import Checkpoints
-    from narrows.training.objective import LossParts, Objective
+    from narrows.training.checkpoint import RunCheckpoint
+    from narrows.training.objective import LossFunction, LossParts
     from narrows.training.optimisers import Optimizer, OptimizerState
     from narrows.training.schedules import Schedule
 
-__all__ = ["TrainConfig", "TrainResult", "TrainerCallbacks", "train"]
+__all__ = ["TrainConfig", "TrainResult", "TrainerCallbacks", "check_batches", "train"]
 
 RETRY_FACTOR = 0.1
 
 CLOCK_FROM = 0.02
-"""Share of the time limit from which on the schedule looks at the clock."""
+"""Fraction of the time limit from which on the schedule looks at the clock."""
 
-TOTAL = "loss"
+ONE_THREAD_FLOPS = 5e7
+"""Below about half a millisecond of arithmetic a step, threads wait for each other longer than they help."""
+
+_SAVED_STATE = (
+    *("step", "epoch", "batch", "history", "evaluated", "best"),
+    *("rate_factor", "seconds", "stopped", "sums", "rows"),
+)
+_SAVED_TENSORS = ("best_values", "start_values")
 
 
 @dataclass(frozen=True)
@@ -89,13 +97,13 @@ class TrainerCallbacks:
         After each step, given the number of rows.
     on_record : callable
         After each evaluation, given the new history record; a true answer stops the training.
-    facts : callable
+    statistics : callable
         At each evaluation, for what else the record is to say of the model.
     """
 
     on_step: Callable[[int], None] = lambda rows: None  # noqa: ARG005
     on_record: Callable[[dict[str, Any]], bool | None] = lambda record: None  # noqa: ARG005
-    facts: Callable[[], dict[str, float]] = dict
+    statistics: Callable[[], dict[str, float]] = dict
 
 
 @dataclass
@@ -122,6 +130,8 @@ class TrainResult:
         Spent so far, earlier sittings included.
     stopped : str
         Why it ended: "budget", "patience", "time", "callback" or "interrupted"; empty while it runs.
+    sums, rows : dict and int
+        Losses summed over the rows that were trained on since the last record.
     """
 
     step: int = 0
@@ -142,23 +152,23 @@ class TrainResult:
 
 
 class _Diverged(Exception):  # noqa: N818 - caught by the loop itself
-    def __init__(self, step: int, rate: float, loss: float) -> None:
+    def __init__(self, step: int, learning_rate: float, loss: float) -> None:
         super().__init__()
-        self.step, self.rate, self.loss = step, rate, loss
+        self.step, self.learning_rate, self.loss = step, learning_rate, loss
 
 
 def train(
     module: nn.Module,
     rows: Rows,
-    objective: Objective,
-    plan: TrainConfig,
+    loss: LossFunction,
+    config: TrainConfig,
     *,
     seed: int,
     evaluate: Callable[[], LossParts] | None = None,
     callbacks: TrainerCallbacks | None = None,
-    checkpoints: Checkpoints | None = None,
+    checkpoint: RunCheckpoint | None = None,
 ) -> TrainResult:
-    """Train a module in place; its parameters end at the last step, the best ones are in the outcome.
+    """Train a module in place; its parameters end at the last step, the best ones are in the result.
 
     Parameters
     ----------
@@ -166,9 +176,9 @@ def train(
         What has the parameters.
     rows : Rows
         What to train on.
-    objective : Objective
-        The loss of a batch.
-    plan : TrainConfig
+    loss : callable
+        From a batch to the loss of each row; see :class:`~narrows.training.objective.LossFunction`.
+    config : TrainConfig
         Optimiser, rate, budget.
     seed : int
         Orders the rows, corrupts, drops out. No global random state is touched.
@@ -176,7 +186,7 @@ def train(
         Gives the loss of each held-out row, its parts apart.
     callbacks : TrainerCallbacks, optional
         What to do at each moment.
-    checkpoints : Checkpoints, optional
+    checkpoint : RunCheckpoint, optional
         Where to save the state now and then, and to find the state of a training that was cut off.
 
     Raises
@@ -184,65 +194,115 @@ def train(
     TrainingDivergedError
         If the loss becomes infinite, not a number or hopeless, and again at a tenth of the rate.
     """
-    n_parameters = sum(p.numel() for p in module.parameters())
-    with torch.random.fork_rng(devices=[]), threads_for(6.0 * (plan.work or n_parameters) * plan.batch_size):
-        run = _Run(module, rows, objective, plan, seed, evaluate, callbacks or TrainerCallbacks(), checkpoints)
+    flops = 6.0 * (config.work or sum(p.numel() for p in module.parameters())) * config.batch_size
+    with torch.random.fork_rng(devices=[]), _threads_for(flops):
+        trainer = _Trainer(module, rows, loss, config, seed, evaluate, callbacks or TrainerCallbacks(), checkpoint)
         try:
-            return run.go_or_retry()
+            return trainer.run_or_retry()
         finally:
-            run.flat.release()
+            trainer.flat.release()
 
 
-class _Run:
+@contextmanager
+def _threads_for(flops: float) -> Iterator[None]:
+    """Use one thread for small steps, and give torch its threads back afterwards."""
+    before = torch.get_num_threads()
+    if flops >= ONE_THREAD_FLOPS or before == 1:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def check_batches(module: nn.Module, batch_size: int, n_rows: int) -> int:
+    """Return the fewest rows a batch may have: two where the module normalises over the batch, otherwise one."""
+    if not any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in module.modules()):
+        return 1
+    if min(batch_size, n_rows) < 2:
+        raise ValueError("a network with batch normalisation needs at least two rows, and batches of two or more")
+    return 2
+
+
+class _Trainer:
     """One training: the loop and what it keeps."""
 
     def __init__(
         self,
         module: nn.Module,
         rows: Rows,
-        objective: Objective,
-        plan: TrainConfig,
+        loss: LossFunction,
+        config: TrainConfig,
         seed: int,
         evaluate: Callable[[], LossParts] | None,
         callbacks: TrainerCallbacks,
-        checkpoints: Checkpoints | None,
+        checkpoint: RunCheckpoint | None,
     ) -> None:
-        self.module, self.rows, self.objective, self.plan = module, rows, objective, plan
-        self.seed, self.evaluate, self.callbacks, self.checkpoints = seed, evaluate, callbacks, checkpoints
+        self.module, self.rows, self.loss, self.config = module, rows, loss, config
+        self.seed, self.evaluate, self.callbacks, self.checkpoint = seed, evaluate, callbacks, checkpoint
+        self.least_rows = check_batches(module, config.batch_size, rows.n_rows)
         self.flat = FlatParameters(module)
-        self.optimizer: OptimizerState = plan.optimizer.init_state(self.flat)
+        self.optimizer: OptimizerState = config.optimizer.init_state(self.flat)
         self.generator = torch.Generator(self.flat.values.device).manual_seed(seed)
         torch.manual_seed(seed)
         self.state = TrainResult(start_values=self.flat.values.clone())
-        self.last = min(plan.steps, plan.stop_at if plan.stop_at is not None else plan.steps)
-        self.rate = 0.0
+        self.last = min(config.steps, config.stop_at if config.stop_at is not None else config.steps)
+        self.learning_rate = 0.0
         self.began = time.perf_counter()
-        if checkpoints is not None:
-            checkpoints.restore(self)
+        self._resume()
 
-    def start_again(self, rate_factor: float) -> None:
+    def _resume(self) -> None:
+        found = None if self.checkpoint is None else self.checkpoint.load()
+        if found is None:
+            return
+        plain, tensors = found
+        for name in _SAVED_STATE:
+            setattr(self.state, name, plain[name])
+        for name in _SAVED_TENSORS:
+            setattr(self.state, name, tensors[name].to(self.flat.values.device))
+        self.state.held_out = list(tensors["held_out"]) if "held_out" in tensors else []
+        self.flat.values.copy_(tensors["values"])
+        prefix = "optimizer."
+        self.optimizer.restore({n.removeprefix(prefix): v for n, v in tensors.items() if n.startswith(prefix)})
+        self.generator.set_state(tensors["generator"])
+        torch.set_rng_state(tensors["global"])
+
+    def _save(self) -> None:
+        assert self.checkpoint is not None
+        plain = {name: getattr(self.state, name) for name in _SAVED_STATE} | {"seconds": self._seconds()}
+        tensors = {name: getattr(self.state, name) for name in _SAVED_TENSORS}
+        tensors["values"] = self.flat.values
+        tensors |= {f"optimizer.{name}": value for name, value in self.optimizer.state().items()}
+        tensors["generator"], tensors["global"] = self.generator.get_state(), torch.get_rng_state()
+        if self.state.held_out:
+            tensors["held_out"] = torch.stack(self.state.held_out)
+        self.checkpoint.save(plain, tensors)
+
+    def _start_again(self, rate_factor: float) -> None:
         self.flat.values.copy_(self.state.start_values)
-        self.optimizer = self.plan.optimizer.init_state(self.flat)
+        self.optimizer = self.config.optimizer.init_state(self.flat)
         self.generator.manual_seed(self.seed)
         torch.manual_seed(self.seed)
         seconds = self.state.seconds
         self.state = TrainResult(start_values=self.state.start_values, rate_factor=rate_factor, seconds=seconds)
 
-    def go_or_retry(self) -> TrainResult:
+    def run_or_retry(self) -> TrainResult:
         try:
-            return self.go()
+            return self._run()
         except _Diverged:
-            self.start_again(RETRY_FACTOR)
+            self._start_again(RETRY_FACTOR)
         try:
-            return self.go()
+            return self._run()
         except _Diverged as again:
             raise TrainingDivergedError(
-                f"the loss became {again.loss:g} at step {again.step} with learning rate {again.rate:.2g}, after a "
-                "first try at ten times that rate went the same way: set a lower learning_rate, and look for "
+                f"the loss became {again.loss:g} at step {again.step} with learning rate {again.learning_rate:.2g}, "
+                "after a first try at ten times that rate went the same way: set a lower learning_rate, and look for "
                 "extreme values in the data"
             ) from None
 
-    def go(self) -> TrainResult:
+    def _run(self) -> TrainResult:
         state = self.state
         try:
             if not state.stopped:
@@ -256,48 +316,48 @@ class _Run:
         state.values = self.flat.values.clone()
         if self.evaluate is None:
             state.best_values = state.values
-        state.seconds += time.perf_counter() - self.began
+        state.seconds = self._seconds()
         self.began = time.perf_counter()
-        if self.checkpoints is not None and state.stopped != "interrupted":
-            self.checkpoints.save(self)
+        if self.checkpoint is not None and state.stopped != "interrupted":
+            self._save()
         return state
 
     def _epoch(self) -> None:
-        state, plan = self.state, self.plan
+        state, config = self.state, self.config
         self.module.train()
-        for batch in self.rows.batches(plan.batch_size, self._epoch_seed(), skip=state.batch):
+        epoch_seed = (self.seed + 1_000_003 * state.epoch) % 2**63
+        for batch in self.rows.batches(config.batch_size, epoch_seed, skip=state.batch):
+            if len(batch) < self.least_rows:
+                continue
             self._step(batch)
-            if state.step % plan.evaluate_every == 0 or state.step >= self.last:
+            if state.step % config.evaluate_every == 0 or state.step >= self.last:
                 self._record()
                 self.module.train()
             if state.step >= self.last or state.stopped:
                 return
-            if self.checkpoints is not None and self.checkpoints.due():
-                self.checkpoints.save(self)
+            if self.checkpoint is not None and self.checkpoint.due():
+                self._save()
         state.epoch += 1
         state.batch = 0
 
-    def _epoch_seed(self) -> int:
-        return (self.seed + 1_000_003 * self.state.epoch) % 2**63
-
     def _step(self, batch: Tensor) -> None:
-        state, plan = self.state, self.plan
+        state, config = self.state, self.config
         if batch.device != self.flat.values.device:
             batch = batch.to(self.flat.values.device)
-        loss = self.objective(batch, self.generator, self._progress())
+        loss = self.loss(batch, self.generator, self._progress())
         total = loss.total
         self.flat.backward(total.mean())
-        self.rate = plan.learning_rate * state.rate_factor * plan.schedule.factor(self._progress())
-        self.optimizer.step(self.rate)
+        self.learning_rate = config.learning_rate * state.rate_factor * config.schedule.factor(self._progress())
+        self.optimizer.step(self.learning_rate)
         state.step += 1
         state.batch += 1
-        self._add(loss, len(batch))
+        self._add(loss, total, len(batch))
         self.callbacks.on_step(len(batch))
 
     def _progress(self) -> float:
-        done = self.state.step / self.plan.steps
-        if self.plan.max_seconds is not None:
-            spent = min(1.0, self._seconds() / self.plan.max_seconds)
+        done = self.state.step / self.config.steps
+        if self.config.max_seconds is not None:
+            spent = min(1.0, self._seconds() / self.config.max_seconds)
             # A slow first step must not make a fit that is far from its limit depend on the clock.
             done = max(done, spent) if spent > CLOCK_FROM else done
         return done
@@ -305,51 +365,49 @@ class _Run:
     def _seconds(self) -> float:
         return self.state.seconds + time.perf_counter() - self.began
 
-    def _add(self, loss: LossParts, rows: int) -> None:
+    def _add(self, loss: LossParts, total: Tensor, rows: int) -> None:
         state = self.state
-        told = {TOTAL: loss.total} | (loss.parts if len(loss.parts) > 1 else {})
-        for name, part in told.items():
+        for name, part in {"loss": total, **loss.several}.items():
             value = float(part.detach().sum())
             state.sums[name] = state.sums.get(name, 0.0) + value
             if not abs(value) < float("inf"):
-                raise _Diverged(state.step, self.rate, value / rows)
+                raise _Diverged(state.step, self.learning_rate, value / rows)
         state.rows += rows
-        if self.plan.max_seconds is not None and self._seconds() > self.plan.max_seconds:
+        if self.config.max_seconds is not None and self._seconds() > self.config.max_seconds:
             state.stopped = "time"
             self._record()
 
     def _record(self, *, first: bool = False) -> None:
+        """Evaluate, and add a record to the history, unless this step has one already."""
         state = self.state
-        if (state.evaluated and state.evaluated[-1] == state.step) or (
-            state.history and state.history[-1]["step"] == state.step
-        ):
+        last = state.evaluated[-1:] + [record["step"] for record in state.history[-1:]]
+        if state.step in last:
             return
         record: dict[str, Any] = {"step": state.step, "epoch": self._passes(), "seconds": self._seconds()}
         if not first:
             record |= {name: value / state.rows for name, value in state.sums.items()}
-            record["learning_rate"] = self.rate
+            record["learning_rate"] = self.learning_rate
         if self.evaluate is not None:
             record |= self._evaluate()
         if not first or self.evaluate is not None:
-            record |= self._facts()
-        if not first or self.evaluate is not None:
+            record |= self._statistics()
             state.history.append(record)
             if self.callbacks.on_record(record):
                 state.stopped = state.stopped or "callback"
         state.sums, state.rows = {}, 0
 
     def _passes(self) -> float:
-        part = min(1.0, self.state.batch * self.plan.batch_size / max(1, self.rows.n_rows))
+        part = min(1.0, self.state.batch * self.config.batch_size / max(1, self.rows.n_rows))
         return round(self.state.epoch + part, 4)
 
-    def _facts(self) -> dict[str, float]:
+    def _statistics(self) -> dict[str, float]:
         self.module.eval()
         with torch.no_grad():
-            return self.callbacks.facts()
+            return self.callbacks.statistics()
 
     def _evaluate(self) -> dict[str, float]:
         assert self.evaluate is not None
-        state = self.state
+        state, config = self.state, self.config
         self.module.eval()
         with torch.no_grad():
             found = self.evaluate()
@@ -358,12 +416,11 @@ class _Run:
         state.held_out.append(losses)
         means = [float(values.double().mean()) for values in state.held_out]
         now = means[-1]
-        if not now < float("inf") or (self.plan.hopeless is not None and now > self.plan.hopeless + means[0]):
-            raise _Diverged(state.step, self.rate, now)
+        if not now < float("inf") or (config.hopeless is not None and now > config.hopeless + means[0]):
+            raise _Diverged(state.step, self.learning_rate, now)
         if len(means) == 1 or now < means[state.best]:
             state.best = len(means) - 1
             state.best_values = self.flat.values.clone()
-        elif self.plan.patience is not None and len(means) - 1 - state.best >= self.plan.patience:
+        elif config.patience is not None and len(means) - 1 - state.best >= config.patience:
             state.stopped = state.stopped or "patience"
-        parts = found.parts if len(found.parts) > 1 else {}
-        return {"val_loss": now} | {f"val_{name}": float(part.double().mean()) for name, part in parts.items()}
+        return {"val_loss": now} | {f"val_{n}": float(part.double().mean()) for n, part in found.several.items()}

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from torch import Generator, Tensor
 
-__all__ = ["LossParts", "Objective"]
+__all__ = ["LossFunction", "LossParts"]
 
 
 @dataclass(frozen=True)
@@ -42,16 +42,21 @@ class LossParts:
             first = first + part
         return first
 
+    @property
+    def several(self) -> dict[str, Tensor]:
+        """The parts, where there is more than one."""
+        return self.parts if len(self.parts) > 1 else {}
+
     @classmethod
     def joined(cls, found: Iterable[LossParts]) -> LossParts:
         """Put the losses of several blocks of rows one after the other, on the CPU."""
         losses = list(found)
         parts = {name: torch.cat([loss.parts[name].cpu() for loss in losses]) for name in losses[0].parts}
-        whole = losses[0].minimised is None
-        return cls(parts, None if whole else torch.cat([loss.total.cpu() for loss in losses]))
+        summed = losses[0].minimised is None
+        return cls(parts, None if summed else torch.cat([loss.total.cpu() for loss in losses]))
 
 
-class Objective(Protocol):
+class LossFunction(Protocol):
     """From a batch in the data's own type and units to its loss."""
 
     def __call__(self, batch: Tensor, generator: Generator | None, progress: float = 1.0) -> LossParts:

@@ -18,7 +18,16 @@ from narrows.options import Option, check_numbers
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Adam", "FlatParameters", "Muon", "Optimizer", "OptimizerState", "RMSprop", "newton_schulz"]
+__all__ = [
+    "Adam",
+    "FlatParameters",
+    "Muon",
+    "Optimizer",
+    "OptimizerState",
+    "RMSprop",
+    "assign_parameters",
+    "newton_schulz",
+]
 
 
 class FlatParameters:
@@ -58,14 +67,17 @@ class FlatParameters:
         ]
         torch.cat(parts, out=self.gradients)
 
-    def assign(self, values: Tensor) -> None:
-        """Set all parameters from a vector."""
-        self.values.copy_(values)
-
     def release(self) -> None:
         """Give each parameter memory of its own again."""
         for parameter in self.parameters:
             parameter.data = parameter.data.clone()
+
+
+def assign_parameters(module: nn.Module, values: Tensor) -> None:
+    """Set the trainable parameters of a module from a vector, as :class:`FlatParameters` lays them out."""
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    for parameter, part in zip(parameters, values.split([p.numel() for p in parameters]), strict=True):
+        parameter.data.copy_(part.view(parameter.shape))
 
 
 @dataclass(frozen=True)

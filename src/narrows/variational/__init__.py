@@ -2,6 +2,6 @@
 
 from narrows.priors import Mixture, Normal, Prior
 from narrows.variational.bounds import Elbo
-from narrows.variational.estimator import VariationalAutoencoder
+from narrows.variational.variational_autoencoder import VariationalAutoencoder
 
 __all__ = ["Elbo", "Mixture", "Normal", "Prior", "VariationalAutoencoder"]

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from narrows.estimator.inference import apply_in_blocks
-from narrows.fitting.elbo import kl_to_normal
+from narrows.fitting.objectives import kl_to_normal
 
 if TYPE_CHECKING:
     from torch import Tensor

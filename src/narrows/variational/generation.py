@@ -8,12 +8,11 @@ import numpy as np
 import torch
 from sklearn.utils.validation import _check_feature_names, _check_n_features, check_is_fitted
 
-from narrows.data.categories import FrameColumns
+from narrows.data.categories import FrameColumns, is_missing
 from narrows.data.inputs import ValidatedInput
 from narrows.data.rows import ArrayRows
 from narrows.errors import DataError
 from narrows.estimator.base_autoencoder import BaseAutoencoder
-from narrows.estimator.checks import code_rows
 from narrows.priors import Normal, Prior
 from narrows.validation import check_number, resolve_seed
 from narrows.variational import sampling
@@ -163,10 +162,6 @@ class BaseGenerator(BaseAutoencoder):
         rows = sampling.decode(self._model, codes, columns, generator if drawn else None)
         return self._form.finish(rows, drawn=drawn, row_shape=self._row_shape, names=self._names())
 
-    def _names(self) -> list[str] | None:
-        names = getattr(self, "feature_names_in_", None)
-        return None if names is None else [str(name) for name in names]
-
     def interpolate(self, a: Any, b: Any, steps: int = 10, *, method: str = "linear", y: Any = None) -> np.ndarray:
         """Decode the codes on the way from one row to another.
 
@@ -245,7 +240,7 @@ class BaseGenerator(BaseAutoencoder):
         if y is None:
             return self._in_data_form(super().inverse_transform(X))
         check_is_fitted(self, "encoder_")
-        code_rows(self, X)
+        self._validate_codes(X)
         return self._in_data_form(self._decoded(np.asarray(X), y))
 
     def _decoded(self, codes: np.ndarray, y: Any) -> np.ndarray:
@@ -320,7 +315,7 @@ def encode_labels(y: Any, count: int) -> tuple[np.ndarray, np.ndarray] | None:
     from sklearn.utils.multiclass import type_of_target
 
     given = np.asarray(y)
-    missing = [value is None or value != value for value in given.ravel().tolist()] if given.dtype.kind in "Of" else []
+    missing = [is_missing(value) for value in given.ravel().tolist()] if given.dtype.kind in "Of" else []
     if any(missing):
         raise DataError(f"the label of row {missing.index(True)} is missing: leave such rows out, or give them a label")
     given = given.ravel() if given.ndim == 2 and given.shape[1] == 1 else given

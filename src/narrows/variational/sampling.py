@@ -23,10 +23,10 @@ from narrows.likelihoods import BernoulliOutput, DiscretisedLogisticOutput, Mixe
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from narrows.data.moments import Moments
     from narrows.data.rows import Rows
     from narrows.networks.model import VariationalModel
     from narrows.priors import CodePrior
-    from narrows.training.moments import Moments
 
 __all__ = ["Form", "decode", "measure_marginals", "one_hot"]
 
@@ -288,9 +288,7 @@ def _polars(values: dict[str, np.ndarray], kinds: dict[str, str]) -> Any:
     return pl.DataFrame(columns)
 
 
-def measure_marginals(
-    model: VariationalModel, rows: Rows, mixture: CodePrior | None, *, n_labels: int, seed: int
-) -> Marginals | None:
+def measure_marginals(model: VariationalModel, rows: Rows, mixture: CodePrior | None, *, seed: int) -> Marginals | None:
     """Compare the columns of rows with those of sampled rows; None where the likelihood knows their values itself.
 
     Parameters
@@ -301,8 +299,6 @@ def measure_marginals(
         All rows.
     mixture : CodePrior or None
         What codes are drawn from; None for the standard normal.
-    n_labels : int
-        Labels that the decoder is conditioned on.
     seed : int
         Of the draws.
     """
@@ -316,7 +312,7 @@ def measure_marginals(
         codes, labels = torch.randn(SAMPLED, model.n_components, generator=generator, dtype=torch.float64), None
     else:
         codes, labels = mixture.draw(SAMPLED, generator)
-    columns = one_hot(labels.numpy(), n_labels) if n_labels and labels is not None else None
+    columns = one_hot(labels.numpy(), model.n_labels) if model.n_labels and labels is not None else None
     sampled = decode(model, codes.numpy(), columns, generator)
     seen = torch.cat([block.double() for block in sample_rows(rows, SAMPLED, seed).blocks(BLOCK_ROWS)]).numpy()
     # Categories are drawn by their probabilities as it is.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from narrows.data.rows import plain_rows
 from narrows.errors import DataError
 
 if TYPE_CHECKING:
@@ -19,12 +20,15 @@ if TYPE_CHECKING:
 
     from narrows.data.rows import Rows
 
-__all__ = ["MATRIX_LIMIT", "Moments", "measure", "principal_components"]
+__all__ = ["Moments", "check_magnitudes", "measure", "principal_components"]
 
 MATRIX_LIMIT = 1024
 """Up to this many columns the whole covariance matrix is kept; beyond it the components take passes of their own."""
 
 BLOCK_VALUES = 2**20
+
+MAX_MAGNITUDE = 2e19
+"""Values beyond this are refused: single precision overflows where they are squared. All integers are within it."""
 
 
 @dataclass(frozen=True)
@@ -206,6 +210,35 @@ def _refuse(block: Tensor, missing: Tensor, *, allow_missing: bool, names: list[
         )
 
 
+def check_magnitudes(rows: Rows, moments: Moments, names: list[str] | None = None) -> None:
+    """Refuse values that no model can be fitted to in single precision, by the column and row of the first.
+
+    Parameters
+    ----------
+    rows : Rows
+        All rows.
+    moments : Moments
+        Their moments.
+    names : list of str, optional
+        Column names.
+    """
+    extremes = torch.maximum(moments.minimum.abs(), moments.maximum.abs())
+    bad = torch.isfinite(extremes) & (extremes > MAX_MAGNITUDE)
+    if not bad.any():
+        return
+    column, start = int(bad.int().argmax()), 0
+    for block in plain_rows(rows).blocks(4096):
+        far = (block[:, column].double().abs() > MAX_MAGNITUDE).nonzero()
+        if len(far):
+            row = int(far[0])
+            what = repr(names[column]) if names else str(column)
+            raise DataError(
+                f"column {what} holds {float(block[row, column]):g} in row {start + row}, beyond {MAX_MAGNITUDE:g}: "
+                "correct it, leave the row out, or divide the column by a power of ten"
+            )
+        start += len(block)
+
+
 def principal_components(
     rows: Rows, moments: Moments, scale: Tensor, n_components: int, seed: int
 ) -> tuple[Tensor, Tensor]:
@@ -231,7 +264,7 @@ def principal_components(
     -------
     components : Tensor of float64, shape (n_features, n_components)
         Orthonormal columns, the largest entry of each positive.
-    deviations : Tensor of float64, shape (n_components,)
+    stds : Tensor of float64, shape (n_components,)
         Standard deviation of the rows along each.
     """
     n_features = len(moments.mean)
@@ -248,9 +281,9 @@ def principal_components(
     largest = found.gather(0, found.abs().argmax(0, keepdim=True)).sign()
     components = torch.zeros(n_features, n_components, dtype=torch.float64)
     components[:, :rank] = found * largest * kept
-    deviations = torch.zeros(n_components, dtype=torch.float64)
-    deviations[:rank] = variances.sqrt() * kept
-    return components, deviations
+    stds = torch.zeros(n_components, dtype=torch.float64)
+    stds[:rank] = variances.sqrt() * kept
+    return components, stds
 
 
 def _subspace(rows: Rows, mean: Tensor, scale: Tensor, rank: int, seed: int) -> tuple[Tensor, Tensor]:

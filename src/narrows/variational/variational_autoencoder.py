@@ -3,45 +3,56 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import sklearn.mixture  # noqa: F401 - to import it draws from Python's own generator, which a fit must leave alone
+import torch
 
 from narrows.data.inputs import is_path
-from narrows.data.rows import ArrayRows, PairedRows
+from narrows.data.rows import ArrayRows, PairedRows, plain_rows
 from narrows.errors import DataError
-from narrows.estimator import checks, state
 from narrows.estimator.base import atomic_fit
-from narrows.fitting import settings as resolution
-from narrows.fitting.build import AUTO
-from narrows.fitting.elbo import KLWeight
+from narrows.estimator.docstrings import documented
+from narrows.estimator.inference import apply_in_blocks
+from narrows.fitting.baselines import warn_of_density
+from narrows.fitting.fit import fit_model
+from narrows.fitting.incremental import Incremental
+from narrows.fitting.objectives import KLWeight, NegativeElbo
+from narrows.fitting.progress import progress_bar
+from narrows.fitting.settings import open_checkpoint, resolve_config, resolve_corruption, resolve_network
 from narrows.priors import CodePrior, Prior
 from narrows.validation import check_number
 from narrows.variational.base import BaseVariational
 from narrows.variational.generation import encode_labels
 from narrows.variational.sampling import Form, measure_marginals
-from narrows.variational.verdict import warn_of
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Sequence
 
-    import torch
     from torch import Tensor
 
     from narrows.corruption import Corruption
+    from narrows.data.moments import Moments
     from narrows.data.rows import Rows
-    from narrows.fitting.build import FitConfig
+    from narrows.fitting.config import FitConfig
     from narrows.likelihoods import Likelihood
     from narrows.networks import Network
+    from narrows.networks.model import VariationalModel
     from narrows.training.optimisers import Optimizer
     from narrows.training.schedules import Schedule
-    from narrows.variational.fitting import Fitted
 
-__all__ = ["VariationalAutoencoder"]
+__all__ = ["VariationalAutoencoder", "fit_prior"]
+
+MAX_CODES = 20_000
+"""Codes that the prior is fitted to at most: its steps take as long as they are many."""
+
+MIN_CODES_OF_LABEL = 200
 
 
+@documented
 class VariationalAutoencoder(BaseVariational):
     """Learn the distribution of rows through a narrow code, and draw new rows from it.
 
@@ -89,7 +100,7 @@ class VariationalAutoencoder(BaseVariational):
         Labels that are handed to ``fit`` otherwise leave the network as it is without them, and each gets a mixture
         over the codes of its own: either way ``sample(n, y=7)`` draws rows of one label.
     corruption : Corruption, name, callable or None, default None
-        How the encoder's input is spoilt while training, while the clean row stays the target.
+        How the encoder's input is corrupted while training, while the clean row stays the target.
     missing : {"error", "mask"}, default "error"
         ``"mask"`` takes NaN as not observed: it enters as the column's mean and does not count in the loss.
     scaling : {"auto", "common", "standard", "none"}, default "auto"
@@ -107,29 +118,7 @@ class VariationalAutoencoder(BaseVariational):
         Rows in a step: 32 for few rows to 128.
     max_epochs : int or "auto", default "auto"
         Passes over the rows. ``"auto"`` sets a budget of 300 to 40,000 steps.
-    early_stopping : bool, default True
-        Whether to keep the weights that did best on held-out rows, and to stop when they no longer improve.
-    validation_fraction : float or "auto", default "auto"
-        Share of rows held out. ``"auto"``: a tenth, at most 10,000 rows; below 500 rows three folds or five; and up
-        to 5,000 rows the fit is repeated on all rows for as many steps as did best.
-    patience : int or "auto", default "auto"
-        Evaluations without improvement before stopping. ``"auto"``: a third of the budget, or never where
-        ``max_epochs`` is given.
-    max_seconds : float or None, default None
-        Limit on the training time. The schedule then follows the clock, so results depend on the machine.
-    checkpoint : path-like or None, default None
-        A file to which the state of the training is saved now and then. If a fit of the same options and data is cut
-        off, the next ``fit`` goes on from there, with bit-identical results. Removed when the fit is done.
-    checkpoint_seconds : float, default 60
-        Seconds between two savings.
-    device : str, default "auto"
-        ``"auto"`` takes a CUDA device where there is one, otherwise the CPU.
-    random_state : int, RandomState or None, default None
-        Fixes everything random. No global generator is touched.
-    verbose : int, default 0
-        1 shows a progress bar and a summary line; 2 prints each record as well.
-    callbacks : sequence of callables, default ()
-        Each is given the history record of every evaluation, a dictionary; a true answer stops the training.
+    {training_parameters}
 
     Attributes
     ----------
@@ -153,18 +142,9 @@ class VariationalAutoencoder(BaseVariational):
         after a fifth of the steps, or 1,500.
     classes_ : ndarray
         The labels, where there were any.
-    stopped_ : str
-        Why the training ended: "budget", "patience", "time", "callback" or "interrupted".
-    n_steps_ : int
-        Training steps behind the final weights.
     plan_ : dict
         Optimiser, schedule, learning rate, batch size, budget, likelihood and scaling as they were used.
-    image_shape_ : tuple of int or None
-        Height, width and channels of the images that rows are.
-    n_features_in_ : int
-        Columns seen in ``fit``.
-    feature_names_in_ : ndarray of str
-        Their names, where the input had names.
+    {fit_attributes}
 
     Warns
     -----
@@ -199,7 +179,7 @@ class VariationalAutoencoder(BaseVariational):
 
     _network_by_shape: ClassVar = True
     _choices: ClassVar = {"missing": ("error", "mask"), "scaling": ("auto", "common", "standard", "none")}
-    _kept: ClassVar = ("history", "baselines", "stopped", "n_steps", "plan", "n_active_components")
+    _saved_attributes: ClassVar = ("history", "baselines", "stopped", "n_steps", "plan", "n_active_components")
 
     def __init__(
         self,
@@ -232,33 +212,35 @@ class VariationalAutoencoder(BaseVariational):
         verbose: int = 0,
         callbacks: Sequence[Callable[[dict[str, Any]], bool | None]] = (),
     ) -> None:
-        self.n_components = n_components
-        self.network = network
-        self.image_shape = image_shape
-        self.likelihood = likelihood
+        super().__init__(
+            n_components,
+            network=network,
+            image_shape=image_shape,
+            likelihood=likelihood,
+            corruption=corruption,
+            missing=missing,
+            scaling=scaling,
+            optimizer=optimizer,
+            learning_rate=learning_rate,
+            schedule=schedule,
+            batch_size=batch_size,
+            max_epochs=max_epochs,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            patience=patience,
+            max_seconds=max_seconds,
+            checkpoint=checkpoint,
+            checkpoint_seconds=checkpoint_seconds,
+            device=device,
+            random_state=random_state,
+            verbose=verbose,
+            callbacks=callbacks,
+        )
         self.beta = beta
         self.kl_warmup = kl_warmup
         self.free_bits = free_bits
         self.prior = prior
         self.conditional = conditional
-        self.corruption = corruption
-        self.missing = missing
-        self.scaling = scaling
-        self.optimizer = optimizer
-        self.learning_rate = learning_rate
-        self.schedule = schedule
-        self.batch_size = batch_size
-        self.max_epochs = max_epochs
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.patience = patience
-        self.max_seconds = max_seconds
-        self.checkpoint = checkpoint
-        self.checkpoint_seconds = checkpoint_seconds
-        self.device = device
-        self.random_state = random_state
-        self.verbose = verbose
-        self.callbacks = callbacks
 
     @atomic_fit
     def fit(self, X: Any, y: Any = None) -> VariationalAutoencoder:
@@ -277,101 +259,29 @@ class VariationalAutoencoder(BaseVariational):
         VariationalAutoencoder
             This object. Ctrl-C ends the training early and keeps the best weights so far.
         """
-        from narrows.fitting.progress import progress_bar
-        from narrows.variational.fitting import fit_variational
-
-        rows, labels = self._validated_rows(X, y, reset=True)
-        settings = self._settings(rows)
-        file = resolution.checkpoint_file(self, rows, settings)
-        with progress_bar(self, rows.n_rows) as monitor:
-            fitted = fit_variational(rows, settings, monitor, file)
-        if file is not None and fitted.stopped != "interrupted":
-            file.remove()
-        self._take(fitted, X, rows, labels)
-        warn_of(self.baselines_, self.n_active_components_, self.n_components_, self.kl_warmup)
+        rows, labels = self._rows_of(X, y, reset=True)
+        config = self._config(rows)
+        checkpoint = open_checkpoint(self, rows, config)
+        with progress_bar(self.callbacks, self.verbose) as progress:
+            result = fit_model(rows, config, progress, checkpoint)
+        if checkpoint is not None and result.stopped != "interrupted":
+            checkpoint.remove()
+        self._set_result(result)
+        self.plan_ |= _describe_config(result.config)
+        self.n_active_components_ = int(result.statistics["active_components"])
+        self._form = self._learn_form(X, rows, result.moments)
+        self._learn_distribution(rows, labels, result.config.seed)
+        warn_of_density(self.baselines_, self.n_active_components_, self.n_components_, self.kl_warmup)
         return self
 
-    def _validated_rows(self, X: Any, y: Any, *, reset: bool) -> tuple[Rows, np.ndarray | None]:
-        """Check options, rows and labels; where the decoder is told of labels they come beside the rows."""
-        resolution.check_options(self)
-        self._check_own_options()
-        if reset:
-            self._columns = None
-        given = self._taken(X, reset=reset, allow_missing=self.missing == "mask")
-        if reset:
-            self.image_shape_ = resolution.image_shape(self, given.rows.n_features, given.row_shape)
-            self._row_shape = given.row_shape
-        checks.check_rows(self, given.row_shape)
-        labels = self._labels(y, given.rows.n_rows, reset=reset)
-        if not self.conditional:
-            return given.rows, labels
-        if labels is None:
-            raise ValueError("conditional=True needs labels: fit(X, y) with one class for each row")
-        if is_path(X):
-            raise DataError("conditional=True needs rows in memory: a file is read in its own order, without labels")
-        return PairedRows(given.rows, ArrayRows(labels[:, None])), labels
-
-    def _check_own_options(self) -> None:
-        check_number("beta", self.beta, low=0)
-        check_number("free_bits", self.free_bits, low=0)
-        check_number("kl_warmup", self.kl_warmup, low=0, high=1)
-        Prior.resolve(self.prior)
-        if not resolution.resolve_network(self).has_code:
-            raise ValueError("a variational autoencoder needs a network with a code: one with skips has none")
-
-    def _labels(self, y: Any, count: int, *, reset: bool) -> np.ndarray | None:
-        """Return the number of each row's label, if labels were given."""
-        found = None if y is None else encode_labels(y, count)
-        if reset:
-            self.__dict__.pop("classes_", None)
-            if found is not None:
-                self.classes_ = found[0]
-        return None if found is None else found[1]
-
-    def _settings(self, rows: Rows) -> FitConfig:
-        settings = resolution.settings(self, rows.n_features, self.image_shape_)
-        kl = KLWeight(float(self.beta), float(self.kl_warmup), float(self.free_bits))
-        undecided = isinstance(self.likelihood, str) and self.likelihood == "auto"
-        likelihood = AUTO if undecided else settings.likelihood
-        n_labels = len(self.classes_) if self.conditional else 0
-        settings = replace(settings, kl=kl, likelihood=likelihood, n_labels=n_labels)
-        if self._columns is None:
-            return settings
-        return replace(settings, levels=self._columns.sizes, names=self._columns.value_names)
-
-    def _take(self, fitted: Fitted, X: Any, rows: Rows, labels: np.ndarray | None) -> None:
-        from narrows.variational.fitting import fitted_prior
-
-        settings, model = fitted.settings, fitted.model
-        self._set_model(model, settings.n_components, few_rows=False)
-        self.history_ = fitted.history
-        self.baselines_ = fitted.baselines
-        self.stopped_ = fitted.stopped
-        self.n_steps_ = fitted.steps
-        self.n_active_components_ = fitted.active
-        self.plan_ = resolution.plan_record(fitted.plan) | _settled_record(settings)
-        self._form = Form.of(
-            X, rows, fitted.moments, model, images=self.image_shape_ is not None, columns=self._columns
-        )
-        self.__dict__.pop("_partial", None)
-        self._mixture = None
-        try:
-            self._mixture = fitted_prior(model, rows, Prior.resolve(self.prior), labels, settings.seed)
-            if self._form.draws:
-                drawn_from = self._prior_named(None)
-                self._form.marginals = measure_marginals(
-                    model, rows, drawn_from, n_labels=settings.n_labels, seed=settings.seed
-                )
-        except KeyboardInterrupt:
-            # The network is what took long: it is kept, without what was to come.
-            self.stopped_ = "interrupted"
-
+    @atomic_fit
     def partial_fit(self, X: Any, y: Any = None) -> VariationalAutoencoder:
         """Take one pass over more rows.
 
-        The first call sets the scale and the likelihood from its rows, so give it a fair sample; later calls go on
-        from the state of the optimiser at a constant rate and with the whole KL. Nothing is held out, and the prior
-        is the standard normal.
+        Of an object that is not fitted yet, the first call sets the scale and the likelihood from its rows, so give it
+        a fair sample. Otherwise it goes on from what is fitted: from the state of the optimiser after another
+        ``partial_fit``, from the weights after ``fit`` or ``load``. The rate is constant and the KL has its whole
+        weight; nothing is held out, and the prior is the standard normal.
 
         Parameters
         ----------
@@ -380,30 +290,79 @@ class VariationalAutoencoder(BaseVariational):
         y : ignored
             For scikit-learn's pipelines.
         """
-        from narrows.fitting.incremental import Incremental
-        from narrows.variational.fitting import with_total
-
         if self.conditional:
             raise ValueError("partial_fit knows no labels: use fit with conditional=True")
-        first = not hasattr(self, "_partial")
-        rows, _ = self._validated_rows(X, None, reset=first)
-        if first:
-            self._partial = Incremental(rows, self._settings(rows))
-            partial = self._partial
-            self.history_, self.stopped_, self._mixture = [], "budget", None
-            self.plan_ = resolution.plan_record(partial.plan) | _settled_record(partial.settings)
-            self._set_model(partial.model, partial.settings.n_components, few_rows=False)
-            self._form = Form.of(
-                X, rows, partial.moments, self._model, images=self.image_shape_ is not None, columns=self._columns
-            )
-        self.history_.append(with_total(self._partial.update(rows), self._partial.settings))
-        self.n_steps_ = self._partial.n_steps
+        first = not hasattr(self, "encoder_")
+        rows, _ = self._rows_of(X, None, reset=first)
+        found = self._update(rows, partial(Incremental, rows, self._config(rows)))
+        self.plan_ |= _describe_config(found.config)
         self.n_active_components_ = int(self.history_[-1]["active_components"])
-        self.baselines_ = self._partial.compare(rows)
+        self._mixture = None
+        if first:
+            self._form = self._learn_form(X, rows, found.moments)
+        else:
+            self._form = replace(self._form, marginals=None)
         return self
 
+    def _rows_of(self, X: Any, y: Any, *, reset: bool) -> tuple[Rows, np.ndarray | None]:
+        """Check options, rows and labels; where the decoder is told of labels they come beside the rows."""
+        check_number("beta", self.beta, low=0)
+        check_number("free_bits", self.free_bits, low=0)
+        check_number("kl_warmup", self.kl_warmup, low=0, high=1)
+        Prior.resolve(self.prior)
+        if not resolve_network(self).has_code:
+            raise ValueError("a variational autoencoder needs a network with a code: one with skips has none")
+        if reset:
+            self._columns = None
+        given = self._validate(X, reset=reset)
+        found = None if y is None else encode_labels(y, given.rows.n_rows)
+        if reset:
+            self.__dict__.pop("classes_", None)
+            if found is not None:
+                self.classes_ = found[0]
+        labels = None if found is None else found[1]
+        if not self.conditional:
+            return given.rows, labels
+        if labels is None:
+            raise ValueError("conditional=True needs labels: fit(X, y) with one class for each row")
+        if is_path(X):
+            raise DataError("conditional=True needs rows in memory: a file is read in its own order, without labels")
+        return PairedRows(given.rows, ArrayRows(labels[:, None])), labels
+
+    def _config(self, rows: Rows) -> FitConfig:
+        objective = NegativeElbo(
+            KLWeight(float(self.beta), float(self.kl_warmup), float(self.free_bits)),
+            resolve_corruption(self.corruption),
+            len(self.classes_) if self.conditional else 0,
+        )
+        columns, names = self._columns, self._names()
+        return resolve_config(
+            self,
+            rows.n_features,
+            objective,
+            names=names if columns is None else columns.value_names,
+            shape=self.image_shape_,
+            levels=() if columns is None else columns.sizes,
+        )
+
+    def _learn_form(self, X: Any, rows: Rows, moments: Moments) -> Form:
+        images = self.image_shape_ is not None
+        return Form.of(X, rows, moments, self._model, images=images, columns=self._columns)
+
+    def _learn_distribution(self, rows: Rows, labels: np.ndarray | None, seed: int) -> None:
+        """Fit the prior to the codes, and learn what separates sampled columns from the data's."""
+        self._mixture = None
+        try:
+            self._mixture = fit_prior(self._model, rows, Prior.resolve(self.prior), labels, seed)
+            if self._form.draws:
+                drawn_from = self._prior_named(None)
+                self._form.marginals = measure_marginals(self._model, rows, drawn_from, seed=seed)
+        except KeyboardInterrupt:
+            # The network is what took long: it is kept, without what was to come.
+            self.stopped_ = "interrupted"
+
     def _to_file(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        metadata, tensors = state.to_file(self)
+        metadata, tensors = super()._to_file()
         classes = getattr(self, "classes_", None)
         metadata["fitted"] |= {
             "posterior": True,
@@ -427,26 +386,52 @@ class VariationalAutoencoder(BaseVariational):
             part, slash, rest = name.partition("/")
             if slash:
                 parts[part][rest] = value
-        model: VariationalAutoencoder = state.from_file(cls, metadata, own, network=network, device=device)
+        model: VariationalAutoencoder = super()._from_file(metadata, own, network=network, device=device)
         fitted = metadata["fitted"]
         model._form = Form.from_file(fitted["form"], parts["form"])
+        model._columns = model._form.columns
         model._mixture = CodePrior(**parts["mixture"]) if parts["mixture"] else None
         if fitted["classes"] is not None:
             model.classes_ = np.asarray(fitted["classes"], dtype=fitted["classes_dtype"])
         return model
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        tags.input_tags.allow_nan = self.missing == "mask"
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags
 
-
-def _settled_record(settings: FitConfig) -> dict[str, Any]:
+def _describe_config(config: FitConfig) -> dict[str, Any]:
     """Return what the data has decided, as plain values."""
     return {
-        "likelihood": settings.likelihood.to_json(),
-        "scaling": settings.scaling,
-        "linear_path": getattr(settings.network, "linear_path", None),
+        "likelihood": config.likelihood.to_json(),
+        "scaling": config.scaling,
+        "linear_path": getattr(config.network, "linear_path", None),
     }
+
+
+def fit_prior(
+    model: VariationalModel, rows: Rows, prior: Prior, labels: np.ndarray | None, seed: int
+) -> CodePrior | None:
+    """Fit the prior to one draw from the posterior of each of many rows, whose labels all occur."""
+    rows = plain_rows(rows)
+    frequencies = None if labels is None else np.bincount(labels) / len(labels)
+    if rows.n_rows > MAX_CODES:
+        index = _chosen(rows.n_rows, labels, seed)
+        rows, labels = rows.subset(index), None if labels is None else labels[index]  # type: ignore[attr-defined]
+    generator = torch.Generator().manual_seed(seed)
+
+    def encode(block: Tensor) -> Tensor:
+        return torch.cat(model.posterior(model.standardise(block)), 1)
+
+    size = model.n_components
+    found = torch.from_numpy(apply_in_blocks(model, rows, encode, (2 * size,), np.dtype(np.float64)))
+    mean, log_variance = found[:, :size], found[:, size:]
+    noise = torch.randn(mean.shape, generator=generator, dtype=torch.float64)
+    codes = (mean + torch.exp(log_variance / 2) * noise).numpy()
+    return prior.fit(codes, labels, seed, frequencies)
+
+
+def _chosen(n_rows: int, labels: np.ndarray | None, seed: int) -> np.ndarray:
+    """Choose rows at random, and enough of each label however rare it is."""
+    order = np.random.default_rng(seed).permutation(n_rows)
+    index = order[:MAX_CODES]
+    if labels is not None:
+        of_label = [order[labels[order] == label][:MIN_CODES_OF_LABEL] for label in range(labels.max() + 1)]
+        index = np.concatenate([index, *of_label])
+    return np.unique(index)
