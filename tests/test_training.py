@@ -211,7 +211,7 @@ def test_ctrl_c_before_a_fold_is_first_evaluated_keeps_the_folds_before(curved: 
 def _interrupted_at_once(X: np.ndarray) -> None:
     from unittest import mock
 
-    with mock.patch("narrows.training.loop._Run._evaluate", side_effect=KeyboardInterrupt):
+    with mock.patch("narrows.training.loop._Trainer._evaluate", side_effect=KeyboardInterrupt):
         Autoencoder(2, random_state=0).fit(X)
 
 
