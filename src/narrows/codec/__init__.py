@@ -1,8 +1,1 @@
-"""The codec: data made small with a learned model, and restored exactly or within a bound."""
-
-from __future__ import annotations
-
-from narrows.codec.codec import Codec
-from narrows.codec.describing import describe
-
-__all__ = ["Codec", "describe"]
+"""The codec."""

@@ -1,11 +1,12 @@
 """Whole-number logarithms, powers and weights: the same on every machine.
 
-A score is a logarithm to base 2, in 1/256. Scores of several contexts are added, and the sums become the weights
-that the entropy coder takes. The tables here are made by whole-number arithmetic alone, so no library's rounding of
-``exp`` or ``log`` can change a weight.
+A score is a logarithm to base 2, in 1/256. Scores of several contexts are added, and the sums become the weights that
+the entropy coder takes. The tables are made by whole-number arithmetic alone, so no library's rounding comes in.
 """
 
 from __future__ import annotations
+
+from math import isqrt
 
 import numpy as np
 
@@ -13,7 +14,6 @@ __all__ = ["POWER", "SCORE", "bit_length", "logarithm", "signed_class", "weights
 
 SCORE = 256
 """Units of a score in one bit."""
-
 _MANTISSA = 4096
 _DEPTH = 17 * SCORE
 
@@ -32,8 +32,6 @@ def _logarithms() -> np.ndarray:
 
 def _powers() -> np.ndarray:
     """2^(16 - i / 256), rounded down and at least 1."""
-    from math import isqrt
-
     places = 96
     root = 1 << (places + 1)
     for _ in range(8):
@@ -73,6 +71,5 @@ def bit_length(whole: np.ndarray) -> np.ndarray:
 
 def signed_class(whole: np.ndarray, start: int, reach: int) -> np.ndarray:
     """How large, by powers of two from 2^start on, and of which sign: 0 .. 2·reach."""
-    size = bit_length(np.abs(whole).view(np.uint64)) - start
-    np.clip(size, 0, reach, out=size)
+    size = np.clip(bit_length(np.abs(whole).view(np.uint64)) - start, 0, reach)
     return np.where(whole < 0, reach - size, reach + size)

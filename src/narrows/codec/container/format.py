@@ -2,13 +2,13 @@
 
 ::
 
-    magic · version · how the head is packed · its length · head · CRC        what the data is, and whose model made it
+    magic · version · length of the head · head · CRC                         what the data is, and whose model made it
     block 0 · block 1 · …                                                     each decoded by itself
     number of rows · (length, CRC, CRC of its rows) of each block · CRC       the table, written last
     length of the table · CRC of all before · end                             12 bytes
 
-The table stands at the end so that a file can be written without knowing how much will come. The head, each block
-and the table have checksums of their own, so that damage in one place leaves the rest readable, and is named.
+The table stands at the end so that a file can be written without knowing how much will come. The head, each block and the
+table have checksums of their own, so that damage in one place leaves the rest readable, and is named.
 """
 
 from __future__ import annotations
@@ -17,13 +17,10 @@ import json
 import struct
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
-from narrows.codec.packing import Cursor, varint
+from narrows.codec.container.packing import Cursor, pack, varint
 from narrows.errors import CodecFileError, DataError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 __all__ = ["END", "MAGIC", "VERSION", "Block", "FileReader", "FileWriter", "Head"]
 
@@ -36,10 +33,8 @@ in the tests, and read them all for ever."""
 MOST_BLOCK_ROWS = 1 << 24
 # Names of columns and of categories fill some megabytes at the most; JSON takes up to twenty times its size in memory.
 _MOST_HEAD = 8 << 20
-_FREE_HEAD, _MOST_RATIO = 1 << 20, 100
-_BEFORE_HEAD = 32
 _FINGERPRINT = 8
-_SMALLEST = 40
+_SMALLEST = 36
 _CHUNK = 1 << 20
 
 
@@ -64,19 +59,7 @@ class Head:
 
 @dataclass(frozen=True)
 class Block:
-    """One line of the table.
-
-    Attributes
-    ----------
-    number : int
-        Which block it is.
-    first, last : int
-        Its rows, ``last`` not among them.
-    offset, size : int
-        Where it stands in the file.
-    crc, rows_crc : int
-        Checksums of its bytes, and of the rows in it together with what the head says of them.
-    """
+    """One line of the table: rows from ``first`` until before ``last``, and where their bytes stand in the file."""
 
     number: int
     first: int
@@ -93,14 +76,7 @@ class Block:
 
 
 class FileWriter:
-    """Writes a file from the front to the end.
-
-    Parameters
-    ----------
-    file : binary file
-        Where to; it is not closed.
-    head : Head
-        What stands first.
+    """Writes a file from the front to the end, into a binary file that it does not close.
 
     Raises
     ------
@@ -109,10 +85,8 @@ class FileWriter:
     """
 
     def __init__(self, file: BinaryIO, head: Head) -> None:
-        self._file = file
-        self._crc = 0
-        self._entries: list[bytes] = []
-        self._rows = 0
+        self._file, self._crc, self._rows = file, 0, 0
+        self._lines: list[bytes] = []
         self.n_bytes = 0
         text = json.dumps(head.description, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
         if len(text) > _MOST_HEAD:
@@ -121,10 +95,8 @@ class FileWriter:
                 f"{_MOST_HEAD:,} of them at the most: make categories text, or shorten the names"
             )
         self._seal = _seal(text)
-        packed = zlib.compress(text, 9)
-        small = len(packed) < len(text) <= _most_text(len(packed))
-        content = head.fingerprint + varint(head.rows_per_block) + varint(len(text)) + (packed if small else text)
-        first = MAGIC + bytes([VERSION, small]) + varint(len(content)) + content
+        content = head.fingerprint + varint(head.rows_per_block) + pack(text, bounded=True)
+        first = MAGIC + bytes([VERSION]) + varint(len(content)) + content
         self._put(first + struct.pack("<I", zlib.crc32(first)))
 
     def _put(self, data: bytes) -> None:
@@ -134,28 +106,20 @@ class FileWriter:
 
     def add(self, data: bytes, n_rows: int, rows_crc: int) -> None:
         """Write a block of so many rows with such a checksum."""
-        rows_crc = zlib.crc32(self._seal, rows_crc)
         self._put(data)
-        self._entries.append(varint(len(data)) + struct.pack("<II", zlib.crc32(data), rows_crc))
+        self._lines.append(varint(len(data)) + struct.pack("<II", zlib.crc32(data), zlib.crc32(self._seal, rows_crc)))
         self._rows += n_rows
 
     def finish(self) -> None:
         """Write the table and the end."""
-        table = varint(self._rows) + b"".join(self._entries)
-        self._put(table + struct.pack("<I", zlib.crc32(table)))
-        self._put(struct.pack("<I", len(table) + 4))
-        self._put(struct.pack("<I", self._crc))
-        self._put(END)
+        table = varint(self._rows) + b"".join(self._lines)
+        self._put(table + struct.pack("<I", zlib.crc32(table)) + struct.pack("<I", len(table) + 4))
+        self._put(struct.pack("<I", self._crc) + END)
 
 
 def _seal(text: bytes) -> bytes:
     """Return what the checksums of rows are continued with: the same bytes are other rows in another type or shape."""
     return struct.pack("<I", zlib.crc32(text))
-
-
-def _most_text(packed: int) -> int:
-    """Return the most bytes that a head may be unpacked to from so many."""
-    return min(_MOST_HEAD, max(_FREE_HEAD, _MOST_RATIO * packed))
 
 
 class FileReader:
@@ -177,30 +141,22 @@ class FileReader:
     """
 
     def __init__(self, source: bytes | BinaryIO, what: str = "this data", fingerprint: bytes | None = None) -> None:
-        self.what = what
-        self._expected = fingerprint
-        self._bytes: memoryview | None = None
-        if isinstance(source, (bytes, bytearray, memoryview)):
-            self._bytes = memoryview(source).cast("B")
-            self.size = len(self._bytes)
-        else:
-            self._file = source
-            self.size = source.seek(0, 2)
-        self._whole_crc = 0
+        self.what, self._expected, self._source = what, fingerprint, source
+        self.size = len(source) if isinstance(source, bytes) else source.seek(0, 2)
         self.head, start = self._read_head()
         self.n_rows, self.blocks = self._read_table(start)
 
     def _at(self, offset: int, size: int) -> bytes:
-        if self._bytes is not None:
-            return bytes(self._bytes[offset : offset + size])
-        self._file.seek(offset)
-        return self._file.read(size)
+        if isinstance(self._source, bytes):
+            return self._source[offset : offset + size]
+        self._source.seek(offset)
+        return self._source.read(size)
 
-    def _damaged(self, why: str) -> CodecFileError:
+    def _damaged(self, why: object) -> CodecFileError:
         return CodecFileError(f"{self.what} is damaged: {why}")
 
     def _read_head(self) -> tuple[Head, int]:
-        start = self._at(0, 6 + 10)
+        start = self._at(0, 16)
         if not start:
             raise CodecFileError(f"{self.what} is empty, not a compressed file of narrows")
         if start[:4] != MAGIC[: len(start)]:
@@ -211,43 +167,36 @@ class FileReader:
             )
         if self.size < _SMALLEST:
             raise CodecFileError(f"{self.what} is truncated: {self.size} bytes are less than the smallest file has")
-        if start[4] == 0 or start[5] > 1:
-            raise self._damaged("its first bytes cannot be read")
         try:
-            cursor = Cursor(start[6:])
-            length = cursor.number(min(_BEFORE_HEAD + _MOST_HEAD, self.size))
+            cursor = Cursor(start[5:])
+            length = cursor.number(min(2 * _MOST_HEAD, self.size))
         except CodecFileError as error:
             raise self._damaged(f"its head cannot be read ({error})") from None
-        place = 6 + cursor.place
+        place = 5 + cursor.place
         data = self._at(0, place + length + 4)
         if len(data) < place + length + 4:
             raise CodecFileError(f"{self.what} is truncated: it ends within its head")
-        if zlib.crc32(data[:-4]) != int.from_bytes(data[-4:], "little"):
+        if zlib.crc32(data[:-4]) != int.from_bytes(data[-4:], "little") or not start[4]:
             raise self._damaged("the checksum of its head does not match")
-        return self._parse_head(data[place:-4], packed=bool(start[5])), len(data)
+        return self._parse_head(data[place:-4]), len(data)
 
-    def _parse_head(self, content: bytes, *, packed: bool) -> Head:
-        made_with, expected = content[:_FINGERPRINT], self._expected
-        if expected is not None and len(made_with) == _FINGERPRINT and made_with != expected:
+    def _parse_head(self, content: bytes) -> Head:
+        fingerprint, expected = content[:_FINGERPRINT], self._expected
+        if expected is not None and len(fingerprint) == _FINGERPRINT and fingerprint != expected:
             raise CodecFileError(
-                f"{self.what} was made with the codec {made_with.hex()}, and this one is {expected.hex()}: load the "
+                f"{self.what} was made with the codec {fingerprint.hex()}, and this one is {expected.hex()}: load the "
                 "one it was made with"
             )
         try:
             cursor = Cursor(content)
-            fingerprint = bytes(cursor.take(_FINGERPRINT))
+            cursor.take(_FINGERPRINT)
             rows_per_block = cursor.number(MOST_BLOCK_ROWS)
-            size = cursor.number(_MOST_HEAD)
-            if packed and size > _most_text(cursor.left):
-                raise ValueError("it claims to be far longer than it is")  # noqa: TRY301
-            text = bytes(cursor.take(cursor.left))
-            if packed:
-                text = zlib.decompressobj().decompress(text, size + 1)
-            if len(text) != size or not rows_per_block:
-                raise ValueError("its lengths contradict each other")  # noqa: TRY301
+            text = cursor.unpack(_MOST_HEAD, bounded=True)
+            if cursor.left or not rows_per_block:
+                raise CodecFileError("its lengths contradict each other")  # noqa: TRY301
             self._seal = _seal(text)
             return Head(fingerprint, rows_per_block, json.loads(text.decode("utf-8", "surrogatepass")))
-        except (ValueError, RecursionError, zlib.error) as error:
+        except (ValueError, RecursionError) as error:
             raise self._damaged(f"its head cannot be read ({error})") from None
 
     def _read_table(self, start: int) -> tuple[int, list[Block]]:
@@ -287,8 +236,7 @@ class FileReader:
         data = self._at(block.offset, block.size)
         if len(data) != block.size or zlib.crc32(data) != block.crc:
             raise CodecFileError(
-                f"{block.name} of {self.what} is damaged: its checksum does not match",
-                [(block.first, block.last)],
+                f"{block.name} of {self.what} is damaged: its checksum does not match", [(block.first, block.last)]
             )
         return data
 
@@ -299,11 +247,7 @@ class FileReader:
     def check(self) -> None:
         """Compare the checksum over the whole file."""
         crc = 0
-        for chunk in self._chunks(self.size - 8):
-            crc = zlib.crc32(chunk, crc)
+        for offset in range(0, self.size - 8, _CHUNK):
+            crc = zlib.crc32(self._at(offset, min(_CHUNK, self.size - 8 - offset)), crc)
         if crc != self._whole_crc:
             raise self._damaged("the checksum over the whole does not match")
-
-    def _chunks(self, size: int) -> Iterator[bytes]:
-        for offset in range(0, size, _CHUNK):
-            yield self._at(offset, min(_CHUNK, size - offset))

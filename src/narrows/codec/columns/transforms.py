@@ -1,8 +1,8 @@
-"""Columns of numbers as whole numbers, each way exactly: offsets, known values, decimals, and steps within a bound.
+"""Transforms of columns to whole numbers, each way exactly: offsets, known values, decimals, and steps within a bound.
 
-Every coder takes values to codes and says which values its codes would not bring back: those are kept beside them as
-they are. All arithmetic on the way back is that of IEEE 754 (products, quotients, roundings), the same on every
-machine; there is no logarithm and no power in it.
+Every transform takes values to codes and says which values its codes would not bring back: those are kept beside them as
+they are. All arithmetic on the way back is that of IEEE 754 (products, quotients, roundings), the same on every machine;
+there is no logarithm and no power in it.
 """
 
 from __future__ import annotations
@@ -12,9 +12,29 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-__all__ = ["Bounded", "Coder", "Fixed", "Integers", "Levels", "Raw", "Relative", "Steps", "from_keys", "to_keys"]
+from narrows.codec.container.packing import cell_bytes
+from narrows.errors import CodecFileError
+
+__all__ = [
+    "Bounded",
+    "ColumnTransform",
+    "Dictionary",
+    "FixedPoint",
+    "Integers",
+    "LookupTable",
+    "Raw",
+    "Relative",
+    "from_keys",
+    "objects",
+    "to_keys",
+    "transform_from_record",
+]
 
 _EXACT = 2.0**53
+_MOST_WORDS = 1 << 16
+_MOST_LEARNED = 1 << 26
+
+Encoded = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def to_keys(values: np.ndarray) -> np.ndarray:
@@ -37,7 +57,14 @@ def _low_bits(dtype: np.dtype) -> int:
     return (1 << (8 * dtype.itemsize - 1)) - 1
 
 
-class Coder(ABC):
+def objects(cells: list[Any]) -> np.ndarray:
+    """Return cells as an array of objects, whatever they are."""
+    table = np.empty(len(cells), dtype=object)
+    table[:] = cells
+    return table
+
+
+class ColumnTransform(ABC):
     """How one column becomes columns of whole numbers, none to two of them.
 
     Attributes
@@ -46,11 +73,11 @@ class Coder(ABC):
         Of each such column, "category" or "ordered".
     """
 
-    kinds: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ("ordered",)
     names: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
-    def encode(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def encode(self, values: np.ndarray) -> Encoded:
         """Turn values into codes.
 
         Returns
@@ -69,13 +96,15 @@ class Coder(ABC):
 
     def to_record(self) -> dict[str, Any]:
         """Return plain values and arrays, for a file."""
-        return {"coder": type(self).__name__, **{name: getattr(self, name) for name in self.names}}
+        return {"transform": type(self).__name__, **{name: getattr(self, name) for name in self.names}}
 
 
-class Raw(Coder):
+class Raw(ColumnTransform):
     """A column that is kept as it is, outside the model."""
 
-    def encode(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    kinds = ()
+
+    def encode(self, values: np.ndarray) -> Encoded:
         """Say of every value that no code brings it back."""
         return np.zeros((len(values), 0), np.int64), np.ones(len(values), bool), values
 
@@ -84,35 +113,42 @@ class Raw(Coder):
         return np.zeros(len(codes), dtype)
 
 
-class Integers(Coder):
-    """Whole numbers, less the lowest one. Beyond 64 bits they go round, so that nothing is ever bad.
+class Integers(ColumnTransform):
+    """Whole numbers less the lowest one, to the nearest of steps; of an error of 0 they go round beyond 64 bits.
 
     Parameters
     ----------
     offset : int
-        What has the code 0.
-    kind : str
-        "ordered" or "category".
+        What has the code 0, in steps.
+    error : int
+        The most a value may be off; a step is twice as much and 1.
     """
 
-    names = ("offset", "kind")
+    names = ("offset", "error")
 
-    def __init__(self, offset: int, kind: str = "ordered") -> None:
-        self.offset = offset
-        self.kind = kind
-        self.kinds = (kind,)
+    def __init__(self, offset: int, error: int = 0) -> None:
+        self.offset, self.error, self._step = offset, error, 2 * error + 1
 
-    def encode(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Subtract the offset."""
-        codes = values.astype(np.int64) - np.int64(self.offset)
-        return codes[:, None], np.zeros(len(values), bool), values
+    def encode(self, values: np.ndarray) -> Encoded:
+        """Round to steps; numbers so large that a step could leave the type are bad."""
+        whole = values.astype(np.int64)
+        bad = np.zeros(len(values), bool)
+        if not self.error:
+            return (whole - np.int64(self.offset))[:, None], bad, values
+        bad |= (np.abs(whole.astype(np.float64)) > 2.0**62) | ((values > 0) & (whole < 0))
+        whole = np.where(bad, 0, whole)
+        codes = (whole + self.error) // self._step
+        back = codes * self._step
+        restored = back.astype(values.dtype)
+        bad |= (restored.astype(np.int64) != back) | (np.abs(whole - back) > self.error)
+        return _carried(codes - self.offset, bad, 0)[:, None], bad, restored
 
     def decode(self, codes: np.ndarray, dtype: np.dtype) -> np.ndarray:
-        """Add the offset."""
-        return (codes[:, 0] + np.int64(self.offset)).astype(dtype)
+        """Add the offset, and multiply by the step."""
+        return ((codes[:, 0] + np.int64(self.offset)) * self._step).astype(dtype)
 
 
-class Levels(Coder):
+class LookupTable(ColumnTransform):
     """Values out of a list, coded by their rank.
 
     Parameters
@@ -123,14 +159,12 @@ class Levels(Coder):
         The code that stands for a value before the first.
     """
 
-    kinds = ("ordered",)
     names = ("keys", "filler")
 
     def __init__(self, keys: np.ndarray, filler: int) -> None:
-        self.keys = np.asarray(keys, np.int64)
-        self.filler = filler
+        self.keys, self.filler = np.asarray(keys, np.int64), filler
 
-    def encode(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def encode(self, values: np.ndarray) -> Encoded:
         """Look values up."""
         keys = to_keys(values)
         found = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
@@ -142,33 +176,82 @@ class Levels(Coder):
         return from_keys(self.keys[codes[:, 0]], dtype)
 
 
-class _Reals(Coder):
-    """What coders of floats share: a first column that says what is missing, where the fit saw such values."""
+class Dictionary(ColumnTransform):
+    """Cells out of a list: text, categories, anything that is not an array of numbers."""
+
+    kinds = ("category",)
+
+    def __init__(self, words: list[Any]) -> None:
+        self.words = words
+        self._codes = {_word(word): code for code, word in enumerate(words)}
+        self._table = objects(words)
+
+    @classmethod
+    def fit(cls, cells: np.ndarray) -> ColumnTransform:
+        """Take the cells that come more than once, the most frequent first; raw, if few do."""
+        counts: dict[Any, int] = {}
+        firsts: dict[Any, Any] = {}
+        for cell in cells.tolist():
+            word = _word(cell)
+            counts[word] = counts.get(word, 0) + 1
+            firsts.setdefault(word, cell)
+        every = len(counts) <= 2 or len(counts) * 8 < len(cells)
+        common = sorted((word for word in counts if every or counts[word] > 1), key=lambda word: -counts[word])
+        # They are part of the codec, whose file must be one that can be read.
+        common = common[:_MOST_WORDS]
+        sizes = np.cumsum([len(word) * 4 if type(word) is str else len(word) for word in common])
+        common = common[: int(np.searchsorted(sizes, _MOST_LEARNED, side="right"))]
+        if sum(counts[word] for word in common) < 0.7 * len(cells):
+            return Raw()
+        return cls([firsts[word] for word in common])
+
+    def encode(self, values: np.ndarray) -> Encoded:
+        """Look cells up."""
+        codes = np.array([self._codes.get(_word(cell), -1) for cell in values.tolist()], dtype=np.int64)
+        bad = codes < 0
+        return _carried(codes, bad, 0)[:, None], bad, values
+
+    def decode(self, codes: np.ndarray, dtype: np.dtype) -> np.ndarray:
+        """Take cells from the list."""
+        return self._table[codes[:, 0]]
+
+
+def _word(cell: Any) -> Any:
+    """Return what tells a cell from every other: 1, 1.0 and True are three, and so are two kinds of NaN two."""
+    return cell if type(cell) is str else cell_bytes(cell)
+
+
+class _Reals(ColumnTransform):
+    """What transforms of floats share: a first column that says what is missing, where the fit saw such values.
+
+    Parameters
+    ----------
+    nan : int or None
+        The key of the NaN that stands for a missing value.
+    """
 
     def __init__(self, nan: int | None) -> None:
         self.nan = nan
         self.kinds = ("ordered",) if nan is None else ("category", "ordered")
 
-    def encode(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def encode(self, values: np.ndarray) -> Encoded:
         """Turn values into codes, and look at what comes back."""
         with np.errstate(all="ignore"):
             codes, restored = self._forth(values)
             good = self._good(values, restored)
+        codes = _carried(codes, ~good, 0)
         if self.nan is None:
-            return _carried(codes, ~good, 0)[:, None], ~good, restored
+            return codes[:, None], ~good, restored
         missing = to_keys(values) == self.nan
         restored = np.where(missing, values, restored)
-        bad = ~(good | missing)
-        codes = _carried(codes, ~good, 0)
-        return np.stack([missing.astype(np.int64), codes], 1), bad, restored
+        return np.stack([missing.astype(np.int64), codes], 1), ~(good | missing), restored
 
     def decode(self, codes: np.ndarray, dtype: np.dtype) -> np.ndarray:
         """Turn codes into values."""
         with np.errstate(all="ignore"):
             values = self._back(codes[:, -1], dtype)
         if self.nan is not None:
-            gone = from_keys(np.array([self.nan], np.int64), dtype)
-            values = np.where(codes[:, 0] != 0, gone, values)
+            values = np.where(codes[:, 0] != 0, from_keys(np.array([self.nan], np.int64), dtype), values)
         return values
 
     @abstractmethod
@@ -181,26 +264,14 @@ class _Reals(Coder):
     def _good(self, values: np.ndarray, restored: np.ndarray) -> np.ndarray: ...
 
 
-class Fixed(_Reals):
-    """Numbers of so many decimals, times a power of ten.
-
-    Parameters
-    ----------
-    decimals : int
-        Digits behind the point.
-    offset : int
-        What has the code 0.
-    nan : int or None
-        The key of the NaN that stands for a missing value.
-    """
+class FixedPoint(_Reals):
+    """Numbers of so many decimals, times a power of ten, less an offset."""
 
     names = ("decimals", "offset", "nan")
 
     def __init__(self, decimals: int, offset: int = 0, nan: int | None = None) -> None:
         super().__init__(nan)
-        self.decimals = decimals
-        self.offset = offset
-        self._power = float(10**decimals)
+        self.decimals, self.offset, self._power = decimals, offset, float(10**decimals)
 
     def _forth(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         scaled = _whole(values.astype(np.float64) * self._power)
@@ -219,10 +290,8 @@ class Bounded(_Reals):
 
     Parameters
     ----------
-    error : float
-        The most a value may be off.
-    step : float
-        From code to code; twice the error, or a little less where the type is too coarse for that.
+    error, step : float
+        The most a value may be off; from code to code, twice as much or a little less where the type is too coarse.
     offset : int
         What has the code 0.
     nan : int or None
@@ -233,9 +302,7 @@ class Bounded(_Reals):
 
     def __init__(self, error: float, step: float, offset: int = 0, nan: int | None = None) -> None:
         super().__init__(nan)
-        self.error = error
-        self.step = step
-        self.offset = offset
+        self.error, self.step, self.offset = error, step, offset
 
     def _forth(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         scaled = _whole(values.astype(np.float64) / self.step)
@@ -252,7 +319,7 @@ class Bounded(_Reals):
 
 
 class Relative(_Reals):
-    """Numbers no further off than a share of themselves: every octave has the same cells, finer where it begins.
+    """Numbers no further off than a fraction of themselves: every octave has the same cells, finer where it begins.
 
     An octave is parted into segments, and each segment into cells of one width, as wide as its lower end allows; a
     segment is one cell where that is not too many. A code tells the sign and counts the cells from the smallest number
@@ -260,7 +327,7 @@ class Relative(_Reals):
 
     Parameters
     ----------
-    share : float
+    fraction : float
         The most a value may be off, over its own size.
     base : int
         The cells below the first code.
@@ -268,14 +335,13 @@ class Relative(_Reals):
         The key of the NaN that stands for a missing value.
     """
 
-    names = ("share", "base", "nan")
+    names = ("fraction", "base", "nan")
     _lowest = 1100
 
-    def __init__(self, share: float, base: int = 0, nan: int | None = None) -> None:
+    def __init__(self, fraction: float, base: int = 0, nan: int | None = None) -> None:
         super().__init__(nan)
-        self.share = share
-        self.base = base
-        self._ends, cells = _octave(share)
+        self.fraction, self.base = fraction, base
+        self._ends, cells = _octave(fraction)
         self._widths = np.diff(self._ends, append=2.0) / cells
         self._starts = np.concatenate([[0], np.cumsum(cells.astype(np.int64))])
 
@@ -301,16 +367,17 @@ class Relative(_Reals):
         return np.where(codes == 0, 0.0, np.sign(codes) * np.ldexp(part, power)).astype(dtype)
 
     def _good(self, values: np.ndarray, restored: np.ndarray) -> np.ndarray:
-        # An infinite number is off by no more than a share of itself from anything.
-        own = np.isfinite(values) & np.isfinite(restored) & (np.abs(values - restored) <= self.share * np.abs(values))
-        wide = np.abs(values.astype(np.float64) - restored) <= self.share * np.abs(values.astype(np.float64))
-        return own & wide
+        # An infinite number is off by no more than a fraction of itself from anything.
+        finite = np.isfinite(values) & np.isfinite(restored)
+        own = np.abs(values - restored) <= self.fraction * np.abs(values)
+        wide = np.abs(values.astype(np.float64) - restored) <= self.fraction * np.abs(values.astype(np.float64))
+        return finite & own & wide
 
 
-def _octave(share: float) -> tuple[np.ndarray, np.ndarray]:
+def _octave(fraction: float) -> tuple[np.ndarray, np.ndarray]:
     """Return where the segments of an octave begin, and into how many cells of one width each is parted."""
-    # A hair less than the share allows: the number must also survive its own type's rounding.
-    width = 2.0 * share * (1 - 1e-6)
+    # A hair less than is allowed: the number must also survive its own type's rounding.
+    width = 2.0 * fraction * (1 - 1e-6)
     if width > 1e-4:
         # Each cell by itself, as wide as its lower end allows.
         ends = np.multiply.accumulate(np.r_[1.0, np.full(int(1.5 / width) + 1, 1.0 + width)])
@@ -318,42 +385,6 @@ def _octave(share: float) -> tuple[np.ndarray, np.ndarray]:
         return ends, np.ones(len(ends))
     ends = 1.0 + np.arange(32) / 32
     return ends, np.ceil((1 / 32) / (width * ends))
-
-
-class Steps(Coder):
-    """Whole numbers to the nearest of steps, no further off than an error.
-
-    Parameters
-    ----------
-    error : int
-        The most a value may be off.
-    offset : int
-        What has the code 0.
-    """
-
-    kinds = ("ordered",)
-    names = ("error", "offset")
-
-    def __init__(self, error: int, offset: int = 0) -> None:
-        self.error = error
-        self.offset = offset
-
-    def encode(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Round to steps; numbers so large that a step could leave the type are bad."""
-        wide = values.astype(np.int64)
-        bad = np.abs(wide.astype(np.float64)) > 2.0**62
-        if values.dtype == np.uint64:
-            bad |= values > np.uint64(1 << 62)
-        wide = np.where(bad, 0, wide)
-        codes = (wide + self.error) // (2 * self.error + 1)
-        back = codes * (2 * self.error + 1)
-        restored = back.astype(values.dtype)
-        bad |= (restored.astype(np.int64) != back) | (np.abs(wide - back) > self.error)
-        return _carried(codes - self.offset, bad, 0)[:, None], bad, restored
-
-    def decode(self, codes: np.ndarray, dtype: np.dtype) -> np.ndarray:
-        """Multiply by the step."""
-        return ((codes[:, 0] + self.offset) * (2 * self.error + 1)).astype(dtype)
 
 
 def _whole(values: np.ndarray) -> np.ndarray:
@@ -369,3 +400,30 @@ def _carried(codes: np.ndarray, bad: np.ndarray, filler: int) -> np.ndarray:
         return codes.astype(np.int64)
     last = np.maximum.accumulate(np.where(bad, -1, np.arange(len(codes))))
     return np.where(last >= 0, codes[np.maximum(last, 0)], filler).astype(np.int64)
+
+
+_BY_NAME = {kind.__name__: kind for kind in (Bounded, FixedPoint, Integers, LookupTable, Raw, Relative)}
+_LARGEST = {"decimals": 10, "error": 2**31, "filler": 1 << 14, "step": 1e308, "fraction": 1e308}
+
+
+def transform_from_record(record: dict[str, Any]) -> ColumnTransform:
+    """Rebuild a transform from what its `to_record` gave.
+
+    Raises
+    ------
+    CodecFileError
+        If it is none, or of numbers that none has.
+    """
+    kind: Any = _BY_NAME.get(str(record.pop("transform", None)))
+    good = kind is not None and set(record) == set(kind.names)
+    for name, value in record.items():
+        if name == "keys":
+            good = good and len(value) > 0 and bool((np.diff(value) > 0).all())
+        elif name in ("step", "fraction") or (name == "error" and kind is Bounded):
+            good = good and isinstance(value, (int, float)) and 1e-13 * (name == "fraction") < value < 1e308
+        elif not (name == "nan" and value is None):
+            low, high = (0, _LARGEST[name]) if name in _LARGEST else (-(2**63), 2**63 - 1)
+            good = good and type(value) is int and low <= value <= high
+    if not good:
+        raise CodecFileError(f"a column is coded in a way ({record}) that is not known")
+    return kind(**record)

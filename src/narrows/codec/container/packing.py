@@ -18,8 +18,8 @@ from narrows.errors import CodecFileError, DataError
 __all__ = ["Cursor", "cell_bytes", "cells_from_bytes", "cells_to_bytes", "checksum", "pack", "varint"]
 
 _STORED, _ZLIB, _LZMA = 0, 1, 2
-_FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": 1 << 21}]
 # Part of the format: what was packed with one size of dictionary is not unpacked with a smaller one.
+_FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": 1 << 21}]
 # Of a buffer this long, three samples tell whether it can be compressed at all.
 _PROBED, _PROBE = 1 << 16, 1 << 13
 
@@ -40,44 +40,39 @@ def varint(number: int) -> bytes:
     return bytes(out)
 
 
-def pack(data: bytes, *, effort: bool = True) -> bytes:
-    """Put bytes into as few as a general compressor can, with their length; never more than a few more.
+def pack(data: bytes, *, bounded: bool = False) -> bytes:
+    """Put bytes into as few as a general compressor can, for `Cursor.unpack`; never more than a few more.
 
-    Parameters
-    ----------
-    data : bytes
-        Anything.
-    effort : bool, default True
-        Whether to take the time for LZMA.
+    What is bounded takes no less than a hundredth of its length, beyond some kilobytes, so that it can be unpacked without
+    knowing its length otherwise.
     """
     best, tag = data, _STORED
     if len(data) > 16 and _hopeful(data):
         quick = zlib.compress(data, 6)
         if len(quick) < len(best):
             best, tag = quick, _ZLIB
-        if effort and len(quick) < 0.98 * len(data):
+        if len(quick) < 0.98 * len(data):
             slow = lzma.compress(data, lzma.FORMAT_RAW, filters=_FILTERS)
             if len(slow) < len(best):
                 best, tag = slow, _LZMA
+    if bounded and len(data) > _most_unpacked(len(best)):
+        best, tag = data, _STORED
     return bytes([tag]) + varint(len(data)) + varint(len(best)) + best
+
+
+def _most_unpacked(packed: int) -> int:
+    return max(1 << 16, 100 * packed)
 
 
 def _hopeful(data: bytes) -> bool:
     if len(data) < _PROBED:
         return True
-    spots = (0, len(data) // 2, len(data) - _PROBE)
-    sample = b"".join(data[spot : spot + _PROBE] for spot in spots)
+    sample = b"".join(data[spot : spot + _PROBE] for spot in (0, len(data) // 2, len(data) - _PROBE))
     return len(zlib.compress(sample, 1)) < 0.99 * len(sample)
 
 
 class Cursor:
-    """Reads what `varint` and `pack` wrote, from a place in some bytes onwards.
-
-    Parameters
-    ----------
-    data : bytes
-        What to read.
-    """
+    """Reads what `varint` and `pack` wrote, from a place in some bytes onwards."""
 
     def __init__(self, data: bytes) -> None:
         self._data = memoryview(data)
@@ -88,12 +83,12 @@ class Cursor:
         """Bytes not read yet."""
         return len(self._data) - self.place
 
-    def take(self, count: int) -> memoryview:
+    def take(self, count: int) -> bytes:
         """Read so many bytes."""
         if count > self.left:
             raise CodecFileError(f"a part of {count:,} bytes is claimed where {self.left:,} are left")
         self.place += count
-        return self._data[self.place - count : self.place]
+        return bytes(self._data[self.place - count : self.place])
 
     def number(self, limit: int) -> int:
         """Read a whole number of at most ``limit``."""
@@ -110,19 +105,19 @@ class Cursor:
             raise CodecFileError(f"{found:,} is claimed where {limit:,} is the most there can be")
         return found
 
-    def unpack(self, limit: int) -> bytes:
+    def unpack(self, limit: int, *, bounded: bool = False) -> bytes:
         """Read what `pack` wrote of at most ``limit`` bytes."""
-        tag = self.take(1)[0]
-        size = self.number(limit)
-        packed = bytes(self.take(self.number(self.left)))
+        tag, size = self.take(1)[0], self.number(limit)
+        packed = self.take(self.number(self.left))
+        if bounded and size > _most_unpacked(len(packed)):
+            raise CodecFileError("a packed part claims to be far longer than it is")
         try:
             if tag == _STORED:
                 found = packed
             elif tag == _ZLIB:
                 found = zlib.decompressobj().decompress(packed, size + 1)
             elif tag == _LZMA:
-                opened = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=_FILTERS)
-                found = opened.decompress(packed, size + 1) if size else b""
+                found = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=_FILTERS).decompress(packed, size + 1)
             else:
                 raise CodecFileError(f"a part is packed in a way ({tag}) that is not known")
         except (zlib.error, lzma.LZMAError, EOFError) as error:
@@ -158,10 +153,8 @@ def cell_bytes(value: Any) -> bytes:
     elif kind == _INT:
         # Not as decimals, of which Python reads some thousands only.
         content = value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)
-    elif kind == _BOOL:
-        content = bytes([value])
-    elif kind in (_BYTES, _NUMPY_BYTES):
-        content = bytes(value)
+    elif kind in (_BOOL, _BYTES, _NUMPY_BYTES):
+        content = bytes([value]) if kind == _BOOL else bytes(value)
     elif kind == _SCALAR and value.dtype.kind in "biufcmM":
         content = value.dtype.str.encode() + b"|" + value.tobytes()
     elif kind in (_NONE, _NA, _NAT):
@@ -171,8 +164,8 @@ def cell_bytes(value: Any) -> bytes:
     return bytes([kind]) + content
 
 
-def _cell(content: bytes) -> Any:
-    kind, content = content[0], content[1:]
+def _cell(cell: bytes) -> Any:
+    kind, content = cell[0], cell[1:]
     if kind in (_TEXT, _NUMPY_TEXT):
         text = content.decode("utf-8", "surrogatepass")
         return text if kind == _TEXT else np.str_(text)
@@ -217,7 +210,7 @@ def cells_from_bytes(data: bytes, count: int) -> list[Any]:
     ends = np.cumsum(lengths)
     if (ends[-1] if count else 0) != cursor.left or (lengths < 1).any():
         raise CodecFileError("the cells of a column have not the length they claim")
-    rest = bytes(cursor.take(cursor.left))
+    rest = cursor.take(cursor.left)
     try:
         return [_cell(rest[end - length : end]) for end, length in zip(ends.tolist(), lengths.tolist(), strict=True)]
     except (ValueError, TypeError, IndexError, struct.error, ImportError) as error:

@@ -1,0 +1,1 @@
+"""Data as columns, columns as whole numbers, and both ways back."""

@@ -1,0 +1,1 @@
+"""The compressed file: its bytes, packed parts and the entropy coder."""

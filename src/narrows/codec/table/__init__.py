@@ -1,0 +1,1 @@
+"""The model of tables: whole numbers, column after column."""

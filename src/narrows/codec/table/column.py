@@ -1,0 +1,225 @@
+"""One column of a table: how its values are predicted, in which bins they are named, and which contexts weigh the bins.
+
+::
+
+    earlier columns ──┬─▶ prediction p ──▶ v = x − p ──▶ bin of v (weighed), place inside the bin (uniform)
+    neighbouring rows ┤                                     ▲
+                      └─▶ context 1, 2, … ─▶ counts ────────┘
+
+Every context keeps counts of the bins seen in each of its cells, which grow while a block is coded, on either side. Its
+log-odds are the logarithm of what it says over what the column's overall counts say; those of all contexts, each with
+its own weight, are added to the overall score: logistic mixing, with weights that are learnt at the fit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from narrows.codec.table.arithmetic import logarithm, weights
+from narrows.codec.table.contexts import Context, cells_of
+from narrows.codec.table.order import Step, coding_order
+from narrows.codec.table.prediction import Linear, Midpoint, from_nearest, ranked_bounds, to_nearest
+from narrows.codec.table.reuse import RepeatFlags, RowMatches, ValueDictionary
+
+if TYPE_CHECKING:
+    from narrows.codec.container.entropy import EntropyCoder
+    from narrows.codec.table.bins import Bins
+    from narrows.codec.table.prediction import Bounds
+
+__all__ = ["RANKED", "RESIDUAL", "VALUE", "BlockState", "ColumnModel", "Counts", "code_column", "log_odds"]
+
+VALUE, RESIDUAL, RANKED = range(3)
+"""Of what the bins of a column are: the value itself; the residual of its prediction; the way to the nearer of the known
+values of its group right below and above."""
+_PSEUDO_COUNT = 6
+
+
+class BlockState:
+    """A block on its way through the coder: values and symbols, column by column.
+
+    Attributes
+    ----------
+    values : ndarray of int64 (n_columns, n_rows)
+    symbols : ndarray of int32 (n_columns, n_rows)
+        The bin of every value coded so far.
+    coded : list of int
+        The columns known so far, in the order of coding.
+    matches : RowMatches
+    bounds : tuple of three ndarray
+        The known values between which those of the present step lie.
+    """
+
+    def __init__(self, n_columns: int, n_rows: int, window: int = 0) -> None:
+        self.values = np.zeros((n_columns, n_rows), dtype=np.int64)
+        self.symbols = np.zeros((n_columns, n_rows), dtype=np.int32)
+        self.coded: list[int] = []
+        self.window, self.matches = window, RowMatches(n_rows)
+        self.bounds: Bounds = (self.matches.rows,) * 3
+
+    @classmethod
+    def of(cls, rows: np.ndarray, window: int = 0) -> BlockState:
+        """Return the state of a block whose values (n_rows, n_columns) are known."""
+        state = cls(rows.shape[1], len(rows), window)
+        state.values[:] = rows.T
+        return state
+
+    def advance(self, column: int) -> None:
+        """Take note that a column is known now."""
+        self.coded.append(column)
+        if self.window:
+            self.matches.update(self.values, self.coded, self.window)
+
+
+@dataclass
+class ColumnModel:
+    """How one column is coded.
+
+    Attributes
+    ----------
+    column : int
+        Which column of the block.
+    hierarchical : bool
+        The coding order.
+    bins : Bins
+    relation : int
+        Of what the bins are.
+    predictor : Linear, Midpoint or None
+    contexts : list of Context
+    start : ndarray of uint8 (n_symbols,) or (0,)
+        Counts to begin with.
+    repeats : ndarray of uint8 (40,) or (0,)
+        Misses and hits to begin with, where values may repeat a matched row's.
+    dictionary : ndarray of uint8 (40,) or (0,)
+        New and known values to begin with, where values are picked among those that the column has held before.
+    """
+
+    column: int
+    hierarchical: bool
+    bins: Bins
+    relation: int = VALUE
+    predictor: Linear | Midpoint | None = None
+    contexts: list[Context] = field(default_factory=list)
+    start: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.uint8))
+    repeats: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.uint8))
+    dictionary: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.uint8))
+
+    def steps(self, state: BlockState) -> list[Step]:
+        """Return the steps in which the column is coded."""
+        if len(self.repeats):
+            return state.matches.steps
+        return coding_order(state.values.shape[1], hierarchical=self.hierarchical)
+
+    def predict(self, state: BlockState, step: Step) -> np.ndarray | None:
+        """Return the predictions for the step's rows, where the model makes any."""
+        return None if self.predictor is None else self.predictor(state.values, self.column, step)
+
+    def find_bounds(self, coder: EntropyCoder, state: BlockState, step: Step) -> None:
+        """Set the known values between which the step's are named, where the model has such."""
+        if self.relation == RANKED and isinstance(self.predictor, Midpoint):
+            state.bounds = ranked_bounds(coder, self.predictor, state.values, self.column, step)
+
+    def relative(self, state: BlockState, step: Step, predicted: np.ndarray | None) -> np.ndarray:
+        """Return what the bins are of, for the step's rows."""
+        here = state.values[self.column, step.rows]
+        if self.relation == RESIDUAL:
+            return here - predicted
+        return to_nearest(here, *state.bounds[:2]) if self.relation == RANKED else here
+
+    def absolute(self, state: BlockState, step: Step, predicted: np.ndarray | None, found: np.ndarray) -> np.ndarray:
+        """Return the values, from what the bins are of."""
+        if self.relation == RESIDUAL:
+            return found + predicted
+        return from_nearest(found, *state.bounds[:2]) if self.relation == RANKED else found
+
+
+class Counts:
+    """Counts of symbols: overall, and in each cell of each context."""
+
+    def __init__(self, model: ColumnModel) -> None:
+        k = model.bins.n_symbols
+        self.model, self.k = model, k
+        self.overall = 16 * model.start.astype(np.int64) + 1 if len(model.start) else np.ones(k, dtype=np.int64)
+        self.cells = [np.zeros((context.n_cells, k), dtype=np.int64) for context in model.contexts]
+        self.totals = [np.zeros(context.n_cells, dtype=np.int64) for context in model.contexts]
+
+    def add(self, cells: list[np.ndarray], symbols: np.ndarray) -> None:
+        """Count what was seen."""
+        self.overall += 16 * np.bincount(symbols, minlength=self.k)
+        for counts, totals, cell in zip(self.cells, self.totals, cells, strict=True):
+            flat = counts.reshape(-1)
+            where = cell * self.k + symbols
+            if len(where) * 4 > len(flat):
+                flat += np.bincount(where, minlength=len(flat))
+                totals += np.bincount(cell, minlength=len(totals))
+            else:
+                np.add.at(flat, where, 1)
+                np.add.at(totals, cell, 1)
+
+    def scores(self, cells: list[np.ndarray], n: int) -> np.ndarray:
+        """Return the scores of all symbols, for rows in these cells; (n, k)."""
+        prior = np.maximum(1, (self.overall << 16) // int(self.overall.sum()))
+        total = np.repeat(logarithm(prior)[None, :], n, axis=0)
+        for counts, totals, cell, context in zip(self.cells, self.totals, cells, self.model.contexts, strict=True):
+            table = (log_odds(counts, totals, prior) * context.mixing_weight) >> 4
+            total += table.take(cell, axis=0)
+        return total
+
+
+def log_odds(counts: np.ndarray, totals: np.ndarray, prior: np.ndarray) -> np.ndarray:
+    """For each cell and symbol, how much likelier than overall; in scores, int32 (cells, symbols).
+
+    With counts n of N, a prior p (of 65,536) and a pseudo-count a, which is how many observations make a cell trust itself
+    as much as the prior, it is log2((n + a·p) / (N + a)) − log2(p): nothing in an empty cell.
+    """
+    k = counts.shape[1]
+    table = np.empty(counts.shape, dtype=np.int32)
+    table[:] = (logarithm(np.array([_PSEUDO_COUNT]))[0] - logarithm(totals + _PSEUDO_COUNT))[:, None]
+    flat = table.reshape(-1)
+    seen = np.flatnonzero(counts)
+    scaled = prior[seen % k] * _PSEUDO_COUNT
+    flat[seen] += logarithm((counts.reshape(-1)[seen] << 16) + scaled) - logarithm(scaled)
+    return table
+
+
+def code_column(coder: EntropyCoder, model: ColumnModel, state: BlockState) -> None:
+    """Write the state's column, or read it into the state."""
+    counts, values = Counts(model), state.values[model.column]
+    repeats = RepeatFlags(model.repeats) if len(model.repeats) else None
+    dictionary = None
+    if len(model.dictionary) and model.predictor is not None:
+        dictionary = ValueDictionary(model.dictionary, state.values[model.predictor.group_key])
+    for step in model.steps(state):
+        left = step
+        if repeats is not None:
+            hits = repeats.code(coder, values, state.matches, step)
+            _name_known(model, state, step.only(hits))
+            left = step.only(~hits)
+        elif dictionary is not None:
+            hits = dictionary.code(coder, values, step)
+            _name_known(model, state, step.only(hits))
+            left = step.only(~hits)
+        if len(left.rows):
+            _code_step(coder, model, state, left, counts)
+        if dictionary is not None:
+            dictionary.add(values[step.rows])
+
+
+def _name_known(model: ColumnModel, state: BlockState, step: Step) -> None:
+    """Set the symbols of values that are known otherwise."""
+    state.symbols[model.column, step.rows] = model.bins.symbols(model.relative(state, step, model.predict(state, step)))
+
+
+def _code_step(coder: EntropyCoder, model: ColumnModel, state: BlockState, step: Step, counts: Counts) -> None:
+    model.find_bounds(coder, state, step)
+    predicted = model.predict(state, step)
+    cells = [cells_of(context, state, model.column, step, predicted) for context in model.contexts]
+    own = model.relative(state, step, predicted) if coder.writes else None
+    symbols = None if own is None else model.bins.symbols(own)
+    symbols = coder.weighted(weights(counts.scores(cells, len(step.rows))), symbols)
+    counts.add(cells, symbols)
+    found = model.bins.code_inside(coder, symbols, own)
+    state.values[model.column, step.rows] = model.absolute(state, step, predicted, found)
+    state.symbols[model.column, step.rows] = symbols
