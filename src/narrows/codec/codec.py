@@ -1,35 +1,45 @@
-"""The codec: data made small with a learned model, and restored."""
+"""The codec: data compressed with a learned model, and restored."""
 
 from __future__ import annotations
 
 import io
+import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from sklearn.base import BaseEstimator
+import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from narrows.codec import engines, filing, measuring, sources
-from narrows.codec.blocks import Decoder, Encoder
-from narrows.codec.checking import bounds_of, check_options
-from narrows.codec.describing import describe, description
-from narrows.codec.layout import ArrayLayout, Layout, take
-from narrows.codec.learning import learn
-from narrows.errors import DataError
+from narrows.codec import evaluation, files, serialization
+from narrows.codec.blocks import Decoder, write_blocks
+from narrows.codec.codes import CodesEngine
+from narrows.codec.columns.choose import Bound
+from narrows.codec.columns.intake import pieces_of, take, take_for_fit
+from narrows.codec.container.entropy import require_constriction
+from narrows.codec.engine import FitOptions
+from narrows.codec.pictures.engine import PictureEngine
+from narrows.codec.table.engine import TableEngine
+from narrows.errors import DataError, ModelFileError
+from narrows.estimator.base import FittedEstimator, atomic_fit
+from narrows.estimator.serialization import UNSAVED_OPTIONS, file_size, load
 from narrows.io.atomic import atomic_write
+from narrows.validation import check_number
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    import numpy as np
     from torch import Tensor
+
+    from narrows.codec.columns.layout import Layout
+    from narrows.codec.engine import Engine
 
 __all__ = ["Codec"]
 
 
-class Codec(BaseEstimator):
-    """Make data small with a model learned from it, and restore it exactly, or within a bound.
+class Codec(FittedEstimator):
+    """Compress data with a model learned from it, and restore it exactly, or within a bound.
 
     Pictures of eight bits and tables of whole numbers, categories, text and decimals come back bit for bit. Whatever
     does not look like the rows of the fit costs more, at most one part in a hundred over its raw size, and comes back
@@ -43,7 +53,7 @@ class Codec(BaseEstimator):
         Every value is checked when it is compressed, in the arithmetic of its own type; those that would be off by
         more, NaN and infinities are kept as they are; a negative zero may come back as zero.
     relative : bool, default False
-        Whether ``max_error`` is a share of each value. Every octave is then parted into the same cells. Columns of
+        Whether ``max_error`` is a fraction of each value. Every octave is then parted into the same cells. Columns of
         whole numbers stay exact.
     code_only : bool, default False
         Keep only the code of an autoencoder, rounded: the smallest file, of which something like the rows comes back.
@@ -113,6 +123,8 @@ class Codec(BaseEstimator):
     [[10, 3, 1], [11, 4, 2]]
     """
 
+    _fitted_attribute = "_engine"
+
     def __init__(
         self,
         max_error: float | dict[Any, float] | None = None,
@@ -136,6 +148,7 @@ class Codec(BaseEstimator):
         self.callbacks = callbacks
         self.random_state = random_state
 
+    @atomic_fit
     def fit(self, X: Any, y: Any = None) -> Codec:
         """Learn from rows.
 
@@ -151,34 +164,88 @@ class Codec(BaseEstimator):
         Codec
             This object.
         """
-        check_options(self)
-        engines.model_class("table" if self.code_only else "any")
-        given = sources.for_fit(X, self.image_shape)
-        bounds_of(self, given.layout)
-        if self.image_shape is not None and given.layout.picture is None:
+        self._check_options()
+        require_constriction()
+        batch = take_for_fit(X, self.image_shape)
+        picture = batch.layout.picture
+        if self.image_shape is not None and picture is None:
             raise DataError("image_shape is for pictures of eight bits, and these are no uint8")
-        fit, held = measuring.held_out(given)
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        learned = learn(self, given, fit, held, seed, self._tell)
-        self._take_engine(learned.engine)
-        self.history_, self.rate_distortion_ = learned.history, learned.rate_distortion
-        self.image_shape_ = given.layout.picture
-        self.n_features_in_ = given.layout.row_values
-        measuring.measure(self, given.pick(held))
-        measuring.warn_where_no_better(self)
+        engine: type[Engine] = PictureEngine if picture is not None else TableEngine
+        engine = CodesEngine if self.code_only else engine
+        rows, held_rows = evaluation.held_out_rows(batch)
+        held = batch.pick(held_rows)
+        random_state = np.random.RandomState() if self.random_state is None else check_random_state(self.random_state)
+        options = FitOptions(
+            max_seconds=float(self.max_seconds),
+            seed=int(random_state.randint(2**31 - 1)),
+            progress=self._tell,
+            bounds=self._bounds(batch.layout),
+            n_components=None if self.n_components is None else int(self.n_components),
+        )
+        self._take_engine(engine.fit(batch.pick(rows), held, options))
+        self.history_, self.rate_distortion_ = self._engine.history, self._engine.rate_distortion
+        self.n_features_in_ = batch.layout.row_values
+        for name, value in evaluation.measure(self._engine, held, self.n_jobs).items():
+            setattr(self, f"{name}_", value)
+        self.rows_to_pay_, self.model_bytes_ = None, 0
+        self.model_bytes_ = file_size(self)
+        self.rows_to_pay_ = evaluation.rows_to_pay(
+            self.model_bytes_, self.bits_per_value_, self.peers_, self.n_features_in_
+        )
+        evaluation.warn_where_no_better(self.bits_per_value_, self.n_held_out_, self.peers_)
         return self
+
+    def _check_options(self) -> None:
+        """Refuse options that cannot be, by a DataError that says which, and what it may be."""
+        errors = self.max_error.values() if isinstance(self.max_error, dict) else [self.max_error]
+        try:
+            for error in errors:
+                check_number("max_error", error, high=math.inf, open_low=True, none=True)
+                if error is not None and not math.isfinite(error):
+                    raise DataError(f"max_error must be a finite number, got {error!r}")  # noqa: TRY301
+            check_number("max_seconds", self.max_seconds, open_low=True)
+            check_number("n_jobs", self.n_jobs, integer=True, low=1, none=True)
+        except ValueError as error:
+            raise DataError(str(error)) from None
+        if self.relative and self.max_error is None:
+            raise DataError("relative says how max_error is meant, and there is no max_error")
+        if self.code_only and self.max_error is not None:
+            raise DataError("code_only gives no bound on the error: leave max_error or code_only out")
+        if self.n_components is not None and not self.code_only:
+            raise DataError("n_components is the size of the code that code_only keeps: say code_only=True too")
+
+    def _bounds(self, layout: Layout) -> dict[int, Bound]:
+        """Return how far off the values of each column may be, of those that may be at all."""
+        if self.max_error is None or layout.picture is not None:
+            return {}
+        schema, own = layout.schema(), layout.numbers()
+        if not isinstance(self.max_error, dict):
+            bound = Bound(float(self.max_error), relative=bool(self.relative))
+            return {place: bound for _, place in own if place is not None and schema[place][1].kind == "f"}
+        found = {}
+        for name, error in self.max_error.items():
+            if name is None or error is None:
+                continue
+            places = [place for known, place in own if known == name]
+            if not places and isinstance(name, (int, np.integer)) and 0 <= int(name) < len(own):
+                places = [own[int(name)][1]]
+            if not places:
+                raise DataError(f"max_error names a column {name!r} that is not there")
+            for place in places:
+                if place is None:
+                    raise DataError(f"max_error names column {name!r}, which holds no numbers that may be off")
+                found[place] = Bound(float(error), relative=bool(self.relative))
+        return found
 
     def _tell(self, record: Any) -> None:
         for callback in self.callbacks:
             callback(record)
 
-    def _take_engine(self, engine: engines.Engine) -> None:
+    def _take_engine(self, engine: Engine) -> None:
         self._engine = engine
-        self._fingerprint = engines.fingerprint(engine)
         self.kind_ = engine.kind
-        form = getattr(engine, "form", None)
-        self._n_columns = len(form.schema) if form is not None else int(getattr(engine, "n_columns", 0))
-        self.fingerprint_ = self._fingerprint.hex()
+        self.image_shape_ = getattr(engine, "shape", None)
+        self.fingerprint_ = engine.fingerprint.hex()
 
     def measure_peers(self, X: Any) -> dict[str, float | None]:
         """Return the bits per value that general compressors need for rows, as in ``peers_``.
@@ -194,22 +261,10 @@ class Codec(BaseEstimator):
         DataError
             If these are other columns than those of the fit.
         """
-        check_is_fitted(self, "kind_")
-        given = take(X, self.image_shape_)
-        self._accept(given.layout)
-        return measuring.measure_peers(given, self._engine)
-
-    def _accept(self, layout: Layout) -> None:
-        """Refuse data that is not of the kind of the fit."""
-        shape = getattr(self._engine, "shape", None)
-        if shape is not None or layout.picture is not None:
-            if layout.picture != shape:
-                raise DataError(f"the codec was fitted to {_called(shape)}, and these are {_called(layout.picture)}")
-            return
-        if isinstance(layout, ArrayLayout) and layout.row_values != self._n_columns:
-            raise DataError(f"the codec was fitted to {self._n_columns:,} columns, and these are {layout.row_values:,}")
-        engine: Any = self._engine
-        (engine.form if self.kind_ == "table" else engine).check(layout.schema())
+        check_is_fitted(self)
+        batch = take(X, self.image_shape_)
+        self._engine.check(batch.layout)
+        return evaluation.measure_peers(self._engine, batch)
 
     def compress(self, X: Any) -> bytes:
         """Return rows as the bytes of a compressed file.
@@ -244,9 +299,9 @@ class Codec(BaseEstimator):
         int
             How many bytes were written.
         """
-        check_is_fitted(self, "kind_")
-        encoder = Encoder(self._engine, self._fingerprint, self.n_jobs, self._accept, self.image_shape_)
-        return encoder.write(chunks, file)
+        check_is_fitted(self)
+        batches = (take(chunk, self.image_shape_) for chunk in chunks)
+        return write_blocks(batches, self._engine, file, self.n_jobs)
 
     def compress_file(self, source: str | os.PathLike[str], target: str | os.PathLike[str]) -> int:
         """Compress a file into another, which appears whole or not at all.
@@ -263,8 +318,9 @@ class Codec(BaseEstimator):
         int
             The size of the target.
         """
+        _refuse_same(source, target)
         with atomic_write(target) as temporary, temporary.open("wb") as file:
-            return self.compress_to(sources.pieces_of(source), file)
+            return self.compress_to(pieces_of(source), file)
 
     def decompress(self, data: bytes | str | os.PathLike[str], rows: Any = None, *, on_damage: str = "raise") -> Any:
         """Restore rows.
@@ -293,17 +349,17 @@ class Codec(BaseEstimator):
         """
         if on_damage not in ("raise", "skip"):
             raise DataError(f'on_damage must be "raise" or "skip", not {on_damage!r}')
-        check_is_fitted(self, "kind_")
-        with filing.opened(data) as (source, what):
+        check_is_fitted(self)
+        with files.opened(data) as (source, what):
             return self._decoder(source, what).rows(rows, on_damage)
 
     def _decoder(self, source: bytes | BinaryIO, what: str) -> Decoder:
-        return Decoder(self._engine, self._fingerprint, source, self.n_jobs, self._accept, what)
+        return Decoder(self._engine, source, self.n_jobs, what)
 
     def decompress_pieces(self, data: bytes | str | os.PathLike[str]) -> Iterator[Any]:
         """Yield restored rows block by block, in bounded memory; of a file without rows nothing."""
-        check_is_fitted(self, "kind_")
-        with filing.opened(data) as (source, what):
+        check_is_fitted(self)
+        with files.opened(data) as (source, what):
             for _, _, rows in self._decoder(source, what).pieces():
                 yield rows
 
@@ -318,9 +374,10 @@ class Codec(BaseEstimator):
             ``.npy`` for arrays, which is written block by block; ``.csv``, ``.tsv``, ``.parquet`` for frames and
             columns; arrays of two dimensions may go into any of them.
         """
-        check_is_fitted(self, "kind_")
-        with filing.opened(source) as (file, what):
-            sources.write_rows(self._decoder(file, what), target)
+        check_is_fitted(self)
+        _refuse_same(source, target)
+        with files.opened(source) as (file, what):
+            files.write_rows(self._decoder(file, what), target)
 
     def verify(self, data: bytes | str | os.PathLike[str]) -> dict[str, Any]:
         """Decode everything, compare all checksums, and return what :func:`describe` does.
@@ -330,49 +387,36 @@ class Codec(BaseEstimator):
         CodecFileError
             If anything is not as it was; damaged blocks are named, all of them.
         """
-        check_is_fitted(self, "kind_")
-        with filing.opened(data) as (source, what):
+        check_is_fitted(self)
+        with files.opened(data) as (source, what):
             decoder = self._decoder(source, what)
             decoder.verify()
-            return description(decoder.reader, decoder.layout)
+            return files.description(decoder.reader, decoder.layout)
 
     @staticmethod
     def describe(data: bytes | str | os.PathLike[str]) -> dict[str, Any]:
         """Return what compressed data says of itself; see :func:`describe`."""
-        return describe(data)
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the codec to a file, whole or not at all.
-
-        Raises
-        ------
-        DataError
-            If the file cannot be written there.
-        """
-        check_is_fitted(self, "kind_")
-        from narrows.estimator.serialization import save
-
-        save(self, path)
+        return files.describe(data)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Codec:
-        """Load what :meth:`save` wrote.
+        """Load what ``save`` wrote.
 
         Raises
         ------
         DataError, ModelFileError
             If there is no such file, or it holds no whole codec.
         """
-        from narrows.errors import ModelFileError
-        from narrows.estimator.serialization import load
-
         found = load(path)
         if not isinstance(found, cls):
             raise ModelFileError(f"{path} holds a {type(found).__name__}, not a Codec")
         return found
 
     def _to_file(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        return filing.to_file(self)
+        options = {name: value for name, value in self.get_params(deep=False).items() if name not in UNSAVED_OPTIONS}
+        fitted = {name: serialization.plain(getattr(self, f"{name}_")) for name in serialization.FITTED}
+        engine, tensors = serialization.engine_to_file(self._engine)
+        return {"options": serialization.options_to_file(options), "fitted": fitted, "engine": engine}, tensors
 
     @classmethod
     def _from_file(
@@ -383,11 +427,17 @@ class Codec(BaseEstimator):
         network: Any,  # noqa: ARG003
         device: str,  # noqa: ARG003
     ) -> Codec:
-        return filing.from_file(cls, metadata, tensors)
+        try:
+            codec = cls(**serialization.options_from_file(metadata["options"]))
+            codec._check_options()
+            for name, value in serialization.fitted_from_file(metadata["fitted"]).items():
+                setattr(codec, f"{name}_", value)
+            codec._take_engine(serialization.engine_from_file(metadata["engine"], tensors))
+        except (ArithmeticError, AssertionError, MemoryError) as error:
+            raise ModelFileError(f"the file holds no codec: {error}") from error
+        return codec
 
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "_engine")
 
-
-def _called(shape: tuple[int, ...] | None) -> str:
-    return "a table" if shape is None else f"pictures of {' × '.join(map(str, shape))}"
+def _refuse_same(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
+    if Path(source).resolve() == Path(target).resolve():
+        raise DataError(f"{target} cannot be read and replaced at the same time: give the target another name")

@@ -12,6 +12,7 @@ import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -95,6 +96,7 @@ class Engine(ABC):
     def from_state(cls, options: dict[str, Any], arrays: dict[str, np.ndarray]) -> Engine:
         """Rebuild an engine from its state."""
 
+    @cached_property
     def fingerprint(self) -> bytes:
         """Return eight bytes that tell an engine from every other: files say with them whose they are."""
         options, arrays = self.to_state()

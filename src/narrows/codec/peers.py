@@ -16,7 +16,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["as_text", "on_bytes", "on_columns", "on_pictures", "smallest"]
+__all__ = ["as_text", "on_bytes", "on_columns", "on_pictures"]
 
 _SIDE = 4096
 """Pixels of the side of a mosaic, at most; WebP knows no larger picture than 16,383."""
@@ -55,14 +55,7 @@ _GENERAL: dict[str, Callable[[bytes], int | None]] = {
 
 
 def on_bytes(*streams: bytes) -> dict[str, int | None]:
-    """Return what each general compressor makes of bytes, of several orders of them the best.
-
-    Examples
-    --------
-    >>> from narrows.codec.peers import on_bytes
-    >>> on_bytes(bytes(1000))["xz -9e"] < 100
-    True
-    """
+    """Return what each general compressor makes of bytes, of several orders of them the best."""
     found: dict[str, int | None] = {}
     for name, compress in _GENERAL.items():
         sizes = [size for stream in streams if (size := compress(stream)) is not None]
@@ -75,7 +68,7 @@ def as_text(cells: np.ndarray) -> bytes:
     return "\n".join(map(str, cells.tolist())).encode("utf-8", "surrogatepass")
 
 
-def smallest(values: np.ndarray) -> np.ndarray:
+def _smallest(values: np.ndarray) -> np.ndarray:
     """Return whole numbers in the smallest type that holds them; anything else as it is."""
     if values.dtype.kind not in "iu" or not len(values):
         return values
@@ -88,14 +81,8 @@ def smallest(values: np.ndarray) -> np.ndarray:
 
 
 def on_columns(columns: list[np.ndarray]) -> dict[str, int | None]:
-    """Return the bytes that each peer makes of columns: by rows and by columns, whichever is smaller.
-
-    Parameters
-    ----------
-    columns : list of ndarray of shape (n,)
-        Numbers, or objects for text.
-    """
-    columns = [smallest(np.ascontiguousarray(column)) for column in columns]
+    """Return the bytes that each peer makes of columns of numbers or objects: by rows or by columns, as is smaller."""
+    columns = [_smallest(np.ascontiguousarray(column)) for column in columns]
     by_column = b"".join(as_text(c) if c.dtype.kind == "O" else c.tobytes() for c in columns)
     streams = [by_column]
     if all(column.dtype.kind != "O" for column in columns) and len(columns) > 1:
@@ -123,13 +110,7 @@ def _parquet(columns: list[np.ndarray]) -> int | None:
 
 
 def on_pictures(rows: np.ndarray) -> dict[str, int | None]:
-    """Return the bytes that each peer makes of pictures: of all bytes, and of mosaics by the codecs for pictures.
-
-    Parameters
-    ----------
-    rows : ndarray of uint8, shape (n, height, width) or (n, height, width, channels)
-        The pictures.
-    """
+    """Return the bytes that each peer makes of uint8 pictures: of all bytes, and of mosaics by the codecs for pictures."""
     flat = rows.reshape(len(rows), -1)
     found = on_bytes(flat.tobytes(), np.ascontiguousarray(flat.T).tobytes())
     boards = list(_mosaics(rows))
@@ -182,13 +163,11 @@ def _jpeg_xl(board: np.ndarray) -> int | None:
     try:
         import pillow_jxl  # noqa: F401
     except ImportError:
-        return _jpeg_xl_otherwise(board)
-    file = io.BytesIO()
-    _image(board).save(file, "JXL", lossless=True, effort=9)
-    return file.tell()
-
-
-def _jpeg_xl_otherwise(board: np.ndarray) -> int | None:
+        pass
+    else:
+        file = io.BytesIO()
+        _image(board).save(file, "JXL", lossless=True, effort=9)
+        return file.tell()
     try:
         from imagecodecs import jpegxl_encode
     except ImportError:

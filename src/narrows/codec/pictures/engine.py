@@ -11,7 +11,7 @@ from narrows.codec import peers
 from narrows.codec.container.entropy import Reader, Writer
 from narrows.codec.engine import Engine, FitOptions, State, open_block, smallest_block
 from narrows.codec.pictures.order import PictureCoder
-from narrows.codec.pictures.shape import Tiling
+from narrows.codec.pictures.shape import Tiling, weight_shapes
 from narrows.errors import CodecFileError, DataError
 
 if TYPE_CHECKING:
@@ -124,4 +124,7 @@ class PictureEngine(Engine):
         shape = tuple(options["shape"])
         if len(shape) not in (2, 3) or not all(type(size) is int and 0 < size < 1 << 16 for size in shape):
             raise CodecFileError("the codec is for pictures that cannot be")
-        return cls(shape, arrays, differences=bool(options["differences"]))
+        differences = bool(options["differences"])
+        if {name: array.shape for name, array in arrays.items()} != weight_shapes(Tiling.of(shape).tile, arrays, differences):
+            raise CodecFileError("the weights of the codec's network have shapes that cannot be")
+        return cls(shape, arrays, differences=differences)

@@ -1,4 +1,4 @@
-"""The network that foretells a picture's next value, trained as the whole numbers it will be used as.
+"""The network that predicts a picture's next value, trained as the whole numbers it will be used as.
 
 ::
 
@@ -27,8 +27,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from narrows.codec.exact import STEP
-from narrows.codec.pictures_shape import BINS, COUNTS, FINE, LEVELS, Shape, windows
+from narrows.codec.pictures.arithmetic import STEP
+from narrows.codec.pictures.shape import BINS, COUNTS, FINE, LEVELS, Shape, windows
 from narrows.training.objective import LossParts
 
 if TYPE_CHECKING:
@@ -113,20 +113,9 @@ class PictureNet(nn.Module):
         return exact
 
     def rows_above(self, w: dict[str, Tensor], seen: Tensor, above: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """From histograms and the two rows above to what the row says to its places.
+        """From histograms (pictures, height, 256) and the two rows above (…, 4 · values) to what a row tells its places.
 
-        Parameters
-        ----------
-        w : dict
-            Of :meth:`rounded`.
-        seen : Tensor of shape (pictures, height, 256)
-            Levels of the counts.
-        above : Tensor of shape (pictures, height, 4 · values)
-
-        Returns
-        -------
-        palette, places, quiet : Tensor
-            (pictures, height, palette), (pictures, height, values, place), (pictures, height, values).
+        Returns the palette (…, palette), codes of places (…, values, place) and calm logits (…, values).
         """
         palette = _activated(seen @ w["palette_w"].T + w["palette_b"])
         row = _activated(above @ w["above_w"].T + palette @ w["palette_row_w"].T + w["row_b"])
@@ -201,13 +190,7 @@ class _Channel:
 
 
 class PictureObjective:
-    """The cost of pictures in nats: each picture's, by part.
-
-    Parameters
-    ----------
-    net : PictureNet
-        What foretells.
-    """
+    """The cost of pictures in nats: each picture's, by part."""
 
     def __init__(self, net: PictureNet) -> None:
         self.net = net

@@ -1,4 +1,4 @@
-"""The model of pictures: what the network foretells, walked value by value over a whole block of pictures in step."""
+"""Coding pictures by what the network predicts: value by value, over a whole block of pictures in step."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from narrows.codec.exact import STEP, Layer, activate, exponentials, two_ways, weights_of, with_one
-from narrows.codec.pictures_shape import BINS, COUNTS, FINE, LEVELS, Shape, windows
+from narrows.codec.pictures.arithmetic import STEP, Layer, activate, exponentials, two_ways, weights_of, with_one
+from narrows.codec.pictures.shape import BINS, COUNTS, FINE, LEVELS, Shape, windows
 
 if TYPE_CHECKING:
-    from narrows.codec.coder import Coder
+    from narrows.codec.container.entropy import EntropyCoder
 
-__all__ = ["PictureWalk"]
+__all__ = ["PictureCoder"]
 
 _FLAGS = exponentials(22)
 _MANY = exponentials(18)
@@ -22,19 +22,10 @@ _LARGEST_FEATURE = 127
 _LARGEST_ACTIVATION = 255
 
 
-class PictureWalk:
-    """One way through a block of pictures, for writing and for reading.
+class PictureCoder:
+    """One way through a block of pictures, for writing and for reading, with the weights of a ``PictureNet``.
 
     Pictures lie last in every array: a step handles the same value of all pictures, in columns.
-
-    Parameters
-    ----------
-    shape : Shape
-        Of one picture.
-    tensors : dict of str to ndarray
-        Whole-number weights, of the names of ``PictureNet``.
-    differences : bool
-        Whether values are told as differences from what the neighbours let expect.
     """
 
     def __init__(self, shape: Shape, tensors: dict[str, np.ndarray], *, differences: bool) -> None:
@@ -68,7 +59,7 @@ class PictureWalk:
             np.array([-up * shape.stride + right for up, right in windows(shape, c)]) for c in range(shape.channels)
         ]
 
-    def code(self, coder: Coder, pictures: np.ndarray | None, n: int) -> np.ndarray:
+    def code(self, coder: EntropyCoder, pictures: np.ndarray | None, n: int) -> np.ndarray:
         """Write pictures, or read n of them; uint8 (n, height, width, channels) in and out."""
         shape = self.shape
         canvas = np.zeros((shape.height + 2, shape.stride, n), dtype=np.uint8)
@@ -104,40 +95,40 @@ def _count(counts: np.ndarray, symbols: np.ndarray) -> None:
 class _Row:
     """What is the same for all values of a row, and the step from value to value."""
 
-    def __init__(self, walk: PictureWalk, canvas: np.ndarray, counts: np.ndarray, shown: np.ndarray, y: int) -> None:
-        self.walk = walk
+    def __init__(self, net: PictureCoder, canvas: np.ndarray, counts: np.ndarray, shown: np.ndarray, y: int) -> None:
+        self.net = net
         self.canvas = canvas.reshape(-1, canvas.shape[2])
-        shape = walk.shape
+        shape = net.shape
         self.base = (y + 2) * shape.stride + shape.margin
         inner = slice(shape.margin, shape.margin + shape.values)
         one, two = canvas[y + 1, inner], canvas[y, inner]
         above = np.concatenate([one >> 1, (one > 0) * np.uint8(64), two >> 1, (two > 0) * np.uint8(64)])
-        self.palette = activate(walk.palette(with_one(_LEVELS.take(counts))))
-        row = with_one(activate(walk.row[y](with_one(above, self.palette))))
-        self.places = activate(walk.spread(row)).reshape(shape.values, walk.width, -1)
-        self.quiet = None if walk.differences else walk.quiet(row)
+        self.palette = activate(net.palette(with_one(_LEVELS.take(counts))))
+        row = with_one(activate(net.row[y](with_one(above, self.palette))))
+        self.places = activate(net.spread(row)).reshape(shape.values, net.width, -1)
+        self.quiet = None if net.differences else net.quiet(row)
         # From here on one picture's counts lie together: a value asks for the eight of its bin.
         mine = np.ascontiguousarray(np.minimum(counts, COUNTS - 1).T.astype(np.uint8)).reshape(-1, BINS, FINE)
         total = np.minimum(mine.sum(2, dtype=np.uint8), COUNTS - 1)
-        self.in_bin = walk.bin_count.take(total)
-        if walk.differences:
+        self.in_bin = net.bin_count.take(total)
+        if net.differences:
             mine = np.ascontiguousarray(np.minimum(shown, COUNTS - 1).T.astype(np.uint8))
         self.counts = mine.reshape(-1)
         self.total = total.reshape(-1) * np.uint8(COUNTS)
 
-    def step(self, coder: Coder, q: int, value: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    def step(self, coder: EntropyCoder, q: int, value: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         """One value of every picture: its symbol and itself."""
-        walk, shape = self.walk, self.walk.shape
+        net, shape = self.net, self.net.shape
         channel = q % shape.channels
-        near = self.canvas.take(walk.looks[channel] + (self.base + q), 0)
-        guess = _guess(near, channel) if walk.differences else None
+        near = self.canvas.take(net.looks[channel] + (self.base + q), 0)
+        guess = _guess(near, channel) if net.differences else None
         symbol = None if value is None else (value if guess is None else value - guess)
         if self.quiet is None:
             busy, logits = np.arange(near.shape[1]), np.empty(near.shape[1], dtype=np.float32)
         else:
             busy, logits = np.flatnonzero(np.bitwise_or.reduce(near, 0)), self.quiet[q].copy()
         hidden = self._hidden(q, near, guess, busy)
-        logits[busy] = walk.other(hidden)[0]
+        logits[busy] = net.other(hidden)[0]
         lit = coder.weighted(two_ways(logits, _FLAGS), None if symbol is None else symbol > 0)
         found = np.zeros(near.shape[1], dtype=np.uint8)
         lit = np.flatnonzero(lit)
@@ -148,10 +139,10 @@ class _Row:
         return found, (found if guess is None else found + guess)
 
     def _hidden(self, q: int, near: np.ndarray, guess: np.ndarray | None, which: np.ndarray) -> np.ndarray:
-        walk = self.walk
+        net = self.net
         planes = _features(near.take(which, 1), None if guess is None else guess[which])
-        first = activate(walk.window[q](with_one(*planes, self.places[q].take(which, 1))))
-        return with_one(activate(walk.second(with_one(first))))
+        first = activate(net.window[q](with_one(*planes, self.places[q].take(which, 1))))
+        return with_one(activate(net.second(with_one(first))))
 
     def _hidden_of(
         self,
@@ -175,26 +166,26 @@ class _Row:
 
     def _lit(
         self,
-        coder: Coder,
+        coder: EntropyCoder,
         lit: np.ndarray,
         hidden: np.ndarray,
         guess: np.ndarray | None,
         symbol: np.ndarray | None,
     ) -> np.ndarray:
-        walk = self.walk
-        many = walk.many(with_one(hidden[:-1], self.palette.take(lit, 1)))
+        net = self.net
+        many = net.many(with_one(hidden[:-1], self.palette.take(lit, 1)))
         bins, mixed = many[:BINS], many[BINS:]
         bins += self.in_bin.take(lit, 0).T
         chosen = coder.weighted(weights_of(bins, _MANY), None if symbol is None else symbol // FINE)
-        mixed = np.ascontiguousarray(activate(mixed).T, dtype=walk.fine_w.dtype)
-        fine = np.einsum("nfp,np->nf", walk.fine_w.take(chosen, 0), mixed)
-        fine += walk.fine_b.take(chosen, 0)
+        mixed = np.ascontiguousarray(activate(mixed).T, dtype=net.fine_w.dtype)
+        fine = np.einsum("nfp,np->nf", net.fine_w.take(chosen, 0), mixed)
+        fine += net.fine_b.take(chosen, 0)
         at = lit * BINS + chosen
         candidates = _WITHIN + (chosen * FINE).astype(np.uint8)[:, None]
         if guess is not None:
             candidates += guess[:, None]
         here = self.counts.take(lit[:, None] * 256 + candidates)
-        fine += walk.fine_count.take(self.total.take(at)[:, None] + here)
+        fine += net.fine_count.take(self.total.take(at)[:, None] + here)
         weights = weights_of(fine.T, _MANY)
         weights[chosen == 0, 0] = 0
         within = coder.weighted(weights, None if symbol is None else symbol % FINE)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from narrows.codec.exact import STEP
-from narrows.codec.pictures_network import PictureNet, PictureObjective, is_weight
+from narrows.codec.pictures.arithmetic import STEP
+from narrows.codec.pictures.network import PictureNet, PictureObjective, is_weight
 from narrows.data.rows import ArrayRows
 from narrows.training.loop import TrainConfig, TrainerCallbacks, TrainResult, train
 from narrows.training.objective import LossParts
@@ -20,15 +20,15 @@ from narrows.training.schedules import OneCycle
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from narrows.codec.pictures_shape import Shape
+    from narrows.codec.pictures.shape import Shape
 
-__all__ = ["fit_network"]
+__all__ = ["fit_network", "whole_numbers"]
 
 LEARNING_RATE = 0.004
 STEP_VALUES = 50_000
 """Values in a training step: 64 pictures of 28 x 28."""
 HELD_OUT_VALUES = 800_000
-TRIAL_SHARE = 0.05
+TRIAL_FRACTION = 0.05
 TRIAL_SECONDS = 40.0
 PASSES = 40
 STEPS_A_PASS = 20
@@ -38,110 +38,93 @@ _WIDTHS = [(3_000_000, (48, 64, 8, 24)), (600_000, (40, 40, 6, 16)), (120_000, (
 
 
 def fit_network(
-    tiles: np.ndarray,
-    shape: Shape,
-    *,
-    max_seconds: float,
-    seed: int,
-    tell: Callable[[dict[str, Any]], None] | None = None,
+    tiles: np.ndarray, shape: Shape, *, max_seconds: float, seed: int, tell: Callable[[dict[str, Any]], None] | None
 ) -> tuple[dict[str, np.ndarray], bool, list[dict[str, Any]]]:
-    """Train, after a short trial of the two ways to tell a value: as it is, or as a difference.
+    """Train, after a short trial of the two ways to code a value: as it is, or as a difference.
 
     Returns
     -------
     tensors, differences, history
         Whole-number weights; which way was better; the records of the training.
     """
-    rng = np.random.default_rng(seed)
-    order = rng.permutation(len(tiles))
+    order = np.random.default_rng(seed).permutation(len(tiles))
     held_out = min(len(tiles) // 10, max(1, HELD_OUT_VALUES // (shape.height * shape.values)))
     check, rest = tiles[order[:held_out]], tiles[order[held_out:]]
     if not len(rest):
         rest = tiles if len(tiles) else np.zeros((1, shape.height, shape.width, shape.channels), dtype=np.uint8)
-    trial = min(TRIAL_SECONDS, TRIAL_SHARE * max_seconds)
+    trial = min(TRIAL_SECONDS, TRIAL_FRACTION * max_seconds)
     costs = {}
     for differences in (False, True):
-        _, outcome = _trained(rest, check, shape, differences, trial, seed, None, share=TRIAL_SHARE)
-        if outcome.stopped == "interrupted":
+        result = _train(_network(rest, shape, differences, seed), rest, check, trial, seed, None, TRIAL_FRACTION)
+        if result.stopped == "interrupted":
             raise KeyboardInterrupt
-        costs[differences] = _cost(outcome)
+        record = result.history[-1] if result.history else {}
+        costs[differences] = float(record.get("val_loss", record.get("loss", math.inf)))
     differences = costs[True] < costs[False]
-    net, outcome = _trained(rest, check, shape, differences, max_seconds - 2 * trial, seed, tell)
-    if outcome.stopped == "interrupted":
+    net = _network(rest, shape, differences, seed)
+    result = _train(net, rest, check, max_seconds - 2 * trial, seed, tell)
+    if result.stopped == "interrupted":
         warnings.warn("the fit was interrupted; the codec has the best weights so far", stacklevel=2)
-    if outcome.best_values.numel():
-        _take(net, outcome.best_values)
-    values = shape.height * shape.values * math.log(2)
-    return whole_numbers(net), differences, [_short(record, values) for record in outcome.history]
+    if result.best_values.numel():
+        torch.nn.utils.vector_to_parameters(result.best_values, net.parameters())
+    return whole_numbers(net), differences, [_short(record, shape) for record in result.history]
 
 
-def _cost(outcome: TrainResult) -> float:
-    record = outcome.history[-1] if outcome.history else {}
-    return float(record.get("val_loss", record.get("loss", math.inf)))
-
-
-def _short(record: dict[str, Any], values: float) -> dict[str, Any]:
+def _short(record: dict[str, Any], shape: Shape) -> dict[str, Any]:
     """Keep of a record what is worth its bytes in the codec's file: cost in bits per value, on held-out pictures."""
-    cost = float(record.get("val_loss", record.get("loss", math.nan)))
-    return {"step": record["step"], "seconds": round(record["seconds"], 1), "bits_per_value": round(cost / values, 4)}
+    cost = float(record.get("val_loss", record.get("loss", math.nan))) / (shape.height * shape.values * math.log(2))
+    return {"step": record["step"], "seconds": round(record["seconds"], 1), "bits_per_value": round(cost, 4)}
 
 
-def _take(net: PictureNet, values: torch.Tensor) -> None:
-    torch.nn.utils.vector_to_parameters(values, net.parameters())
+def _network(rest: np.ndarray, shape: Shape, differences: bool, seed: int) -> PictureNet:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        hidden, row, place, palette = next(widths for size, widths in _WIDTHS if rest.size >= size)
+        return PictureNet(shape, hidden=hidden, row=row, place=place, palette=palette, differences=differences)
 
 
-def _trained(
+def _train(
+    net: PictureNet,
     rest: np.ndarray,
     check: np.ndarray,
-    shape: Shape,
-    differences: bool,
     seconds: float,
     seed: int,
     tell: Callable[[dict[str, Any]], None] | None,
-    share: float = 1.0,
-) -> tuple[PictureNet, TrainResult]:
-    """Train one network for a share of the usual steps, and no longer than some seconds."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        widths = next(widths for size, widths in _WIDTHS if rest.size >= size)
-        hidden, row, place, palette = widths
-        net = PictureNet(shape, hidden=hidden, row=row, place=place, palette=palette, differences=differences)
-    objective = PictureObjective(net)
-    batch = max(1, min(STEP_VALUES // (shape.height * shape.values), len(rest) // STEPS_A_PASS))
+    fraction: float = 1.0,
+) -> TrainResult:
+    """Train a network for a fraction of the usual steps, and no longer than some seconds."""
+    objective, values = PictureObjective(net), net.shape.height * net.shape.values
+    batch = max(1, min(STEP_VALUES // values, len(rest) // STEPS_A_PASS))
     held_out = torch.from_numpy(check)
 
     def evaluate() -> LossParts:
         with torch.no_grad():
             return LossParts.joined(objective(part, None) for part in held_out.split(16 * batch))
 
-    steps = max(50, int(share * PASSES * len(rest)) // batch)
-    every = max(20, min(steps // 20, 500))
-    plan = TrainConfig(
+    def on_record(record: dict[str, Any]) -> None:
+        if tell is not None:
+            tell(_short(record, net.shape))
+
+    steps = max(50, int(fraction * PASSES * len(rest)) // batch)
+    config = TrainConfig(
         Adam(),
         OneCycle(),
         LEARNING_RATE,
         batch,
         steps=steps,
-        evaluate_every=every,
+        evaluate_every=max(20, min(steps // 20, 500)),
         max_seconds=seconds,
-        work=8 * shape.height * shape.values * net.hidden**2,
+        work=8 * values * net.hidden**2,
     )
-    values = shape.height * shape.values * math.log(2)
-
-    def tell_record(record: dict[str, Any]) -> None:
-        if tell is not None:
-            tell(_short(record, values))
-
-    outcome = train(
+    return train(
         net,
         ArrayRows(rest),
         objective,
-        plan,
+        config,
         seed=seed,
         evaluate=evaluate if len(check) else None,
-        callbacks=TrainerCallbacks(on_record=tell_record),
+        callbacks=TrainerCallbacks(on_record=on_record),
     )
-    return net, outcome
 
 
 def whole_numbers(net: PictureNet) -> dict[str, np.ndarray]:
