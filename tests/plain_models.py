@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from narrows.codec.coder import Reader, Writer
+from narrows.codec.container.entropy import Reader, Writer
+from narrows.codec.pictures.engine import PictureEngine
+from narrows.codec.pictures.shape import Tiling
 
 
 class PlainTable:
@@ -40,7 +42,7 @@ class PlainTable:
                 raw = None
                 if rows is not None:
                     raw = np.ascontiguousarray(rows[strange, number]).view(np.uint8).astype(np.int32)
-                raw = coder.evenly(sizes, raw)
+                raw = coder.uniform(sizes, raw)
                 found[strange, number] = raw.astype(np.uint8).view(np.int64)
         return found
 
@@ -64,27 +66,25 @@ class PlainTable:
         return cls([(tensors[f"known{k}"], tensors[f"counts{k}"].astype(np.int64)) for k in range(options["n"])])
 
 
-class PlainPictures(PlainTable):
-    rows_per_block = 64
+class PlainPictures(PictureEngine):
+    def __init__(self, shape, model):
+        self.shape, self.model, self.tiling, self.history = shape, model, Tiling.of(shape), []
+        self.rows_per_block = 64
 
     @classmethod
-    def fit(cls, rows, *, max_seconds=1.0, random_state=0, progress=None):
-        model = super().fit(rows.reshape(len(rows), -1))
-        model.shape = rows.shape[1:]
-        return model
+    def fit_pictures(cls, pictures, options):
+        return PlainPictures(pictures.shape[1:], PlainTable.fit(pictures.reshape(len(pictures), -1)))
 
-    def encode(self, rows):
-        return super().encode(rows.reshape(len(rows), -1))
+    def encode_pictures(self, pictures):
+        return self.model.encode(pictures.reshape(len(pictures), -1))
 
-    def decode(self, data, n_rows):
-        return super().decode(data, n_rows).astype(np.uint8).reshape(n_rows, *self.shape)
+    def decode_pictures(self, data, n_rows):
+        return self.model.decode(data, n_rows).astype(np.uint8)
 
     def to_state(self):
-        options, tensors = super().to_state()
+        options, tensors = self.model.to_state()
         return options | {"shape": list(self.shape)}, tensors
 
     @classmethod
-    def from_state(cls, options, tensors):
-        model = super().from_state(options, tensors)
-        model.shape = tuple(options["shape"])
-        return model
+    def from_state(cls, options, arrays):
+        return cls(tuple(options["shape"]), PlainTable.from_state(options, arrays))

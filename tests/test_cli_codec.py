@@ -376,7 +376,7 @@ def test_ctrl_c_leaves_nothing(home, monkeypatch, capsys):
     def interrupted(*_args, **_kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("narrows.codec.blocks.Encoder.write", interrupted)
+    monkeypatch.setattr("narrows.codec.codec.write_blocks", interrupted)
     before = {file.name for file in home.iterdir()}
     assert main(["compress", "sales.csv", "-m", "sales.narrows", "-o", "cancelled.nrw"]) == 130
     assert {file.name for file in home.iterdir()} == before

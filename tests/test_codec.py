@@ -18,7 +18,9 @@ from sklearn.base import clone
 
 from narrows import load as load_any
 from narrows import tables
-from narrows.codec import Codec, describe, engines, peers
+from narrows.codec import Codec, describe, peers
+from narrows.codec.pictures.engine import PictureEngine
+from narrows.codec.serialization import ENGINES
 from narrows.errors import CodecFileError, DataError, ModelFileError, NotBetterThanBaselineWarning
 from plain_models import PlainPictures, PlainTable
 
@@ -28,7 +30,10 @@ RNG = np.random.default_rng(0)
 
 @pytest.fixture(autouse=True)
 def plain(monkeypatch):
-    monkeypatch.setattr(engines, "model_class", lambda kind: PlainPictures if kind == "pictures" else PlainTable)
+    for place in ("table.engine", "codes"):
+        monkeypatch.setattr(f"narrows.codec.{place}.TableModel", PlainTable)
+    monkeypatch.setattr(PictureEngine, "fit_pictures", PlainPictures.fit_pictures)
+    monkeypatch.setitem(ENGINES, "pictures", PlainPictures)
 
 
 def fitted(X, **options):
@@ -555,8 +560,9 @@ SLOW = """
     sys.path.insert(0, {tests!r})
     import numpy as np
     from plain_models import PlainTable
-    from narrows.codec import Codec, engines
-    engines.model_class = lambda kind: PlainTable
+    from narrows.codec import Codec
+    from narrows.codec.table import engine
+    engine.TableModel = PlainTable
     honest = PlainTable.encode
     def slow(self, rows):
         print("block", flush=True)

@@ -7,9 +7,18 @@ import time
 import numpy as np
 import pytest
 
-from narrows.codec.choosing import Bound, choose_coder
-from narrows.codec.columns import TableForm, bare, from_bare
-from narrows.codec.quantising import Bounded, Fixed, Integers, Levels, Raw, Relative, Steps, from_keys, to_keys
+from narrows.codec.columns.choose import Bound, choose_transform
+from narrows.codec.columns.form import TableForm, columns_from_bytes, columns_to_bytes
+from narrows.codec.columns.transforms import (
+    Bounded,
+    FixedPoint,
+    Integers,
+    LookupTable,
+    Raw,
+    Relative,
+    from_keys,
+    to_keys,
+)
 from narrows.errors import DataError
 
 RNG = np.random.default_rng(0)
@@ -23,13 +32,13 @@ def through(columns, fitted=None, bounds=None):
     """Take columns through a form, as a file keeps it, and back."""
     fitted = fitted or columns
     schema = [(f"c{j}", column.dtype) for j, column in enumerate(columns)]
-    form = TableForm.learn(schema, fitted, bounds or {})
+    form = TableForm.fit(schema, fitted, bounds or {})
     coded = form.encode(columns, schema)
     again = TableForm.from_bytes(form.to_bytes())
     assert again.kinds == form.kinds
     assert again.to_bytes() == form.to_bytes()
-    assert again.encode(columns, schema).side == coded.side
-    found, crc = again.decode(coded.codes.copy(), coded.side, schema)
+    assert again.encode(columns, schema).side_info == coded.side_info
+    found, crc = again.decode(coded.codes.copy(), coded.side_info, schema)
     assert crc == coded.crc
     for part, column in zip(found, columns, strict=True):
         assert part.dtype == column.dtype
@@ -86,22 +95,22 @@ def test_what_a_column_is_taken_for():
     n = 5000
     kinds = {
         "ints": (RNG.integers(0, 9, n), Integers),
-        "ids": (RNG.choice(RNG.integers(0, 10**9, 20), n), Levels),
-        "cents": (np.round(RNG.normal(size=n) * 50, 2) + 0.0, Fixed),
-        "whole": (RNG.integers(0, 99, n).astype(float), Fixed),
-        "cents32": ((np.round(RNG.normal(size=n), 2) + 0.0).astype(np.float32), Fixed),
-        "gaps": (np.where(RNG.random(n) < 0.2, np.nan, RNG.integers(0, 9, n)), Fixed),
-        "fifteenths": (RNG.integers(0, 16, n) / 15, Levels),
+        "ids": (RNG.choice(RNG.integers(0, 10**9, 20), n), LookupTable),
+        "cents": (np.round(RNG.normal(size=n) * 50, 2) + 0.0, FixedPoint),
+        "whole": (RNG.integers(0, 99, n).astype(float), FixedPoint),
+        "cents32": ((np.round(RNG.normal(size=n), 2) + 0.0).astype(np.float32), FixedPoint),
+        "gaps": (np.where(RNG.random(n) < 0.2, np.nan, RNG.integers(0, 9, n)), FixedPoint),
+        "fifteenths": (RNG.integers(0, 16, n) / 15, LookupTable),
         "noise": (RNG.normal(size=n), Raw),
         "noise32": (RNG.normal(size=n).astype(np.float32), Raw),
     }
     for name, (column, kind) in kinds.items():
-        coder = choose_coder(column, None)
+        coder = choose_transform(column, None)
         assert type(coder) is kind, name
         _, bad, _ = coder.encode(column)
         assert kind is Raw or not bad.any(), name
-    assert choose_coder(kinds["gaps"][0], None).kinds == ("category", "ordered")
-    assert choose_coder(kinds["cents"][0], None).decimals == 2
+    assert choose_transform(kinds["gaps"][0], None).kinds == ("category", "ordered")
+    assert choose_transform(kinds["cents"][0], None).decimals == 2
 
 
 def test_decimals_beyond_those_of_the_fit_are_exceptions_and_come_back():
@@ -109,9 +118,9 @@ def test_decimals_beyond_those_of_the_fit_are_exceptions_and_come_back():
     column = fitted.copy()
     column[[3, 77]] = [0.123456, -0.0]
     (found,), coded, form = through([column], [fitted])
-    assert isinstance(form.coders[0], Fixed)
+    assert isinstance(form.transforms[0], FixedPoint)
     assert bits(found) == bits(column)
-    assert 0 < len(coded.side) < 60
+    assert 0 < len(coded.side_info) < 60
 
 
 def test_a_column_of_exceptions_goes_raw():
@@ -119,7 +128,7 @@ def test_a_column_of_exceptions_goes_raw():
     column = RNG.normal(size=3000)
     (found,), coded, _ = through([column], [fitted])
     assert bits(found) == bits(column)
-    assert len(coded.side) < 1.01 * column.nbytes
+    assert len(coded.side_info) < 1.01 * column.nbytes
     assert not coded.codes.any()
 
 
@@ -156,12 +165,12 @@ def test_no_value_is_out_of_bound(name, error, dtype):
 def test_a_bound_makes_codes_small():
     column = RNG.normal(size=4000)
     _, coded, form = through([column], bounds={0: Bound(1e-2, relative=False)})
-    assert isinstance(form.coders[0], Bounded)
-    assert not coded.side
+    assert isinstance(form.transforms[0], Bounded)
+    assert not coded.side_info
     assert coded.codes.min() >= 0
     assert coded.codes.max() < 500
     _, coded, form = through([column], bounds={0: Bound(1e-2, relative=True)})
-    assert isinstance(form.coders[0], Relative)
+    assert isinstance(form.transforms[0], Relative)
     # Every octave has ln 2 / (2 · share) cells at the fewest, and a tenth more here at the most.
     octaves = np.log2(np.abs(column).max() / np.abs(column).min()) + 1
     assert np.abs(coded.codes).max() <= 1.1 * octaves * np.log(2) / 0.02
@@ -172,10 +181,10 @@ def test_whole_numbers_within_a_bound():
     for dtype in (np.int64, np.int16, np.uint8):
         values = column.astype(dtype)
         (found,), _, form = through([values], bounds={0: Bound(3.9, relative=False)})
-        assert isinstance(form.coders[0], Steps)
+        assert isinstance(form.transforms[0], Integers)
         assert max(abs(int(x) - int(y)) for x, y in zip(values, found, strict=True)) <= 3
-    assert isinstance(choose_coder(column, Bound(0.5, relative=False)), Integers)
-    assert isinstance(choose_coder(column, Bound(0.5, relative=True)), Integers)
+    assert isinstance(choose_transform(column, Bound(0.5, relative=False)), Integers)
+    assert isinstance(choose_transform(column, Bound(0.5, relative=True)), Integers)
 
 
 def test_words_unseen_and_rare():
@@ -184,15 +193,15 @@ def test_words_unseen_and_rare():
     (found,), coded, form = through([column], [fitted])
     assert repr(found.tolist()) == repr(column.tolist())
     assert form.kinds == ["category"]
-    assert coded.side
+    assert coded.side_info
     names = np.array([f"name {k}" for k in range(500)], object)
     (found,), _, form = through([names])
-    assert isinstance(form.coders[0], Raw)
+    assert isinstance(form.transforms[0], Raw)
     assert found.tolist() == names.tolist()
 
 
 def test_other_columns_are_refused_by_name():
-    form = TableForm.learn([("a", np.dtype("f8")), ("b", np.dtype("i8"))], [np.zeros(5), np.zeros(5, int)], {})
+    form = TableForm.fit([("a", np.dtype("f8")), ("b", np.dtype("i8"))], [np.zeros(5), np.zeros(5, int)], {})
     form.check([("a", np.dtype("f8")), ("b", np.dtype("u1"))])
     with pytest.raises(DataError, match="fitted to 2 columns, and these are 1"):
         form.check([("a", np.dtype("f8"))])
@@ -201,13 +210,13 @@ def test_other_columns_are_refused_by_name():
     with pytest.raises(DataError, match="column 'z' stands where the fit had 'b'"):
         form.check([("a", np.dtype("f8")), ("z", np.dtype("i8"))])
     with pytest.raises(DataError, match="column 'a' holds a cell of type set"):
-        TableForm.learn([("a", np.dtype(object))], [np.array([{1}, "x"], object)], {})
+        TableForm.fit([("a", np.dtype(object))], [np.array([{1}, "x"], object)], {})
 
 
 def test_bare_columns():
     parts = [np.arange(5), np.array(["a", None, "b", 1, ""], object), np.arange(5.0)]
     schema = [("x", part.dtype) for part in parts]
-    found = from_bare(bare(parts), 5, schema)
+    found = columns_from_bytes(columns_to_bytes(parts), 5, schema)
     assert [part.tolist() for part in found] == [part.tolist() for part in parts]
 
 
@@ -215,11 +224,11 @@ def test_columns_are_fast():
     n = 200_000
     columns = [RNG.integers(0, 99, n), RNG.integers(0, 999, n) / 100, RNG.integers(0, 16, n) / 15]
     schema = [("c", column.dtype) for column in columns]
-    form = TableForm.learn(schema, columns, {})
+    form = TableForm.fit(schema, columns, {})
     best = 1e9
     for _ in range(3):
         start = time.process_time()
         coded = form.encode(columns, schema)
-        form.decode(coded.codes, coded.side, schema)
+        form.decode(coded.codes, coded.side_info, schema)
         best = min(best, time.process_time() - start)
     assert sum(column.nbytes for column in columns) / best > 20e6

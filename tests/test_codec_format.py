@@ -10,10 +10,14 @@ import zlib
 import numpy as np
 import pytest
 
-from narrows.codec import Codec, columns, describe, engines, fileformat
-from narrows.codec.blocks import as_rows
-from narrows.codec.fileformat import END, MAGIC, FileReader, FileWriter, Head
-from narrows.codec.packing import Cursor, cells_from_bytes, cells_to_bytes, pack, varint
+from narrows.codec import Codec, describe
+from narrows.codec.columns import form
+from narrows.codec.container import format as fileformat
+from narrows.codec.pictures.engine import PictureEngine
+from narrows.codec.serialization import ENGINES
+from narrows.codec.blocks import row_numbers
+from narrows.codec.container.format import END, MAGIC, FileReader, FileWriter, Head
+from narrows.codec.container.packing import Cursor, cells_from_bytes, cells_to_bytes, pack, varint
 from narrows.errors import CodecFileError, DataError
 from plain_models import PlainPictures, PlainTable
 
@@ -22,7 +26,10 @@ pytestmark = pytest.mark.filterwarnings("ignore::narrows.errors.NotBetterThanBas
 
 @pytest.fixture(autouse=True)
 def plain(monkeypatch):
-    monkeypatch.setattr(engines, "model_class", lambda kind: PlainPictures if kind == "pictures" else PlainTable)
+    for place in ("table.engine", "codes"):
+        monkeypatch.setattr(f"narrows.codec.{place}.TableModel", PlainTable)
+    monkeypatch.setattr(PictureEngine, "fit_pictures", PlainPictures.fit_pictures)
+    monkeypatch.setitem(ENGINES, "pictures", PlainPictures)
 
 
 def table(n=600, seed=0):
@@ -140,9 +147,9 @@ def sealed(data):
     """Give spoilt data its checksums anew, as one would who means harm: of head, table and the whole."""
     data = bytearray(data)
     try:
-        cursor = Cursor(bytes(data[6:]))
-        end = 6 + cursor.number(1 << 40)
-        end = 6 + cursor.place + end - 6
+        cursor = Cursor(bytes(data[5:]))
+        size = cursor.number(1 << 40)
+        end = 5 + cursor.place + size
         data[end : end + 4] = zlib.crc32(data[:end]).to_bytes(4, "little")
         length = int.from_bytes(data[-12:-8], "little")
         first = len(data) - 12 - length
@@ -287,8 +294,8 @@ def test_hostile_heads(codec, description):
 
 def test_deep_json_and_claims_without_blocks():
     deep = b"[" * 100_000
-    head = b"12345678" + varint(4) + varint(len(deep)) + deep
-    first = MAGIC + b"\x01\x00" + varint(len(head)) + head
+    head = b"12345678" + varint(4) + pack(deep)
+    first = MAGIC + b"\x01" + varint(len(head)) + head
     with pytest.raises(CodecFileError, match="head cannot be read"):
         FileReader(first + zlib.crc32(first).to_bytes(4, "little") + b"x" * 50)
     data = container([])
@@ -406,7 +413,7 @@ def test_evenly_spaced_rows_are_those_of_numpy(codec):
             for step in (None, 1, -1, 3, -3, 300, -257):
                 found = codec.decompress(data, rows=slice(start, stop, step))
                 assert np.array_equal(found, X[start:stop:step]), (start, stop, step)
-    assert isinstance(as_rows(slice(None, None, -1), 1 << 50), range)
+    assert isinstance(row_numbers(slice(None, None, -1), 1 << 50), range)
 
 
 def test_skipping_keeps_the_order_of_rows(codec):
@@ -422,8 +429,8 @@ def test_skipping_keeps_the_order_of_rows(codec):
 
 def headed(text, fingerprint=b"12345678"):
     packed = zlib.compress(text, 9)
-    content = fingerprint + varint(256) + varint(len(text)) + packed
-    first = MAGIC + b"\x01\x01" + varint(len(content)) + content
+    content = fingerprint + varint(256) + b"\x01" + varint(len(text)) + varint(len(packed)) + packed
+    first = MAGIC + b"\x01" + varint(len(content)) + content
     return sealed(first + bytes(4) + varint(0) + bytes(4) + (5).to_bytes(4, "little") + bytes(4) + END)
 
 
@@ -457,7 +464,7 @@ def test_exceptions_of_numbers_do_not_burst(codec):
 
 @pytest.mark.parametrize("n_columns", [1, 3])
 def test_more_text_than_a_block_unpacks_is_kept_as_it_is(monkeypatch, n_columns):
-    monkeypatch.setattr(columns, "_MOST_CELLS", 3_000)
+    monkeypatch.setattr(form, "_MOST_CELLS", 3_000)
     few = np.array(["a", "b"], dtype=object)[np.random.default_rng(0).integers(0, 2, (300, n_columns))]
     codec = Codec(max_seconds=1, random_state=0).fit(few)
     X = np.array([f"{number} " * 10 for number in range(250 * n_columns)], dtype=object).reshape(-1, n_columns)

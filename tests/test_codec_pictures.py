@@ -10,18 +10,20 @@ import torch
 from sklearn.datasets import load_digits
 from threadpoolctl import threadpool_limits
 
-from narrows.codec import exact, pictures_walk
-from narrows.codec.coder import Reader, Writer
-from narrows.codec.pictures import PictureModel
-from narrows.codec.pictures_network import PictureNet, PictureObjective
-from narrows.codec.pictures_shape import LEVELS, Shape, Tiling, windows
+from narrows.codec.pictures import arithmetic as exact
+from narrows.codec.container.entropy import Reader, Writer
+from narrows.codec.engine import FitOptions
+from narrows.codec.pictures.engine import PictureEngine
+from narrows.codec.pictures.network import PictureNet, PictureObjective
+from narrows.codec.pictures.order import PictureCoder
+from narrows.codec.pictures.shape import LEVELS, Shape, Tiling, windows
 
 DIGITS = (load_digits().images * 15).astype(np.uint8)
 
 
 @pytest.fixture(scope="module")
-def model() -> PictureModel:
-    return PictureModel.fit(DIGITS[:1500], max_seconds=60, random_state=0)
+def model() -> PictureEngine:
+    return PictureEngine.fit_pictures(DIGITS[:1500], FitOptions(60, 0, print))
 
 
 def smooth(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
@@ -32,11 +34,11 @@ def smooth(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
 @pytest.mark.parametrize("shape", [(40, 6, 7), (40, 6, 7, 3), (12, 5, 4, 2), (3, 60, 70), (2, 49, 20, 3), (9, 1, 1)])
 def test_every_shape_comes_back(shape):
     pictures = smooth(shape)
-    fitted = PictureModel.fit(pictures, max_seconds=2, random_state=0)
-    again = PictureModel.from_state(*fitted.to_state())
+    fitted = PictureEngine.fit_pictures(pictures, FitOptions(2, 0, print))
+    again = PictureEngine.from_state(*fitted.to_state())
     noise = np.random.default_rng(1).integers(0, 256, shape, dtype=np.uint8)
     for rows in (pictures, pictures[:1], pictures[:0], noise, np.full(shape, 255, np.uint8), np.zeros(shape, np.uint8)):
-        found = again.decode(fitted.encode(rows), len(rows))
+        found = again.decode_pictures(fitted.encode_pictures(rows), len(rows))
         assert found.dtype == np.uint8
         np.testing.assert_array_equal(found, rows)
 
@@ -46,19 +48,19 @@ def test_smaller_than_a_general_compressor(model):
 
     rows = DIGITS[1500:]
     packed = min(len(lzma.compress(rows.tobytes(), preset=9)), len(lzma.compress(np.moveaxis(rows, 0, -1).tobytes())))
-    assert len(model.encode(rows)) < 0.85 * packed
+    assert len(model.encode_pictures(rows)) < 0.85 * packed
 
 
 @pytest.mark.parametrize("differences", [False, True])
 def test_the_file_is_as_large_as_training_foretold(differences):
-    from narrows.codec.pictures_training import whole_numbers
+    from narrows.codec.pictures.training import whole_numbers
 
     torch.manual_seed(0)
     shape = Shape(8, 8, 1)
     net = PictureNet(shape, hidden=12, row=8, place=3, palette=5, differences=differences)
     with torch.no_grad():
         foretold = float(PictureObjective(net)(torch.from_numpy(DIGITS), None).total.sum()) / math.log(2) / 8
-    walk = pictures_walk.PictureWalk(shape, whole_numbers(net), differences=differences)
+    walk = PictureCoder(shape, whole_numbers(net), differences=differences)
     coder = Writer()
     walk.code(coder, DIGITS[..., None], len(DIGITS))
     assert len(coder.finish()) == pytest.approx(foretold, rel=0.002)
@@ -67,30 +69,30 @@ def test_the_file_is_as_large_as_training_foretold(differences):
 def test_threads_and_precision_change_no_byte(model, monkeypatch):
     rows = DIGITS[1500:]
     with threadpool_limits(1):
-        one = model.encode(rows)
+        one = model.encode_pictures(rows)
     with threadpool_limits(4):
-        assert model.encode(rows) == one
+        assert model.encode_pictures(rows) == one
     monkeypatch.setattr(exact, "_BOUND", {np.dtype(np.float32): 0, np.dtype(np.float64): 2**53})
-    wide = PictureModel.from_state(*model.to_state())
-    assert wide.walk.second.dtype == np.float64
-    assert wide.encode(rows) == one
-    np.testing.assert_array_equal(wide.decode(one, len(rows)), rows)
+    wide = PictureEngine.from_state(*model.to_state())
+    assert wide.coder.second.dtype == np.float64
+    assert wide.encode_pictures(rows) == one
+    np.testing.assert_array_equal(wide.decode_pictures(one, len(rows)), rows)
 
 
 def test_order_of_products_changes_no_byte(model, monkeypatch):
     """Sums added up in reverse, as another library for matrices might do."""
     rows = DIGITS[1500:]
-    usual = model.encode(rows)
+    usual = model.encode_pictures(rows)
 
     def reversed_sums(self, columns):
         return self.weight[:, ::-1] @ columns.astype(self.dtype)[::-1]
 
     monkeypatch.setattr(exact.Layer, "__call__", reversed_sums)
-    assert model.encode(rows) == usual
+    assert model.encode_pictures(rows) == usual
 
 
 def test_sums_stay_within_what_a_float_holds(model):
-    for layer in vars(model.walk).values():
+    for layer in vars(model.coder).values():
         if isinstance(layer, exact.Layer):
             assert layer.reach < (2**24 if layer.dtype == np.float32 else 2**53)
     with pytest.raises(ValueError, match="too large"):
@@ -124,25 +126,25 @@ def test_tiles_join_to_what_was_cut(picture):
 
 
 def test_rubbish_ends_quickly(model):
-    data = bytearray(model.encode(DIGITS[:50]))
+    data = bytearray(model.encode_pictures(DIGITS[:50]))
     rng = np.random.default_rng(0)
     for _ in range(20):
         spoilt = bytearray(data)
         spoilt[rng.integers(len(spoilt))] ^= 1 << rng.integers(8)
         try:
-            found = model.decode(bytes(spoilt), 50)
+            found = model.decode_pictures(bytes(spoilt), 50)
         except AssertionError:  # the coder's own word for a stream that no symbols make
             continue
         assert found.shape == (50, 8, 8)
 
 
 def test_fit_repeats_itself():
-    first, second = (PictureModel.fit(DIGITS[:300], max_seconds=600, random_state=3) for _ in range(2))
+    first, second = (PictureEngine.fit_pictures(DIGITS[:300], FitOptions(600, 3, print)) for _ in range(2))
     assert first.differences == second.differences
     for name, tensor in first.tensors.items():
         np.testing.assert_array_equal(tensor, second.tensors[name])
     state = torch.get_rng_state()
-    PictureModel.fit(DIGITS[:20], max_seconds=1, random_state=0)
+    PictureEngine.fit_pictures(DIGITS[:20], FitOptions(1, 0, print))
     assert torch.equal(state, torch.get_rng_state())
 
 
@@ -153,10 +155,10 @@ def test_coder_gives_back_what_it_took():
     even = (rng.random(500) * sizes).astype(np.int64)
     writer = Writer()
     writer.weighted(weights, symbols)
-    writer.evenly(sizes, even)
+    writer.uniform(sizes, even)
     reader = Reader(writer.finish())
     np.testing.assert_array_equal(reader.weighted(weights), symbols)
-    np.testing.assert_array_equal(reader.evenly(sizes), even)
+    np.testing.assert_array_equal(reader.uniform(sizes), even)
 
 
 def test_an_interrupted_fit_leaves_a_usable_model_and_says_so():
@@ -168,5 +170,5 @@ def test_an_interrupted_fit_leaves_a_usable_model_and_says_so():
             raise KeyboardInterrupt
 
     with pytest.warns(UserWarning, match="interrupted"):
-        fitted = PictureModel.fit(DIGITS[:300], max_seconds=600, random_state=0, progress=stop)
-    np.testing.assert_array_equal(fitted.decode(fitted.encode(DIGITS[:9]), 9), DIGITS[:9])
+        fitted = PictureEngine.fit_pictures(DIGITS[:300], FitOptions(600, 0, stop))
+    np.testing.assert_array_equal(fitted.decode_pictures(fitted.encode_pictures(DIGITS[:9]), 9), DIGITS[:9])

@@ -7,13 +7,13 @@ import time
 import numpy as np
 import pytest
 
-from narrows.codec.tabular import TableModel
-from narrows.codec.tabular_arithmetic import POWER, bit_length, logarithm, signed_class
-from narrows.codec.tabular_bins import Bins, code_positive, make_edges
-from narrows.codec.tabular_walk import walk
+from narrows.codec.table.model import TableModel
+from narrows.codec.table.arithmetic import POWER, bit_length, logarithm, signed_class
+from narrows.codec.table.bins import Bins, code_positive
+from narrows.codec.table.order import coding_order
 
 pytest.importorskip("constriction")
-from narrows.codec.coder import Reader, Writer
+from narrows.codec.container.entropy import Reader, Writer
 
 LOW, HIGH = -(2**63), 2**63 - 1
 
@@ -157,26 +157,6 @@ def test_blocks_may_be_large():
     assert (model.decode(model.encode(many), len(many)) == many).all()
 
 
-def test_halves_that_repeat_are_found():
-    rng = np.random.default_rng(0)
-    records = rng.integers(0, 16, (200, 8))
-    rows = np.c_[records[rng.integers(0, 200, 900)], records[rng.integers(0, 200, 900)]]
-    model = fitted(rows)
-    assert model.group == 8
-    assert len(model.encode(rows)) < 0.85 * len(lzma.compress(rows.astype(np.uint8).tobytes(), preset=9))
-    strange = rng.integers(-99, 99, (50, 16))
-    assert (model.decode(model.encode(strange), 50) == strange).all()
-
-
-def test_ids_are_picked_by_how_often_they_came():
-    rng = np.random.default_rng(0)
-    ids = rng.permutation(10**6)[:400][np.minimum(rng.geometric(0.02, 6000), 399)]
-    model = fitted(np.c_[ids, rng.integers(0, 3, 6000)])
-    counts = np.unique(ids, return_counts=True)[1]
-    entropy = float((counts * np.log2(6000 / counts)).sum())
-    assert len(model.encode(np.c_[ids, np.zeros(6000, dtype=np.int64)])) * 8 < 1.25 * entropy + 6000 * 1.8
-
-
 def test_no_time_is_enough():
     rows = tables()["linear"]
     model = fitted(rows, seconds=0.0)
@@ -207,8 +187,8 @@ def test_tables_of_logarithms_are_exact():
     ],
 )
 def test_bins_name_any_number(kind, numbers):
-    assert (np.diff(make_edges(kind, numbers)) > 0).all()
     bins = Bins(kind, numbers)
+    assert (np.diff(bins.edges) > 0).all()
     rng = np.random.default_rng(0)
     values = np.r_[
         rng.integers(LOW, HIGH, 500), rng.integers(-99, 99, 500), rng.integers(-(2**40), 2**40, 500), LOW, HIGH
@@ -231,9 +211,9 @@ def test_any_positive_number_can_be_written():
 def test_walks_take_every_row_once_and_look_at_known_ones(n):
     for between in (False, True):
         known = np.zeros(n, dtype=bool)
-        for step in walk(n, between=between):
-            if step.level:
-                for other in (step.left, step.right, step.far_left, step.far_right):
+        for step in coding_order(n, hierarchical=between):
+            if step.spacing:
+                for other in (step.left, step.right):
                     assert known[other].all()
             assert not known[step.rows].any()
             known[step.rows] = True

@@ -12,14 +12,13 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from narrows.codec.columns.intake import layout_from_json
-from narrows.codec.columns.layout import ColumnBatch
 from narrows.codec.container.format import Block, FileReader, FileWriter, Head
 from narrows.errors import CodecFileError, DataError, NarrowsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
 
-    from narrows.codec.columns.layout import Target
+    from narrows.codec.columns.layout import ColumnBatch, Target
     from narrows.codec.engine import Engine
 
 __all__ = ["MOST_DAMAGED", "Decoder", "row_numbers", "write_blocks"]
@@ -202,7 +201,7 @@ class Decoder:
         except (KeyboardInterrupt, SystemExit, GeneratorExit):
             raise
         # What a decoder may raise over bytes that are not its own is anything, the panics of constriction included.
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001
             return block, CodecFileError(f"{called} cannot be decoded: {error or type(error).__name__}", lost)
         if not self.reader.holds(block, crc):
             why = "does not decode to the rows it was made of: their checksum does not match"

@@ -202,7 +202,7 @@ class Codec(FittedEstimator):
             for error in errors:
                 check_number("max_error", error, high=math.inf, open_low=True, none=True)
                 if error is not None and not math.isfinite(error):
-                    raise DataError(f"max_error must be a finite number, got {error!r}")  # noqa: TRY301
+                    raise DataError(f"max_error must be a finite number, got {error!r}")
             check_number("max_seconds", self.max_seconds, open_low=True)
             check_number("n_jobs", self.n_jobs, integer=True, low=1, none=True)
         except ValueError as error:

@@ -1,7 +1,7 @@
 """The face of all engines: one kind of data and its fitted model, which turns whole blocks of rows into bytes and back.
 
-What is made of a block begins with one byte that says how: the rows as they are, the same packed by a general compressor,
-or the model's code.
+What is made of a block begins with one byte that says how: the rows as they are, the same packed by a general
+compressor, or the model's code.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import hashlib
 import json
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -21,6 +20,8 @@ from narrows.codec.container.packing import Cursor, pack
 from narrows.errors import CodecFileError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from narrows.codec.columns.choose import Bound
     from narrows.codec.columns.form import Schema
     from narrows.codec.columns.layout import ColumnBatch, Layout

@@ -110,7 +110,7 @@ def _parquet(columns: list[np.ndarray]) -> int | None:
 
 
 def on_pictures(rows: np.ndarray) -> dict[str, int | None]:
-    """Return the bytes that each peer makes of uint8 pictures: of all bytes, and of mosaics by the codecs for pictures."""
+    """Return the bytes that each peer makes of uint8 pictures: of all bytes, or of mosaics by codecs for pictures."""
     flat = rows.reshape(len(rows), -1)
     found = on_bytes(flat.tobytes(), np.ascontiguousarray(flat.T).tobytes())
     boards = list(_mosaics(rows))

@@ -33,6 +33,7 @@ FITTED: dict[str, tuple[type, ...]] = {
     "n_held_out": (int,),
     "rate_distortion": (list, type(None)),
     "history": (list,),
+    "image_shape": (list, type(None)),
     "n_features_in": (int,),
 }
 """Fitted values that a file keeps, and what they may be."""
@@ -66,7 +67,7 @@ def options_from_file(record: dict[str, Any]) -> dict[str, Any]:
     """Return a codec's options from what `options_to_file` gave."""
     options = dict(record)
     if isinstance(options["max_error"], dict):
-        options["max_error"] = {name: error for name, error in options["max_error"]["columns"]}
+        options["max_error"] = dict(options["max_error"]["columns"])
     if isinstance(options["image_shape"], list):
         options["image_shape"] = tuple(options["image_shape"])
     seed = options["random_state"]

@@ -18,14 +18,14 @@ from narrows.tables.formats import DELIMITERS, format_of
 
 def require_coder() -> None:
     """Refuse to begin without the library that codes, before anything is read."""
-    from narrows.codec.engines import model_class
+    from narrows.codec.container.entropy import require_constriction
 
-    model_class("any")
+    require_constriction()
 
 
 def is_compressed(path: Path) -> bool:
     """Say whether a file begins as compressed data does; one that cannot be read does not."""
-    from narrows.codec.fileformat import MAGIC
+    from narrows.codec.container.format import MAGIC
 
     try:
         with path.open("rb") as file:

@@ -187,9 +187,11 @@ class ColumnsLayout(Layout):
         """Return where rows go: an array for each part."""
         targets = []
         for column in self.columns:
-            for dtype in [np.dtype(column.dtype)] if column.kind == "numpy" else column.held():
-                targets.append(ArrayLayout(dtype, (1,)).target(n_rows))
-        return [parts[0] for parts, _ in targets], lambda rows: self._finished([f(rows)[:, 0] for _, f in targets], rows)
+            kinds = [np.dtype(column.dtype)] if column.kind == "numpy" else column.held()
+            targets += [ArrayLayout(dtype, (1,)).target(n_rows) for dtype in kinds]
+        return [parts[0] for parts, _ in targets], lambda rows: self._finished(
+            [f(rows)[:, 0] for _, f in targets], rows
+        )
 
     def _finished(self, arrays: list[np.ndarray], rows: range | np.ndarray) -> Any:
         if self.axis is None or self.index is None:

@@ -111,7 +111,7 @@ def layout_from_json(record: Any) -> Layout:
 
 
 def pieces_of(path: str | os.PathLike[str], most_bytes: int | None = None) -> Iterator[Any]:
-    """Yield a file's rows, a few megabytes at a time where its format can be read so, evenly spread ones at ``most_bytes``.
+    """Yield a file's rows, a few megabytes at a time where its format can be read so, evenly spread at ``most_bytes``.
 
     An ``.npy`` file keeps its type and shape; others come as :func:`narrows.tables.open_segments` reads them, and text
     columns as :func:`narrows.tables.read_named` does.

@@ -169,15 +169,17 @@ class ArrayLayout(Layout):
 
     def target(self, n_rows: int) -> Target:
         """Return where rows go: parts of one array."""
-        order = "C" if self.picture else self.order
+        order: Any = "C" if self.picture else self.order
         array = np.empty((n_rows, *self.row_shape), self.dtype, order=order)
-        held = array.view(np.int64) if self.dtype.kind in "mM" and self.dtype.isnative else array
-        if self.dtype.kind in "mM" and not self.dtype.isnative:
-            held = array.view(self.dtype.byteorder + "i8")
+        held = array.view(self.dtype.str[0] + "i8") if self.dtype.kind in "mM" else array
+
+        def finish(rows: range | np.ndarray) -> np.ndarray:  # noqa: ARG001
+            return np.asarray(array, order=self.order)
+
         if self.picture is not None:
-            return [held.reshape(n_rows, *self.picture)], lambda rows: np.asarray(array, order=self.order)
+            return [held.reshape(n_rows, *self.picture)], finish
         flat = held.reshape(n_rows, self.row_values)
-        return [flat[:, place] for place in range(self.row_values)], lambda rows: array
+        return [flat[:, place] for place in range(self.row_values)], finish
 
 
 def holds_numbers(dtype: np.dtype) -> bool:

@@ -1,8 +1,8 @@
 """Transforms of columns to whole numbers, each way exactly: offsets, known values, decimals, and steps within a bound.
 
-Every transform takes values to codes and says which values its codes would not bring back: those are kept beside them as
-they are. All arithmetic on the way back is that of IEEE 754 (products, quotients, roundings), the same on every machine;
-there is no logarithm and no power in it.
+Every transform takes values to codes and says which values its codes would not bring back: those are kept beside them
+as they are. All arithmetic on the way back is that of IEEE 754 (products, quotients, roundings), the same on every
+machine; there is no logarithm and no power in it.
 """
 
 from __future__ import annotations

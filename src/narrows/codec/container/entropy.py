@@ -1,11 +1,11 @@
 """The entropy coder: one face for writing symbols, for reading them back, and for adding up what writing would cost.
 
-A model is written once, as a sequence of calls that name one group of symbols after another. With a `Writer` the symbols
-are known and go into the stream, with a `Reader` they come out of it, by the same lines of arithmetic.
+A model is written once, as a sequence of calls that name one group of symbols after another. With a `Writer` the
+symbols are known and go into the stream, with a `Reader` they come out of it, by the same lines of arithmetic.
 
 The coder itself is constriction's range coder [1]_, with 24-bit distributions made from the weights given here. Weights
-are whole numbers below 2**24 with a sum below 2**24 for every row: such sums are exact in float32, so every machine makes
-the same distribution of them.
+are whole numbers below 2**24 with a sum below 2**24 for every row: such sums are exact in float32, so every machine
+makes the same distribution of them.
 
 References
 ----------

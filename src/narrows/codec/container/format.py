@@ -7,8 +7,8 @@
     number of rows · (length, CRC, CRC of its rows) of each block · CRC       the table, written last
     length of the table · CRC of all before · end                             12 bytes
 
-The table stands at the end so that a file can be written without knowing how much will come. The head, each block and the
-table have checksums of their own, so that damage in one place leaves the rest readable, and is named.
+The table stands at the end so that a file can be written without knowing how much will come. The head, each block and
+the table have checksums of their own, so that damage in one place leaves the rest readable, and is named.
 """
 
 from __future__ import annotations
@@ -193,7 +193,7 @@ class FileReader:
             rows_per_block = cursor.number(MOST_BLOCK_ROWS)
             text = cursor.unpack(_MOST_HEAD, bounded=True)
             if cursor.left or not rows_per_block:
-                raise CodecFileError("its lengths contradict each other")  # noqa: TRY301
+                raise CodecFileError("its lengths contradict each other")
             self._seal = _seal(text)
             return Head(fingerprint, rows_per_block, json.loads(text.decode("utf-8", "surrogatepass")))
         except (ValueError, RecursionError) as error:

@@ -43,8 +43,8 @@ def varint(number: int) -> bytes:
 def pack(data: bytes, *, bounded: bool = False) -> bytes:
     """Put bytes into as few as a general compressor can, for `Cursor.unpack`; never more than a few more.
 
-    What is bounded takes no less than a hundredth of its length, beyond some kilobytes, so that it can be unpacked without
-    knowing its length otherwise.
+    What is bounded takes no less than a hundredth of its length, beyond some kilobytes, so that it can be unpacked
+    without knowing its length otherwise.
     """
     best, tag = data, _STORED
     if len(data) > 16 and _hopeful(data):

@@ -22,9 +22,9 @@ _RATIO = 18160753814917686420
 class Layer:
     """A matrix of whole-number weights (out, in), in 1 / STEP, that multiplies whole-number columns exactly.
 
-    They are kept divided by STEP, a power of two, which changes none of their digits: sums then come in steps. The bias,
-    in 1 / STEP**2, is the weight of one more input, which is always 1. ``largest`` is the largest absolute value that an
-    input can have, and ``extra`` that which a caller adds to a sum, in 1 / STEP**2.
+    They are kept divided by STEP, a power of two, which changes none of their digits: sums then come in steps. The
+    bias, in 1 / STEP**2, is the weight of one more input, which is always 1. ``largest`` is the largest absolute value
+    that an input can have, and ``extra`` that which a caller adds to a sum, in 1 / STEP**2.
     """
 
     def __init__(self, weight: np.ndarray, bias: np.ndarray | None, largest: int, extra: int = 0) -> None:

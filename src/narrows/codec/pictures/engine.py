@@ -55,7 +55,7 @@ class PictureEngine(Engine):
         self.rows_per_block = max(1, BLOCK_VALUES // self.tiling.values)
 
     @classmethod
-    def fit(cls, batch: ColumnBatch, held_out: ColumnBatch, options: FitOptions) -> PictureEngine:
+    def fit(cls, batch: ColumnBatch, held_out: ColumnBatch, options: FitOptions) -> PictureEngine:  # noqa: ARG003
         """Train a network, of pictures cut into tiles where they are large."""
         return cls.fit_pictures(batch.parts[0], options)
 
@@ -125,6 +125,8 @@ class PictureEngine(Engine):
         if len(shape) not in (2, 3) or not all(type(size) is int and 0 < size < 1 << 16 for size in shape):
             raise CodecFileError("the codec is for pictures that cannot be")
         differences = bool(options["differences"])
-        if {name: array.shape for name, array in arrays.items()} != weight_shapes(Tiling.of(shape).tile, arrays, differences):
+        if {name: array.shape for name, array in arrays.items()} != weight_shapes(
+            Tiling.of(shape).tile, arrays, differences
+        ):
             raise CodecFileError("the weights of the codec's network have shapes that cannot be")
         return cls(shape, arrays, differences=differences)

@@ -113,7 +113,7 @@ class PictureNet(nn.Module):
         return exact
 
     def rows_above(self, w: dict[str, Tensor], seen: Tensor, above: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """From histograms (pictures, height, 256) and the two rows above (…, 4 · values) to what a row tells its places.
+        """From histograms (pictures, height, 256) and two rows above (…, 4 · values) to what a row tells its places.
 
         Returns the palette (…, palette), codes of places (…, values, place) and calm logits (…, values).
         """

@@ -91,6 +91,7 @@ def _level_table(size: int = 1025) -> list[int]:
 
 LEVELS = _level_table()
 
+
 @dataclass(frozen=True)
 class Tiling:
     """How pictures of one size are cut into tiles that are coded on their own.

@@ -43,8 +43,8 @@ class Bins:
     ----------
     kind, numbers : str, tuple of int
         The rule of the edges. "listed": the numbers are the edges; "range": one bin for each of the whole numbers from
-        the first to the second; "scaled": around zero, finest there, for numbers whose usual magnitude is the first / 16;
-        "doubling": around zero, from the first on, every second one of so many twice as wide.
+        the first to the second; "scaled": around zero, finest there, for numbers whose usual magnitude is the first /
+        16; "doubling": around zero, from the first on, every second one of so many twice as wide.
 
     Raises
     ------

@@ -22,7 +22,7 @@ from narrows.codec.table.arithmetic import logarithm, weights
 from narrows.codec.table.contexts import Context, cells_of
 from narrows.codec.table.order import Step, coding_order
 from narrows.codec.table.prediction import Linear, Midpoint, from_nearest, ranked_bounds, to_nearest
-from narrows.codec.table.reuse import RepeatFlags, RowMatches, ValueDictionary
+from narrows.codec.table.reuse import N_RECENT, RecentValues, RepeatFlags, RowMatches, ValueDictionary
 
 if TYPE_CHECKING:
     from narrows.codec.container.entropy import EntropyCoder
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["RANKED", "RESIDUAL", "VALUE", "BlockState", "ColumnModel", "Counts", "code_column", "log_odds"]
 
 VALUE, RESIDUAL, RANKED = range(3)
-"""Of what the bins of a column are: the value itself; the residual of its prediction; the way to the nearer of the known
+"""Of what the bins of a column are: the value itself; the residual of its prediction; the way to the nearer of the
+known
 values of its group right below and above."""
 _PSEUDO_COUNT = 6
 
@@ -48,6 +49,7 @@ class BlockState:
     coded : list of int
         The columns known so far, in the order of coding.
     matches : RowMatches
+    recent : RecentValues
     bounds : tuple of three ndarray
         The known values between which those of the present step lie.
     """
@@ -57,6 +59,7 @@ class BlockState:
         self.symbols = np.zeros((n_columns, n_rows), dtype=np.int32)
         self.coded: list[int] = []
         self.window, self.matches = window, RowMatches(n_rows)
+        self.recent = RecentValues(n_rows)
         self.bounds: Bounds = (self.matches.rows,) * 3
 
     @classmethod
@@ -66,9 +69,11 @@ class BlockState:
         state.values[:] = rows.T
         return state
 
-    def advance(self, column: int) -> None:
+    def advance(self, model: ColumnModel) -> None:
         """Take note that a column is known now."""
-        self.coded.append(column)
+        self.coded.append(model.column)
+        if model.usual is not None:
+            self.recent.update(self.values[model.column], model.usual)
         if self.window:
             self.matches.update(self.values, self.coded, self.window)
 
@@ -94,6 +99,10 @@ class ColumnModel:
         Misses and hits to begin with, where values may repeat a matched row's.
     dictionary : ndarray of uint8 (40,) or (0,)
         New and known values to begin with, where values are picked among those that the column has held before.
+    usual : int or None
+        The usual value of a column whose other values are worth remembering along the row.
+    copies : bool
+        Whether a value may be one of the row's recent ones.
     """
 
     column: int
@@ -105,6 +114,13 @@ class ColumnModel:
     start: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.uint8))
     repeats: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.uint8))
     dictionary: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.uint8))
+    usual: int | None = None
+    copies: bool = False
+
+    @property
+    def n_symbols(self) -> int:
+        """Bins, and recent values."""
+        return self.bins.n_symbols + N_RECENT * self.copies
 
     def steps(self, state: BlockState) -> list[Step]:
         """Return the steps in which the column is coded."""
@@ -139,7 +155,7 @@ class Counts:
     """Counts of symbols: overall, and in each cell of each context."""
 
     def __init__(self, model: ColumnModel) -> None:
-        k = model.bins.n_symbols
+        k = model.n_symbols
         self.model, self.k = model, k
         self.overall = 16 * model.start.astype(np.int64) + 1 if len(model.start) else np.ones(k, dtype=np.int64)
         self.cells = [np.zeros((context.n_cells, k), dtype=np.int64) for context in model.contexts]
@@ -171,8 +187,8 @@ class Counts:
 def log_odds(counts: np.ndarray, totals: np.ndarray, prior: np.ndarray) -> np.ndarray:
     """For each cell and symbol, how much likelier than overall; in scores, int32 (cells, symbols).
 
-    With counts n of N, a prior p (of 65,536) and a pseudo-count a, which is how many observations make a cell trust itself
-    as much as the prior, it is log2((n + a·p) / (N + a)) − log2(p): nothing in an empty cell.
+    With counts n of N, a prior p (of 65,536) and a pseudo-count a, which is how many observations make a cell trust
+    itself as much as the prior, it is log2((n + a·p) / (N + a)) − log2(p): nothing in an empty cell.
     """
     k = counts.shape[1]
     table = np.empty(counts.shape, dtype=np.int32)
@@ -216,10 +232,24 @@ def _code_step(coder: EntropyCoder, model: ColumnModel, state: BlockState, step:
     model.find_bounds(coder, state, step)
     predicted = model.predict(state, step)
     cells = [cells_of(context, state, model.column, step, predicted) for context in model.contexts]
-    own = model.relative(state, step, predicted) if coder.writes else None
-    symbols = None if own is None else model.bins.symbols(own)
-    symbols = coder.weighted(weights(counts.scores(cells, len(step.rows))), symbols)
+    scores = counts.scores(cells, len(step.rows))
+    values, plain = state.values[model.column], model.bins.n_symbols
+    recent, there = state.recent.of(step.rows) if model.copies else (None, None)
+    if there is not None:
+        scores[:, plain:][~there] = -(1 << 20)
+    own, symbols = None, None
+    if coder.writes:
+        own = model.relative(state, step, predicted)
+        symbols = model.bins.symbols(own)
+        if model.copies:
+            symbols = state.recent.name(values[step.rows], symbols, step.rows, plain)
+    symbols = coder.weighted(weights(scores), symbols)
     counts.add(cells, symbols)
-    found = model.bins.code_inside(coder, symbols, own)
-    state.values[model.column, step.rows] = model.absolute(state, step, predicted, found)
+    found = model.absolute(state, step, predicted, model.bins.code_inside(coder, symbols, own))
+    if recent is not None:
+        copied = np.flatnonzero(symbols >= plain)
+        found[copied] = recent[copied, symbols[copied] - plain]
+    values[step.rows] = found
+    if recent is not None:
+        symbols = model.bins.symbols(model.relative(state, step, predicted))
     state.symbols[model.column, step.rows] = symbols

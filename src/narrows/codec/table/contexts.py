@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["KINDS", "OF_COLUMNS", "Context", "Feature", "cells_of", "feature_cells"]
 
 OF_COLUMNS = ("symbol", "value")
-KINDS = (*OF_COLUMNS, "predicted", "gap", "span")
+KINDS = (*OF_COLUMNS, "predicted", "gap", "span", "copies")
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,13 @@ class Feature:
     ----------
     kind : str
         One of `KINDS`. Of an earlier column: its bin ("symbol"), a class of its value. Of the column itself: a class of
-        what is predicted, of the gap between the known neighbours, and of the distance of the bounds ("span").
+        what is predicted, of the gap between the known neighbours, of the distance of the
+        bounds ("span"), and how many recent values there are to copy.
     column : int
         The earlier column it looks at, where it looks at one.
     edges : tuple of int
-        For "value" and "predicted" the edges between classes; for "gap" and "span" the smallest power of two told apart.
+        For "value" and "predicted" the edges between classes; for "gap" and "span" the smallest power of two told
+        apart.
     n_cells : int
     """
 
@@ -63,6 +65,8 @@ def feature_cells(
     kind, edges = feature.kind, feature.edges
     if kind == "symbol":
         return np.minimum(state.symbols[feature.column, step.rows], feature.n_cells - 1).astype(np.int64)
+    if kind == "copies":
+        return state.recent.count[step.rows]
     if kind == "predicted":
         return np.searchsorted(edges, np.zeros(len(step.rows)) if predicted is None else predicted, side="right")
     if kind == "span":
@@ -75,9 +79,7 @@ def feature_cells(
     return np.searchsorted(edges, state.values[feature.column, step.rows], side="right")
 
 
-def cells_of(
-    context: Context, state: BlockState, column: int, step: Step, predicted: np.ndarray | None
-) -> np.ndarray:
+def cells_of(context: Context, state: BlockState, column: int, step: Step, predicted: np.ndarray | None) -> np.ndarray:
     """Return the cell of the context in which every row of the step falls."""
     cells = np.zeros(len(step.rows), dtype=np.int64)
     for feature in context.features:

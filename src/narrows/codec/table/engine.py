@@ -43,7 +43,7 @@ class TableEngine(Engine):
         self.rows_per_block = int(model.rows_per_block) if model is not None else max(1, _BLOCK_BYTES // max(1, row))
 
     @classmethod
-    def fit(cls, batch: ColumnBatch, held_out: ColumnBatch, options: FitOptions) -> TableEngine:
+    def fit(cls, batch: ColumnBatch, held_out: ColumnBatch, options: FitOptions) -> TableEngine:  # noqa: ARG003
         """Learn the columns' transforms, and then a model of their codes."""
         stop, schema = time.monotonic() + options.max_seconds, batch.layout.schema()
         form = TableForm.fit(schema, batch.parts, options.bounds)

@@ -48,9 +48,11 @@ def fit_columns(
         if tried:
             seconds = (time.monotonic() - began) / tried
         known.append(model)
-        state.advance(column)
+        state.advance(model)
         if progress is not None:
             progress(f"column {column + 1} of {len(kinds)}: {bits / n:.2f} bits per value")
+    if not any(model.copies for model in known):
+        known = [replace(model, usual=None) for model in known]
     return known, state.window if any(len(model.repeats) for model in known) else 0
 
 
@@ -80,14 +82,17 @@ def _fit_column(
     So many are tried to the end at most, those that look best at first; with 0 the column is coded by its own counts
     alone. Leaves the state's symbols of the column as that way sets them.
     """
+    usual = None if category or not most else _usual_value(state.values[column])
     ready = []
-    for way in _ways(state, column, known, category) if most else [ColumnModel(column, False, _UNSET)]:
+    for way in (
+        _ways(state, column, known, category) if most else [ColumnModel(column, hierarchical=False, bins=_UNSET)]
+    ):
         own = CandidateCoder(state, way).own
         if way.relation == RANKED:
             bins, cost = propose_nearest_bins(own)
         else:
             bins, cost = propose_bins(own, category=category, centred=way.relation == RESIDUAL)
-        ready.append((cost, replace(way, bins=bins)))
+        ready.append((cost, replace(way, bins=bins, usual=usual)))
     ready = sorted(ready, key=lambda item: item[0])[: max(1, most)] if most < _WAYS else ready
     best: tuple[float, ColumnModel] | None = None
     for _, way in ready:
@@ -101,7 +106,7 @@ def _fit_column(
 
 def _ways(state: BlockState, column: int, known: list[ColumnModel], category: bool) -> list[ColumnModel]:
     """Ways worth trying, yet without bins and contexts."""
-    forward, earlier = ColumnModel(column, False, _UNSET), [model.column for model in known]
+    forward, earlier = ColumnModel(column, hierarchical=False, bins=_UNSET), [model.column for model in known]
     found = [forward]
     if category:
         return [forward, replace(forward, hierarchical=True)]
@@ -112,7 +117,10 @@ def _ways(state: BlockState, column: int, known: list[ColumnModel], category: bo
         middle = propose_midpoint(state.values, column, group_key=key)
         if middle is not None:
             relations = (RESIDUAL, VALUE, *([RANKED] if key >= 0 else []))
-            found += [ColumnModel(column, True, _UNSET, relation, middle) for relation in relations]
+            found += [
+                ColumnModel(column, hierarchical=True, bins=_UNSET, relation=relation, predictor=middle)
+                for relation in relations
+            ]
     return found
 
 
@@ -127,25 +135,33 @@ def _group_keys(values: np.ndarray, column: int, earlier: list[int]) -> list[int
     return [i for gain, i in sorted(found, reverse=True)[:1] if gain > 1]
 
 
+def _usual_value(values: np.ndarray) -> int | None:
+    """Return the most frequent value of a column that has one and many others."""
+    distinct, counts = np.unique(values, return_counts=True)
+    top = int(np.argmax(counts))
+    return None if len(distinct) < 40 or counts[top] < 0.2 * len(values) else int(distinct[top])
+
+
 def _reusing(state: BlockState, model: ColumnModel) -> list[ColumnModel]:
     """Return the same way with values that were seen before, where that would hit."""
-    own, predictor = state.values[model.column], model.predictor
-    if not model.hierarchical:
-        matched = np.flatnonzero(state.matches.rows >= 0)
-        hits = own[state.matches.rows[matched]] == own[matched]
-        if hits.sum() <= 0.02 * len(own) or hits.mean() <= 0.3:
-            return []
+    own, found = state.values[model.column], []
+    matched = np.flatnonzero(state.matches.rows >= 0)
+    hits = own[state.matches.rows[matched]] == own[matched]
+    if not model.hierarchical and hits.sum() > 0.02 * len(own) and hits.mean() > 0.3:
         counts = np.zeros((N_FLAGS, 2))
         np.add.at(counts, (state.matches.length[matched], hits.astype(np.int64)), 1)
         counts = np.ceil(counts * np.minimum(1, 32 / np.maximum(1, counts.max(axis=1, keepdims=True))))
-        return [replace(model, repeats=counts.astype(np.uint8).reshape(-1))]
-    if predictor is None or predictor.group_key < 0 or model.relation == RANKED:
-        return []
-    key = state.values[predictor.group_key]
-    rises = (own[1:] > own[:-1])[key[1:] == key[:-1]]
-    if not len(rises) or rises.mean() < 0.99 or not 100 <= len(np.unique(own)) <= 0.6 * len(own):
-        return []
-    return [replace(model, dictionary=np.tile(np.array([1, 4], dtype=np.uint8), N_FLAGS))]
+        found.append(replace(model, repeats=counts.astype(np.uint8).reshape(-1)))
+    if model.predictor is not None and model.predictor.group_key >= 0 and model.relation != RANKED:
+        key = state.values[model.predictor.group_key]
+        rises = (own[1:] > own[:-1])[key[1:] == key[:-1]]
+        if len(rises) and rises.mean() >= 0.99 and 100 <= len(np.unique(own)) <= 0.6 * len(own):
+            found.append(replace(model, dictionary=np.tile(np.array([1, 4], dtype=np.uint8), N_FLAGS)))
+    if model.usual is not None:
+        recent, there = state.recent.of(np.arange(len(own)))
+        if (((recent == own[:, None]) & there).any(axis=1) & (own != model.usual)).mean() > 0.02:
+            found += [replace(m, copies=True) for m in (model, *found)]
+    return found
 
 
 def _finish(
@@ -154,7 +170,7 @@ def _finish(
     """Choose contexts and counts to begin with; return with them the cost, the model's own included."""
     candidate = CandidateCoder(state, way)
     contexts = choose_contexts(candidate, known, rng)
-    model = replace(way, contexts=contexts, start=start_counts(candidate.symbols, way.bins))
+    model = replace(way, contexts=contexts, start=start_counts(candidate.symbols, way.n_symbols))
     counter = BitCounter()
     code_column(counter, model, state)
     return counter.bits + model_bits(model), model

@@ -106,7 +106,7 @@ class TableModel:
         for model in self.columns:
             if not (model.relation == RANKED and _code_far(coder, state.values[model.column])):
                 code_column(coder, model, state)
-            state.advance(model.column)
+            state.advance(model)
 
     def to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Return what the model is, as options for JSON and tensors of whole numbers."""

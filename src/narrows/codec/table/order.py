@@ -1,8 +1,8 @@
 """The coding order: in which order the rows of a column are coded, and which rows of it are then known.
 
-The *forward* order takes scattered rows, in chunks that grow as more is known. The *hierarchical* order takes every 512th
-row first, then the rows halfway between, and so on down to every row: each has a known row before it and one behind it,
-as near as the rows of its level allow, and whole levels are coded at once.
+The *forward* order takes scattered rows, in chunks that grow as more is known. The *hierarchical* order takes every
+512th row first, then the rows halfway between, and so on down to every row: each has a known row before it and one
+behind it, as near as the rows of its level allow, and whole levels are coded at once.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """A column's value predicted from known ones: linearly from earlier columns, or from the rows before and behind.
 
-Where rows fall into groups, which an earlier column tells (the *group key*), neighbours of another group are left aside.
+Where rows fall into groups, which an earlier column tells (the *group key*), neighbours of another group are left
+aside.
 """
 
 from __future__ import annotations

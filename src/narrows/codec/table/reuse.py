@@ -1,4 +1,4 @@
-"""Values that were seen before: in a matched row that has agreed so far, or in the column's own dictionary."""
+"""Values that were seen before: in a matched row that agreed so far, earlier in the row, or in the column itself."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from narrows.codec.container.entropy import EntropyCoder
     from narrows.codec.table.order import Step
 
-__all__ = ["N_FLAGS", "RepeatFlags", "RowMatches", "ValueDictionary"]
+__all__ = ["N_FLAGS", "N_RECENT", "RecentValues", "RepeatFlags", "RowMatches", "ValueDictionary"]
 
 N_FLAGS = 20
 """Cells in which flags are counted, a miss and a hit for each."""
+N_RECENT = 4
 _MOST = 1 << 21  # the coder takes sums below 2^24
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
@@ -56,7 +57,7 @@ class RowMatches:
         live = source < own
         self.rows = np.where(live, source, -1)
         self.length = np.zeros(n, dtype=np.int64)
-        for column in coded[: -N_FLAGS : -1]:
+        for column in coded[:-N_FLAGS:-1]:
             live = live & (values[column, self.rows] == values[column])
             self.length += live
         self.steps = chunked([scattered(np.flatnonzero(rank == i)) for i in range(5)])
@@ -76,6 +77,44 @@ def _first_alike(columns: np.ndarray) -> np.ndarray:
     found = np.empty(n, dtype=np.int64)
     found[order] = order[np.maximum.accumulate(np.where(fresh, np.arange(n), 0))]
     return found
+
+
+class RecentValues:
+    """For each row the latest different values that were not usual for their column, to be copied further on.
+
+    Attributes
+    ----------
+    values : ndarray of int64 (N_RECENT, n_rows)
+    count : ndarray of int64 (n_rows,)
+        How many there are.
+    """
+
+    def __init__(self, n_rows: int) -> None:
+        self.values = np.zeros((N_RECENT, n_rows), dtype=np.int64)
+        self.count = np.zeros(n_rows, dtype=np.int64)
+
+    def update(self, values: np.ndarray, usual: int) -> None:
+        """Put a column's unusual values to the front."""
+        rows = np.flatnonzero(values != usual)
+        fresh, kept, n = values[rows], self.values[:, rows], self.count[rows]
+        known = (kept == fresh) & (np.arange(N_RECENT)[:, None] < n)
+        # The place that the new value leaves or takes.
+        where = np.where(known.any(axis=0), known.argmax(axis=0), np.minimum(n, N_RECENT - 1))
+        for i in range(N_RECENT - 1, 0, -1):
+            kept[i] = np.where(i <= where, kept[i - 1], kept[i])
+        kept[0] = fresh
+        self.values[:, rows] = kept
+        self.count[rows] = np.minimum(n + ~known.any(axis=0), N_RECENT)
+
+    def of(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the values of these rows, and which of them there are; both (rows, N_RECENT)."""
+        return self.values[:, rows].T, np.arange(N_RECENT)[None, :] < self.count[rows][:, None]
+
+    def name(self, values: np.ndarray, symbols: np.ndarray, rows: np.ndarray, first: int) -> np.ndarray:
+        """Return the symbols of values, those from ``first`` on where a recent value of the row is the same."""
+        same, there = self.of(rows)
+        same = there & (same == values[:, None])
+        return np.where(same.any(axis=1), first + same.argmax(axis=1), symbols).astype(np.int32)
 
 
 class _Flags:

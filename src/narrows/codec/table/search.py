@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,10 +12,11 @@ from narrows.codec.table.column import RANKED, log_odds
 from narrows.codec.table.contexts import Context, Feature, feature_cells
 from narrows.codec.table.prediction import Linear
 from narrows.codec.table.propose import quantile_edges
-from narrows.codec.table.reuse import ValueDictionary
+from narrows.codec.table.reuse import N_RECENT, ValueDictionary
 
 if TYPE_CHECKING:
-    from narrows.codec.table.bins import Bins
+    from collections.abc import Sequence
+
     from narrows.codec.table.column import BlockState, ColumnModel
 
 __all__ = ["CandidateCoder", "choose_contexts"]
@@ -64,6 +64,9 @@ class CandidateCoder:
             self.bounds.append(state.bounds)
         self.own = np.concatenate(parts)
         self.symbols = model.bins.symbols(self.own)
+        if model.copies:
+            rows = np.concatenate([step.rows for step in self.steps])
+            self.symbols = state.recent.name(values[rows], self.symbols, rows, model.bins.n_symbols)
 
     def cells(self, feature: Feature) -> np.ndarray:
         """Return the feature's class in all rows, in the order of coding."""
@@ -86,6 +89,8 @@ class CandidateCoder:
         if model.predictor is not None:
             predicted = np.concatenate([p for p in self.predicted if p is not None])
             found += [f for n in (12, 32) for f in _classed("predicted", 0, predicted, n) if f.n_cells > 2]
+        if model.copies:
+            found.append(Feature("copies", 0, (), N_RECENT + 1))
         if model.relation == RANKED:
             usual = _usual(self.bounds[-1][1] - self.bounds[-1][0])
             found += [Feature("span", 0, (max(0, usual + low),), 4 + reach) for low, reach in ((-4, 14), (-12, 30))]
@@ -152,14 +157,12 @@ class _Mixer:
         return float((normaliser - scores[np.arange(len(scores)), self.seen]).sum()) * self.worth
 
 
-def choose_contexts(
-    candidate: CandidateCoder, known: Sequence[ColumnModel], rng: np.random.Generator
-) -> list[Context]:
+def choose_contexts(candidate: CandidateCoder, known: Sequence[ColumnModel], rng: np.random.Generator) -> list[Context]:
     """Contexts found one after another, each the one that shortens the rows most, pairs of features included."""
     pool = _pool(candidate, known) if len(candidate.symbols) >= 16 else []
     if not pool:
         return []
-    mixer = _Mixer(candidate.symbols, candidate.model.bins.n_symbols, rng)
+    mixer = _Mixer(candidate.symbols, candidate.model.n_symbols, rng)
     parts = [mixer.log_odds(cells, n_cells) for _, cells, n_cells in pool]
     chosen: dict[int, float] = {}
     scores = np.repeat(mixer.base[None, :], len(mixer.judge), axis=0)
@@ -175,8 +178,8 @@ def choose_contexts(
 
 
 def _pool(candidate: CandidateCoder, known: Sequence[ColumnModel]) -> list[Cells]:
-    """The features, and pairs of them, that tell most by themselves."""
-    symbols, k = candidate.symbols, candidate.model.bins.n_symbols
+    """Return the features, and pairs of them, that tell most by themselves."""
+    symbols, k = candidate.symbols, candidate.model.n_symbols
     singles = []
     for feature in candidate.features(known):
         if feature.n_cells * k <= 1 << 17:
@@ -205,7 +208,7 @@ def model_bits(model: ColumnModel) -> float:
     return bits + (14.0 * len(model.bins.edges) if model.bins.kind == "listed" else 0.0)
 
 
-def start_counts(symbols: np.ndarray, bins: Bins) -> np.ndarray:
+def start_counts(symbols: np.ndarray, n_symbols: int) -> np.ndarray:
     """Return counts to begin with, in one byte each."""
-    counts = np.bincount(symbols, minlength=bins.n_symbols).astype(np.float64)
-    return np.ceil(counts * min(1.0, 255 / max(1.0, counts.max()))).astype(np.uint8)
+    counts = np.bincount(symbols, minlength=n_symbols).astype(np.float64)
+    return np.minimum(np.ceil(counts * min(1.0, 255 / max(1.0, counts.max()))), 255).astype(np.uint8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from narrows.codec.table.bins import BIN_KINDS, Bins
 from narrows.codec.table.column import RANKED, RESIDUAL, VALUE, ColumnModel
 from narrows.codec.table.contexts import KINDS, OF_COLUMNS, Context, Feature
 from narrows.codec.table.prediction import SAFE, Linear, Midpoint
-from narrows.codec.table.reuse import N_FLAGS
+from narrows.codec.table.reuse import N_FLAGS, N_RECENT
 
 __all__ = ["columns_from_bytes", "columns_to_bytes"]
 
@@ -36,7 +37,7 @@ def columns_from_bytes(packed: np.ndarray, n_columns: int) -> list[ColumnModel]:
     made: list[ColumnModel] = []
     try:
         for _ in range(n_columns):
-            made.append(_column(_read(stream), len(made)))  # noqa: PERF401 - a column looks at those before it
+            made.append(_column(_read(stream), len(made)))
     except (StopIteration, IndexError, TypeError, OverflowError, RuntimeError) as error:
         raise ValueError("the table model's columns cannot be read") from error
     if next(stream, None) is not None:
@@ -59,7 +60,7 @@ def _sums(steps: list[int]) -> tuple[int, ...]:
 
 def _numbers(model: ColumnModel) -> list[Any]:
     p = model.predictor
-    predictor = []
+    predictor: list[Any] = []
     if p is not None:
         predictor = (
             [_steps(p.columns), list(p.factors), p.intercept, p.low, p.high]
@@ -72,7 +73,8 @@ def _numbers(model: ColumnModel) -> list[Any]:
     ]
     bins = [BIN_KINDS.index(model.bins.kind), *_steps(model.bins.numbers)]
     flags = [[int(v) for v in part] for part in (model.start, model.repeats, model.dictionary)]
-    return [int(model.hierarchical), model.relation, bins, *flags, predictor, contexts]
+    recent = [int(model.copies), *([] if model.usual is None else [model.usual])]
+    return [int(model.hierarchical), model.relation, recent, bins, *flags, predictor, contexts]
 
 
 def _written(item: Any) -> bytes:
@@ -99,7 +101,7 @@ def _read(stream: Any, depth: int = 0) -> Any:
 
 def _column(record: list[Any], column: int) -> ColumnModel:
     """Build the model of a column, which may look at those before it."""
-    hierarchical, relation, bins, *flags, predictor, contexts = record
+    hierarchical, relation, recent, bins, *flags, predictor, contexts = record
     start, repeats, dictionary = (np.array(part, dtype=np.uint8) for part in flags)
     model = ColumnModel(
         column,
@@ -111,17 +113,20 @@ def _column(record: list[Any], column: int) -> ColumnModel:
         start,
         repeats,
         dictionary,
+        recent[1] if len(recent) > 1 else None,
+        bool(recent[0]),
     )
     keyed = model.predictor is not None and model.predictor.group_key >= 0
-    good = relation in (VALUE, RESIDUAL, RANKED)
+    good = all(-(2**63) <= value < 2**63 for value in recent)
+    good = good and relation in (VALUE, RESIDUAL, RANKED)
     good = good and (relation == VALUE or model.predictor is not None) and (relation != RANKED or keyed)
-    good = good and len(start) in (0, model.bins.n_symbols) and {len(repeats), len(dictionary)} <= {0, 2 * N_FLAGS}
+    good = good and len(start) in (0, model.n_symbols) and {len(repeats), len(dictionary)} <= {0, 2 * N_FLAGS}
     good = good and not (len(repeats) and (hierarchical or relation == RANKED))
     good = good and not (len(dictionary) and not (hierarchical and keyed and relation != RANKED))
     good = good and (model.predictor is None or isinstance(model.predictor, Midpoint) == model.hierarchical)
     for context in model.contexts:
         good = good and 0 < len(context.features) < 3 and 0 < context.mixing_weight <= 64
-        good = good and context.n_cells * model.bins.n_symbols <= _MOST_CELLS
+        good = good and context.n_cells * model.n_symbols <= _MOST_CELLS
         good = good and (relation == RANKED or all(f.kind != "span" for f in context.features))
     if not good:
         raise ValueError(f"the table model's column {column} cannot be")
@@ -152,11 +157,12 @@ def _feature(record: list[Any], column: int) -> Feature:
     kind, source, n_cells, steps = record
     name, edges = KINDS[_below(kind, len(KINDS))], _sums(steps)
     _below(source, column if name in OF_COLUMNS else 1)
-    good = len(edges) == (n_cells - 1 if name in ("value", "predicted") else 0 if name == "symbol" else 1)
-    good = good and all(a < b for a, b in zip(edges, edges[1:], strict=False)) and 0 < n_cells <= _MOST_CELLS
+    good = len(edges) == (n_cells - 1 if name in ("value", "predicted") else 0 if name in ("symbol", "copies") else 1)
+    good = good and all(a < b for a, b in itertools.pairwise(edges)) and 0 < n_cells <= _MOST_CELLS
     good = good and all(-(2**63) <= edge < 2**63 for edge in edges)
     good = good and (name not in ("gap", "span") or abs(edges[0]) <= 64)
     good = good and (name != "gap" or n_cells % 2 == 1) and (name != "span" or n_cells > 4)
+    good = good and (name != "copies" or n_cells == N_RECENT + 1)
     if not good:
         raise ValueError(f"the table model looks at something that cannot be, for column {column}")
     return Feature(name, source, edges, n_cells)
