@@ -10,9 +10,9 @@ import torch
 from sklearn.datasets import load_digits
 from threadpoolctl import threadpool_limits
 
-from narrows.codec.pictures import arithmetic as exact
 from narrows.codec.container.entropy import Reader, Writer
 from narrows.codec.engine import FitOptions
+from narrows.codec.pictures import arithmetic as exact
 from narrows.codec.pictures.engine import PictureEngine
 from narrows.codec.pictures.network import PictureNet, PictureObjective
 from narrows.codec.pictures.order import PictureCoder
