@@ -147,7 +147,7 @@ def test_scores_are_a_histogram_with_the_threshold(theme):
 @pytest.mark.parametrize("labels", [np.arange(40) >= 37, [0] * 37 + [1] * 3, [1] * 37 + [-1] * 3])
 def test_known_anomalies_are_told_apart(labels):
     axes = plot_anomaly_scores(np.arange(40.0), labels=labels).axes[0]
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["ordinary: 37", "anomalies: 3"]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["normal: 37", "anomalies: 3"]
     assert axes.get_yscale() == "linear"
 
 

@@ -83,7 +83,7 @@ def test_the_first_record_does_not_flatten_the_rest():
 def test_losses_mistakes(model):
     for arguments, message in [
         (([],), "The history is empty"),
-        (({},), "no history"),
+        (({},), "nothing to draw"),
         (([{"epoch": 1, "loss": 1.0}],), "has no KL"),
     ]:
         with pytest.raises(narrows.DataError, match=message):
@@ -127,7 +127,7 @@ def test_samples_of_one_model_are_the_same_at_every_call(model, images):
 
 def test_samples_mistakes(images, coloured):
     for arguments, message in [
-        (({},), "no samples"),
+        (({},), "nothing to draw"),
         ((images[:0],), "at least one row"),
         (({"a": images, "b": coloured[0]},), "several shapes"),
     ]:

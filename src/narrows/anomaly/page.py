@@ -10,7 +10,7 @@ import numpy as np
 
 from narrows.data.inputs import validate_rows
 from narrows.errors import DataError
-from narrows.report.anomaly_plots import draw_blame, plot_anomaly_scores, shortened, truth_of, value_text
+from narrows.report.anomaly_plots import draw_attribution, plot_anomaly_scores, shortened, truth_of, value_text
 from narrows.report.html import Section, Table, write_report
 from narrows.report.theme import require_matplotlib
 
@@ -272,7 +272,7 @@ def _row_section(found: _Found, row: int, part: Any) -> Section:
     title = f"score {found.scores[row]:.1f}, p-value {found.p_values[row]:.2g}"
     return Section(
         f"Row {shortened(found.names[row], 60)}",
-        figure=lambda theme: draw_blame(part, title=title, theme=theme),
+        figure=lambda theme: draw_attribution(part, title=title, theme=theme),
         caption=f"Which columns make it strange: {first['column']} first, at {value_text(first['seen'])}, where "
         f"{value_text(first['expected'])} was expected given the rest of the row.",
     )

@@ -1,18 +1,18 @@
 """Plots and the HTML report: pictures of what a model does, and one file to hand on.
 
 The plot functions take plain arrays or a fitted estimator and return a :class:`matplotlib.figure.Figure`. They need
-matplotlib (``pip install "narrows[plots]"``) but neither pyplot nor a display, and change no global setting.
+matplotlib (``pip install "narrows[plots]"``) but neither pyplot nor a display, and change no global setting. What
+cannot be drawn is refused by a :class:`narrows.DataError`.
 """
 
 from __future__ import annotations
 
 from narrows.report.anomaly_plots import plot_anomaly_scores, plot_explanation
-from narrows.report.denoising import plot_denoised_picture, plot_denoising
 from narrows.report.generation import plot_interpolation, plot_manifold, plot_samples
 from narrows.report.html import Section, Table, render_report, write_report
-from narrows.report.images import plot_reconstructions
+from narrows.report.images import plot_denoised_picture, plot_denoising, plot_reconstructions
 from narrows.report.maps import plot_code_map
-from narrows.report.plots import plot_errors, plot_history, plot_losses
+from narrows.report.plots import plot_errors, plot_history, plot_losses, plot_rates
 from narrows.report.recommend_plots import plot_bars, plot_item_map
 from narrows.report.responses import plot_loadings, plot_responses
 from narrows.report.series import plot_series
@@ -34,6 +34,7 @@ __all__ = [
     "plot_loadings",
     "plot_losses",
     "plot_manifold",
+    "plot_rates",
     "plot_reconstructions",
     "plot_responses",
     "plot_samples",

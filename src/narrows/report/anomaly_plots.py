@@ -1,4 +1,4 @@
-"""Pictures of what a detector of anomalies finds: how scores are spread, and which columns make a row strange."""
+"""Pictures of what a detector of anomalies finds: how scores are spread, and which columns make a row anomalous."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from narrows.report.theme import Theme
 
-__all__ = ["draw_blame", "plot_anomaly_scores", "plot_explanation", "shortened", "truth_of", "value_text"]
+__all__ = ["draw_attribution", "plot_anomaly_scores", "plot_explanation", "shortened", "truth_of", "value_text"]
 
 BINS = 50
 LOG_FROM = 50
@@ -24,7 +24,7 @@ LONGEST_NAME, LONGEST_VALUE = 32, 20
 
 
 def plot_explanation(detector: Any, row: Any, *, top: int = 10, ax: Any = None, theme: str = "light") -> Figure:
-    """Draw which columns make a row strange: the share of each, what was seen in it and what was expected.
+    """Draw which columns make a row anomalous: the share of each, what was seen in it and what was expected.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def plot_explanation(detector: Any, row: Any, *, top: int = 10, ax: Any = None, 
     row : array-like of shape (n_features,) or (1, n_features), or a frame or series of one row
         The row.
     top : int, default 10
-        How many columns, those to blame first.
+        How many columns, in the order of their attribution.
     ax : matplotlib axes, optional
         Where to draw; a new figure by default.
     theme : {"light", "dark"}, default "light"
@@ -43,11 +43,6 @@ def plot_explanation(detector: Any, row: Any, *, top: int = 10, ax: Any = None, 
     -------
     matplotlib.figure.Figure
         With a bar for each column.
-
-    Raises
-    ------
-    DataError
-        If it is not one row, or matplotlib is missing.
 
     Examples
     --------
@@ -62,10 +57,10 @@ def plot_explanation(detector: Any, row: Any, *, top: int = 10, ax: Any = None, 
     one = _one_row(row)
     score = float(detector.anomaly_score(one)[0])
     title = f"score {score:.1f}, threshold {-detector.offset_:.1f}"
-    return draw_blame(detector.explain(one, top), title=title, ax=ax, theme=theme)
+    return draw_attribution(detector.explain(one, top), title=title, ax=ax, theme=theme)
 
 
-def draw_blame(told: Any, *, title: str = "", ax: Any = None, theme: str = "light") -> Figure:
+def draw_attribution(told: Any, *, title: str = "", ax: Any = None, theme: str = "light") -> Figure:
     """Draw what was told of one row.
 
     Parameters
@@ -85,7 +80,7 @@ def draw_blame(told: Any, *, title: str = "", ax: Any = None, theme: str = "ligh
     """
     colours = theme_of(theme)
     axes = _axes(ax, 7.2, 0.9 + 0.34 * max(2, len(told)), colours)
-    style_axes(axes, colours, title=title, xlabel="share of what is strange about the row")
+    style_axes(axes, colours, title=title, xlabel="fraction of what is anomalous about the row")
     shares = told["share"].to_numpy(dtype=np.float64)
     places = np.arange(len(told))
     axes.barh(places, shares, height=0.62, color=colours.series[0])
@@ -123,7 +118,7 @@ def plot_anomaly_scores(
     Parameters
     ----------
     scores : array-like of shape (n,)
-        Higher is stranger, as ``anomaly_score`` gives them.
+        Higher is more anomalous, as ``anomaly_score`` gives them.
     threshold : float, optional
         Drawn as a line; rows above it are taken for anomalies.
     labels : array-like of shape (n,), optional
@@ -139,11 +134,6 @@ def plot_anomaly_scores(
     matplotlib.figure.Figure
         With one axes; where bars are tall, counts are on a logarithmic scale.
 
-    Raises
-    ------
-    DataError
-        If there is no score to draw, there are not as many labels, or matplotlib is missing.
-
     Examples
     --------
     >>> import numpy as np
@@ -158,13 +148,13 @@ def plot_anomaly_scores(
     finite = np.isfinite(values)
     if not finite.any():
         raise DataError("There are no scores to draw.")
-    strange = None if labels is None else truth_of(labels, len(values))[finite]
+    anomalous = None if labels is None else truth_of(labels, len(values))[finite]
     values = values[finite]
     axes = _axes(ax, 7.2, 3.4, colours)
     style_axes(axes, colours, xlabel="anomaly score", ylabel="rows")
     ends = [float(values.min()), float(values.max()), *([] if threshold is None else [threshold])]
     edges = _edges(min(ends), max(ends))
-    tallest = _bars(axes, values, strange, edges, colours)
+    tallest = _bars(axes, values, anomalous, edges, colours)
     if tallest > LOG_FROM:
         axes.set_yscale("log")
         axes.set_ylim(0.7, tallest * 1.5)
@@ -175,7 +165,7 @@ def plot_anomaly_scores(
     if threshold is not None:
         above = int((values > threshold).sum())
         axes.axvline(threshold, color=colours.ink, lw=1.3, ls="--", label=f"threshold {threshold:.2f}: {above:,} above")
-    if strange is not None or threshold is not None:
+    if anomalous is not None or threshold is not None:
         # Above the axes, where no bar is.
         place = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.3, "ncols": 3}
         axes.legend(frameon=False, fontsize=9, labelcolor=colours.ink, **place)
@@ -187,13 +177,13 @@ def _edges(low: float, high: float) -> np.ndarray:
     return np.linspace(low - room, high + room, BINS + 1)
 
 
-def _bars(axes: Any, values: np.ndarray, strange: np.ndarray | None, edges: np.ndarray, colours: Theme) -> int:
+def _bars(axes: Any, values: np.ndarray, anomalous: np.ndarray | None, edges: np.ndarray, colours: Theme) -> int:
     """Draw a histogram, or two of them one before the other; return how many rows the tallest bar has."""
-    if strange is None:
+    if anomalous is None:
         counts, _, _ = axes.hist(values, bins=edges, color=colours.series[0])
         return int(counts.max())
     most = 0
-    for mask, label, colour in ((~strange, "ordinary", colours.series[0]), (strange, "anomalies", colours.series[1])):
+    for mask, label, colour in ((~anomalous, "normal", colours.series[0]), (anomalous, "anomalies", colours.series[1])):
         style = {"histtype": "stepfilled", "facecolor": (colour, 0.45), "edgecolor": colour, "lw": 1.3}
         counts, _, _ = axes.hist(values[mask], bins=edges, label=f"{label}: {mask.sum():,}", **style)
         most = max(most, int(counts.max()))

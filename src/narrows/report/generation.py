@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from narrows.errors import DataError
-from narrows.report.images import form_of, image_rows, mosaic
-from narrows.report.theme import new_figure, style_axes, theme_of
+from narrows.report.grids import as_images, draw_image_rows, image_grid, image_row, label_row, show_image, value_range
+from narrows.report.theme import named, new_figure, style_axes, theme_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matplotlib.figure import Figure
-
-    from narrows.report.theme import Theme
 
 __all__ = ["plot_interpolation", "plot_manifold", "plot_samples"]
 
@@ -53,11 +51,6 @@ def plot_samples(
     matplotlib.figure.Figure
         With one axes for each key.
 
-    Raises
-    ------
-    DataError
-        If rows are not images of that shape, or matplotlib is missing.
-
     Examples
     --------
     >>> import narrows
@@ -74,26 +67,21 @@ def plot_samples(
     colours = theme_of(theme)
     if n_images < 1:
         raise DataError(f"n_images must be at least 1, not {n_images}.")
-    named = dict(samples) if isinstance(samples, dict) else {"": samples}
-    if not named:
-        raise DataError("There are no samples to show.")
-    found, form = {}, None
-    for name, given in named.items():
+    found = {}
+    for name, given in named(samples).items():
         drawn = given.sample(n_images, random_state=random_state) if hasattr(given, "sample") else given
-        images = np.asarray(drawn)[:n_images]
-        form = _form(images, image_shape, given)
-        found[str(name)] = images.reshape(-1, *form)
-    assert form is not None
-    if len({images.shape[1:] for images in found.values()}) > 1:
+        found[str(name)] = as_images(np.asarray(drawn)[:n_images], image_shape, given)
+    forms = {images.shape[1:] for images in found.values()}
+    if len(forms) > 1:
         raise DataError("Images of several shapes cannot be shown side by side.")
-    low = min(float(np.nanmin(images)) for images in found.values())
-    high = max(float(np.nanmax(images)) for images in found.values())
+    span = value_range(*found.values())
     if rows:
-        return image_rows(found, form, low, high, theme)
+        return draw_image_rows(found, span, theme)
+    [form] = forms
     figure = new_figure(4.9 * len(found), 4.9 * form[0] / form[1] + 0.35 * any(found), colours)
     panels = figure.subplots(1, len(found), squeeze=False)[0]
     for axes, (name, images) in zip(panels, found.items(), strict=True):
-        _show(axes, _square(images, low, high), colours)
+        show_image(axes, image_grid(images, math.ceil(math.sqrt(len(images))), span), colours)
         axes.set_title(name, color=colours.ink, fontsize=11, loc="left", parse_math=False)
     return figure
 
@@ -129,11 +117,6 @@ def plot_manifold(
     matplotlib.figure.Figure
         With one axes; the first number of the code goes to the right, the second one up.
 
-    Raises
-    ------
-    DataError
-        If the code has another size, rows are not images of that shape, or matplotlib is missing.
-
     Examples
     --------
     >>> import narrows
@@ -154,19 +137,17 @@ def plot_manifold(
     steps = ndtri((np.arange(n) + 0.5) / n)
     across, up = np.meshgrid(steps, steps[::-1])
     codes = np.stack([across.ravel(), up.ravel()], 1)
-    given = {} if y is None else {"y": y}
-    images = np.asarray(model.inverse_transform(codes, **given))
-    form = _form(images, image_shape, model)
-    figure = new_figure(7.6, 0.3 + 7.2 * form[0] / form[1], colours)
+    images = as_images(model.inverse_transform(codes, **({} if y is None else {"y": y})), image_shape, model)
+    height, width = images.shape[1:3]
+    figure = new_figure(7.6, 0.3 + 7.2 * height / width, colours)
     axes = figure.subplots()
     style_axes(axes, colours, xlabel="code number 1", ylabel="code number 2")
-    whole = _grid(images.reshape(-1, *form), n, float(np.nanmin(images)), float(np.nanmax(images)), gap=1)
-    _show(axes, whole, colours)
+    show_image(axes, image_grid(images, n, value_range(images), gap=1), colours)
     # As many marks as lie the same on both sides of the middle.
     marks = np.unique(np.linspace(0, n - 1, 5 if n % 2 else 4).round().astype(int))
     texts = [f"{steps[mark]:.1f}" for mark in marks]
-    axes.set_xticks((marks + 0.5) * (form[1] + 1) - 1, texts)
-    axes.set_yticks((n - marks - 0.5) * (form[0] + 1) - 1, texts)
+    axes.set_xticks((marks + 0.5) * (width + 1) - 1, texts)
+    axes.set_yticks((n - marks - 0.5) * (height + 1) - 1, texts)
     return figure
 
 
@@ -202,11 +183,6 @@ def plot_interpolation(
     matplotlib.figure.Figure
         With three axes for each row: the image it starts from, the way, and the image it leads to.
 
-    Raises
-    ------
-    DataError
-        If the two ends are not as many, rows are not images of that shape, or matplotlib is missing.
-
     Examples
     --------
     >>> import narrows
@@ -223,9 +199,9 @@ def plot_interpolation(
     firsts, lasts = (_several(np.asarray(end), getattr(model, "n_features_in_", 0)) for end in (a, b))
     if firsts.shape != lasts.shape or firsts.ndim < 2 or not len(firsts):
         raise DataError(f"The ends have shapes {np.shape(a)} and {np.shape(b)}: as many images are needed of both.")
-    form = _form(firsts, image_shape, model)
-    ends = np.stack([firsts, lasts]).reshape(2, len(firsts), *form)
-    low, high = float(np.nanmin(ends)), float(np.nanmax(ends))
+    ends = [as_images(end, image_shape, model) for end in (firsts, lasts)]
+    span = value_range(*ends)
+    form = ends[0].shape[1:]
     count = len(firsts) * len(methods)
     cell = 0.72
     height = cell * form[0] / form[1] + 0.08
@@ -236,10 +212,9 @@ def plot_interpolation(
     for number, panels in enumerate(grid):
         pair, method = number // len(methods), methods[number % len(methods)]
         way = np.asarray(model.interpolate(firsts[pair], lasts[pair], steps, method=method)).reshape(-1, *form)
-        for axes, images in zip(panels, (ends[0, pair : pair + 1], way, ends[1, pair : pair + 1]), strict=True):
-            _show(axes, mosaic(images, low, high), colours)
-        style = {"rotation": 0, "ha": "right", "va": "center", "fontsize": 10, "color": colours.ink}
-        panels[0].set_ylabel(method, parse_math=False, **style)
+        for axes, images in zip(panels, (ends[0][pair : pair + 1], way, ends[1][pair : pair + 1]), strict=True):
+            show_image(axes, image_row(images, span), colours)
+        label_row(panels[0], method, colours)
     for axes, title in zip(grid[0], ("from", "decoded on the way", "to"), strict=True):
         axes.set_title(title, color=colours.faint, fontsize=9)
     return figure
@@ -249,41 +224,3 @@ def _several(images: np.ndarray, n_features: int) -> np.ndarray:
     """Return an array of images, also of one image alone."""
     alone = images.size == n_features and not (images.ndim > 1 and len(images) == 1)
     return images[None] if alone else images
-
-
-def _form(images: np.ndarray, image_shape: Sequence[int] | None, given: Any) -> tuple[int, ...]:
-    """Return the shape of one image."""
-    if images.ndim < 2 or not len(images):
-        raise DataError("Images must be the rows of a table, or an array of images, with at least one row.")
-    shape = image_shape or (images.shape[1:] if images.ndim > 2 else getattr(given, "image_shape_", None))
-    return form_of(int(np.prod(images.shape[1:])), shape)
-
-
-def _square(images: np.ndarray, low: float, high: float) -> np.ndarray:
-    return _grid(images, math.ceil(math.sqrt(len(images))), low, high, gap=max(1, images.shape[2] // 8))
-
-
-def _grid(images: np.ndarray, across: int, low: float, high: float, *, gap: int) -> np.ndarray:
-    """Put images in rows of so many, brought to 0..1; cells without one stay empty."""
-    missing = -len(images) % across
-    if missing:
-        images = np.concatenate([images, np.full((missing, *images.shape[1:]), np.nan)])
-    rows = [mosaic(images[start : start + across], low, high, gap=gap) for start in range(0, len(images), across)]
-    padding = [(0, gap)] + [(0, 0)] * (rows[0].ndim - 1)
-    padded = [np.pad(row, padding, constant_values=np.nan) for row in rows]
-    whole = np.concatenate(padded)
-    return whole[:-gap] if gap else whole
-
-
-def _show(axes: Any, image: np.ndarray, colours: Theme) -> None:
-    """Draw grey images in the theme's map; what is not a number is the paper's colour."""
-    if image.ndim == 3:
-        from matplotlib.colors import to_rgb
-
-        image = np.where(np.isnan(image), to_rgb(colours.paper), image)
-    axes.imshow(image, cmap=colours.images, vmin=0, vmax=1, interpolation="nearest", aspect="equal")
-    axes.set_facecolor(colours.paper)
-    axes.set_xticks([])
-    axes.set_yticks([])
-    for spine in axes.spines.values():
-        spine.set_visible(False)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from narrows.errors import DataError
-from narrows.report.theme import DARK, new_figure, style_axes, theme_of
+from narrows.report.theme import DARK, named, new_figure, style_axes, theme_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -59,11 +59,6 @@ def plot_code_map(
     matplotlib.figure.Figure
         With one axes for each map.
 
-    Raises
-    ------
-    DataError
-        If there are no points, they are not a table, labels do not fit, or matplotlib is missing.
-
     Examples
     --------
     >>> from sklearn.datasets import load_digits
@@ -75,12 +70,10 @@ def plot_code_map(
     'PC 1 of the codes (22% of their variance)'
     """
     colours = theme_of(theme)
-    named = dict(codes) if isinstance(codes, dict) else {"": codes}
-    if not named:
-        raise DataError("There are no codes to draw.")
-    figure = new_figure(3.5 * len(named), 3.8, colours) if len(named) > 1 else new_figure(6.2, 5.8, colours)
-    panels = figure.subplots(1, len(named), squeeze=False)[0]
-    for axes, (title, given) in zip(panels, named.items(), strict=True):
+    maps = named(codes)
+    figure = new_figure(3.5 * len(maps), 3.8, colours) if len(maps) > 1 else new_figure(6.2, 5.8, colours)
+    panels = figure.subplots(1, len(maps), squeeze=False)[0]
+    for axes, (title, given) in zip(panels, maps.items(), strict=True):
         found = np.asarray(given if model is None else model.transform(given))
         classes = None if labels is None else np.asarray(labels)
         if classes is not None and classes.shape != found.shape[:1]:

@@ -1,4 +1,4 @@
-"""Curves: the loss and its parts while training, and how errors are spread over rows."""
+"""Curves: the loss and its parts while training, errors over rows, and size against error of a rounded code."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from narrows.errors import DataError
-from narrows.report.theme import new_figure, style_axes, theme_of
+from narrows.report.theme import named, new_figure, style_axes, theme_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from narrows.report.theme import Theme
 
-__all__ = ["plain_ticks", "plot_errors", "plot_history", "plot_losses"]
+__all__ = ["plain_ticks", "plot_errors", "plot_history", "plot_losses", "plot_rates"]
 
 _X_LABELS = {"epoch": "passes over the training rows", "step": "training steps", "seconds": "seconds"}
 _PARTS = {"total_loss": "total", "reconstruction_loss": "reconstruction", "kl_loss": "KL"}
@@ -53,11 +53,6 @@ def plot_history(
     matplotlib.figure.Figure
         With one axes for each history.
 
-    Raises
-    ------
-    DataError
-        If there is nothing to draw, or matplotlib is missing.
-
     Examples
     --------
     >>> from narrows.report import plot_history
@@ -70,13 +65,11 @@ def plot_history(
     if x not in _X_LABELS:
         raise DataError(f"x must be one of {', '.join(_X_LABELS)}, not {x!r}.")
     colours = theme_of(theme)
-    named = dict(history) if isinstance(history, dict) else {"": history}
-    if not named:
-        raise DataError("There is no history to draw.")
-    figure = new_figure(0.6 + 4.6 * len(named), 3.4, colours)
-    panels = figure.subplots(1, len(named), sharey=True, squeeze=False)[0]
+    histories = named(history)
+    figure = new_figure(0.6 + 4.6 * len(histories), 3.4, colours)
+    panels = figure.subplots(1, len(histories), sharey=True, squeeze=False)[0]
     values: list[float] = []
-    for axes, (title, given) in zip(panels, named.items(), strict=True):
+    for axes, (title, given) in zip(panels, histories.items(), strict=True):
         levels = _levels(given) if references is None else dict(references)
         style_axes(axes, colours, title=title, xlabel=_X_LABELS[x], ylabel=ylabel if axes is panels[0] else "")
         values += _curves(axes, _records(given), x, colours)
@@ -104,11 +97,6 @@ def plot_losses(history: Any, *, x: str = "epoch", theme: str = "light") -> Figu
         With three axes for each history: the total, with the KL at its full weight, the reconstruction loss and the
         KL. A dotted line across the total of an estimator is what a model of independent features costs.
 
-    Raises
-    ------
-    DataError
-        If there is nothing to draw, the model is not a variational one, or matplotlib is missing.
-
     Examples
     --------
     >>> import narrows
@@ -121,12 +109,10 @@ def plot_losses(history: Any, *, x: str = "epoch", theme: str = "light") -> Figu
     if x not in _X_LABELS:
         raise DataError(f"x must be one of {', '.join(_X_LABELS)}, not {x!r}.")
     colours = theme_of(theme)
-    named = dict(history) if isinstance(history, dict) else {"": history}
-    if not named:
-        raise DataError("There is no history to draw.")
-    figure = new_figure(10.2, 0.2 + 2.9 * len(named), colours)
-    grid = figure.subplots(len(named), len(_PARTS), squeeze=False)
-    for number, (panels, (name, given)) in enumerate(zip(grid, named.items(), strict=True)):
+    histories = named(history)
+    figure = new_figure(10.2, 0.2 + 2.9 * len(histories), colours)
+    grid = figure.subplots(len(histories), len(_PARTS), squeeze=False)
+    for number, (panels, (name, given)) in enumerate(zip(grid, histories.items(), strict=True)):
         records = _with_totals(_records(given))
         for axes, (key, title) in zip(panels, _PARTS.items(), strict=True):
             label = (f"{name}\n" * bool(name) + "nats a row") if axes is panels[0] else ""
@@ -258,13 +244,13 @@ def plot_errors(errors: Any, *, xlabel: str = "squared error per value", theme: 
     2
     """
     colours = theme_of(theme)
-    named = dict(errors) if isinstance(errors, dict) else {"": errors}
+    lines = named(errors)
     figure = new_figure(7.2, 3.4, colours)
     axes = figure.subplots()
     style_axes(axes, colours, xlabel=xlabel, ylabel="share of rows")
     dashes = ("-", "--", "-.", ":", (0, (5, 1)))
     positive = True
-    for number, (label, values) in enumerate(named.items()):
+    for number, (label, values) in enumerate(lines.items()):
         ordered = np.sort(np.asarray(values, dtype=np.float64).ravel())
         ordered = ordered[np.isfinite(ordered)]
         if not len(ordered):
@@ -278,6 +264,49 @@ def plot_errors(errors: Any, *, xlabel: str = "squared error per value", theme: 
         plain_ticks(axes.xaxis)
     axes.set_ylim(0, 1.02)
     axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
-    if any(named):
+    if any(lines):
         axes.legend(frameon=False, fontsize=9, labelcolor=colours.ink, loc="upper left")
+    return figure
+
+
+def plot_rates(curve: Sequence[dict[str, Any]], *, theme: str = "light") -> Figure:
+    """Draw how the error of restored rows falls with the size of their code.
+
+    Parameters
+    ----------
+    curve : list of dict
+        The ``rate_distortion_`` of a codec with ``code_only``.
+    theme : {"light", "dark"}, default "light"
+        Colours.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        With one axes; the step that the codec has chosen is marked.
+
+    Examples
+    --------
+    >>> from narrows.report import plot_rates
+    >>> curve = [{"bits_per_value": b, "mse": 1 / b, "chosen": b == 2} for b in (1, 2, 4)]
+    >>> plot_rates(curve).axes[0].get_xlabel()
+    'bits per value'
+    """
+    if not curve:
+        raise DataError("There is no curve to draw: a codec has one if it was fitted with code_only.")
+    colours = theme_of(theme)
+    figure = new_figure(6.4, 4.0, colours)
+    axes = figure.add_subplot()
+    bits = [point["bits_per_value"] for point in curve]
+    errors = [point["mse"] for point in curve]
+    axes.plot(bits, errors, color=colours.series[0], marker="o", markersize=4, linewidth=1.5)
+    for point in curve:
+        if point["chosen"]:
+            place = (point["bits_per_value"], point["mse"])
+            axes.plot(*place, color=colours.series[1], marker="o", markersize=9)
+            axes.annotate("chosen", place, xytext=(9, 7), textcoords="offset points", color=colours.ink, fontsize=9.5)
+    if min(errors) > 0:
+        axes.set_yscale("log")
+        plain_ticks(axes.yaxis)
+    title = "Error of restored rows by the size of their code"
+    style_axes(axes, colours, title=title, xlabel="bits per value", ylabel="mean squared error")
     return figure

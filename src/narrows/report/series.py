@@ -61,11 +61,6 @@ def plot_series(
     matplotlib.figure.Figure
         With one axes for each channel, and one for the scores where they are given.
 
-    Raises
-    ------
-    DataError
-        If shapes do not fit, there is no such channel, or matplotlib is missing.
-
     Examples
     --------
     >>> import numpy as np, narrows

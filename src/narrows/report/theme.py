@@ -10,7 +10,7 @@ from narrows.errors import DataError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["DARK", "LIGHT", "Theme", "diverging", "new_figure", "require_matplotlib", "style_axes", "theme_of"]
+__all__ = ["DARK", "LIGHT", "Theme", "diverging", "named", "new_figure", "require_matplotlib", "style_axes", "theme_of"]
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ LIGHT = Theme(
         "#84842a",
         "#aa4499",
         "#84888f",
-    ),
+    ),  # fmt: skip
     images="gray_r",
 )
 DARK = Theme(
@@ -76,23 +76,25 @@ DARK = Theme(
         "#bdbd4a",
         "#d084d0",
         "#b8bcc4",
-    ),
+    ),  # fmt: skip
     images="gray",
 )
 
 
 def theme_of(name: str) -> Theme:
-    """Return the theme of this name, "light" or "dark".
-
-    Raises
-    ------
-    DataError
-        If it is neither.
-    """
+    """Return the theme of this name, "light" or "dark"."""
     themes = {"light": LIGHT, "dark": DARK}
     if name not in themes:
         raise DataError(f"theme must be 'light' or 'dark', not {name!r}.")
     return themes[name]
+
+
+def named(given: Any, default: str = "") -> dict[str, Any]:
+    """Return what may be a dictionary as one; nothing at all is refused."""
+    found = dict(given) if isinstance(given, dict) else {default: given}
+    if not found:
+        raise DataError("There is nothing to draw.")
+    return found
 
 
 def diverging(theme: Theme) -> Any:
@@ -104,13 +106,7 @@ def diverging(theme: Theme) -> Any:
 
 
 def require_matplotlib() -> None:
-    """Check that plots can be drawn.
-
-    Raises
-    ------
-    DataError
-        If matplotlib is not installed; the message says how to install it.
-    """
+    """Refuse to draw without matplotlib, and say how to install it."""
     try:
         import matplotlib.figure  # noqa: F401
     except ImportError as error:

@@ -79,7 +79,7 @@ def _plot(file: Path, curve: list[dict[str, Any]] | None, out: Path) -> None:
     if not curve:
         raise CommandError(f"--plot draws size against error, which {file} has none of: fit it with --code-only.")
     check_pages(None, out, file)
-    from narrows.report.rates import plot_rates
+    from narrows.report import plot_rates
 
     figure = plot_rates(curve)
     with atomic_write(out) as temporary:
