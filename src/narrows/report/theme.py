@@ -56,7 +56,7 @@ LIGHT = Theme(
         "#84842a",
         "#aa4499",
         "#84888f",
-    ),  # fmt: skip
+    ),
     images="gray_r",
 )
 DARK = Theme(
@@ -76,7 +76,7 @@ DARK = Theme(
         "#bdbd4a",
         "#d084d0",
         "#b8bcc4",
-    ),  # fmt: skip
+    ),
     images="gray",
 )
 
