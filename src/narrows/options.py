@@ -9,7 +9,9 @@ members subclass. A member's lower-case name stands for its default value, so ``
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, get_type_hints
+
+from narrows.schema import conform
 
 __all__ = ["Option", "check_numbers"]
 
@@ -97,6 +99,9 @@ class Option:
         known = {f.name for f in fields(member)}
         if unknown := set(settings) - known:
             raise ValueError(f"{name} has no setting {min(unknown)!r}")
+        hints = get_type_hints(member)
+        for key, value in settings.items():
+            conform(value, hints[key], f"{key} of {name}")
         return member(**{name: cls._from_plain(value) for name, value in settings.items()})  # type: ignore[return-value]
 
     @classmethod

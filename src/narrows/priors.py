@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from narrows.errors import ModelFileError
 from narrows.options import Option
 
 if TYPE_CHECKING:
@@ -164,6 +165,23 @@ class CodePrior:
     means: Tensor
     factors: Tensor
     labels: Tensor
+
+    @classmethod
+    def from_tensors(cls, tensors: dict[str, Tensor], n_components: int, n_labels: int) -> CodePrior:
+        """Make it from what :meth:`tensors` gave, for codes of this size and so many labels."""
+        prior = cls(**tensors)
+        count = len(prior.weights)
+        shapes = {"weights": (count,), "means": (count, n_components), "labels": (count,)}
+        shapes["factors"] = (count, n_components, n_components)
+        fits = all(tuple(getattr(prior, name).shape) == shape for name, shape in shapes.items())
+        kinds = [torch.float64, torch.float64, torch.float64, torch.int64]
+        if not fits or [part.dtype for part in (prior.weights, prior.means, prior.factors, prior.labels)] != kinds:
+            raise ModelFileError("the prior's parts do not fit together")
+        positive = bool((prior.weights > 0).all() and (prior.factors.diagonal(dim1=1, dim2=2) > 0).all())
+        known = bool(((prior.labels >= -1) & (prior.labels < n_labels)).all())
+        if not (positive and known and {*range(n_labels)} <= {-1, *prior.labels.tolist()}):
+            raise ModelFileError("the prior is no mixture of distributions")
+        return prior
 
     @classmethod
     def of(

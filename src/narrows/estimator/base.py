@@ -50,6 +50,8 @@ class FittedEstimator(BaseEstimator):
     """
 
     _fitted_attribute: ClassVar[str]
+    _metadata: ClassVar[Any] = dict[str, Any]
+    """What ``_to_file`` says in JSON, as :func:`narrows.schema.conform` takes it."""
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted estimator to one file, whole or not at all; :func:`narrows.load` reads it.

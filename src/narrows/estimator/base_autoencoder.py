@@ -15,6 +15,7 @@ from narrows.errors import DataError
 from narrows.estimator import state
 from narrows.estimator.base import FittedEstimator
 from narrows.estimator.inference import apply_in_blocks
+from narrows.estimator.metadata import AutoencoderMetadata
 from narrows.estimator.tiled_inference import denoise_image
 from narrows.fitting.settings import check_options, describe_training, resolve_image_shape, resolve_network
 
@@ -47,6 +48,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FittedE
     """
 
     _fitted_attribute: ClassVar = "encoder_"
+    _metadata: ClassVar = AutoencoderMetadata
     _network_by_shape: ClassVar[bool] = False
     """Whether ``network="auto"`` chooses between tables and images."""
     _choices: ClassVar[dict[str, tuple[str, ...]]]

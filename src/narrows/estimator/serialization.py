@@ -6,6 +6,8 @@ network from its options and fills in the weights; nothing in the file is ever e
 
 from __future__ import annotations
 
+import math
+import os
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,15 +15,19 @@ from typing import TYPE_CHECKING, Any
 from narrows._version import __version__
 from narrows.errors import ModelFileError
 from narrows.io.container import read_tensors, to_bytes, write_tensors
+from narrows.schema import conform
 
 if TYPE_CHECKING:
-    import os
-
     from torch import Tensor
 
 __all__ = ["CLASSES", "UNSAVED_OPTIONS", "describe", "file_size", "load", "save"]
 
 KIND = "narrows model"
+LARGEST = 1e25
+"""Squares of larger numbers are not to be had in float32."""
+
+HEADER = ("class", "format", "kind", "narrows")
+"""What every file says of itself, whatever its class."""
 
 CLASSES = {
     "AnomalyDetector": "narrows.anomaly",
@@ -32,7 +38,7 @@ CLASSES = {
 }
 """Where the class of each name in a file is found."""
 
-UNSAVED_OPTIONS = ("callbacks", "checkpoint", "verbose")
+UNSAVED_OPTIONS = ("callbacks", "checkpoint", "checkpoint_seconds", "device", "verbose")
 """What concerns the process that fits: never written to a file, never taken from one."""
 
 
@@ -85,17 +91,40 @@ def load(path: str | os.PathLike[str], *, network: Any = None, device: str = "au
     >>> bool(np.array_equal(narrows.load(path).transform(X), fitted.transform(X)))
     True
     """
-    path = Path(path)
+    cls, metadata, tensors = _read(Path(path))
+    try:
+        return cls._from_file(metadata, tensors, network=network, device=device)
+    except (LookupError, TypeError, AttributeError, ValueError, RuntimeError, ArithmeticError, AssertionError) as error:
+        raise ModelFileError(f"{os.fspath(path)} cannot be made into a model: {error}") from error
+
+
+def _read(path: Path) -> tuple[Any, dict[str, Any], dict[str, Tensor]]:
+    """Return the class of a model, and what its file holds, in the form that this class gives it."""
     metadata, tensors = read_tensors(path, KIND)
     name = metadata.get("class")
     if not isinstance(name, str) or name not in CLASSES:
         raise ModelFileError(f"{path} holds a {name!r}, which this version of narrows does not know: upgrade narrows")
+    cls = getattr(import_module(CLASSES[name]), name)
+    own = {key: value for key, value in metadata.items() if key not in HEADER}
     try:
-        return getattr(import_module(CLASSES[name]), name)._from_file(metadata, tensors, network=network, device=device)
-    except (LookupError, TypeError, AttributeError, ValueError, RuntimeError) as error:
-        if isinstance(error, ModelFileError):
-            raise
-        raise ModelFileError(f"{path} cannot be made into a model: {error}") from error
+        conform(metadata.get("narrows"), str, "the version")
+        conform(own, getattr(cls, "_metadata", dict[str, Any]), "the description")
+        _check_numbers(tensors)
+    except ModelFileError as error:
+        raise ModelFileError(f"{path} is damaged: {error}") from None
+    return cls, metadata, tensors
+
+
+def _check_numbers(tensors: dict[str, Tensor]) -> None:
+    """Refuse numbers that no fit gives; only bounds, called low and high, may be infinite."""
+    for name, tensor in tensors.items():
+        if not (tensor.is_floating_point() and tensor.numel()):
+            continue
+        largest = max(abs(float(end)) for end in tensor.aminmax())
+        endless = largest == math.inf and name.endswith((".low", ".high"))
+        # NaN is not below anything.
+        if not (largest <= LARGEST or endless):
+            raise ModelFileError(f"the tensor {name!r} holds what is no number, or one beyond all bounds")
 
 
 def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -116,7 +145,7 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     DataError, ModelFileError
         As :func:`load`.
     """
-    metadata, tensors = read_tensors(Path(path), KIND)
+    _, metadata, tensors = _read(Path(path))
     return metadata | {
         # The scale is none, nor is what stands beside the network, under a name with a stroke.
         "n_parameters": sum(t.numel() for name, t in tensors.items() if "64" not in name and "/" not in name)

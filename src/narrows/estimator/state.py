@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 import numbers
-import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,22 +12,32 @@ import torch
 
 from narrows.corruption import Corruption
 from narrows.errors import ModelFileError
+from narrows.estimator.serialization import UNSAVED_OPTIONS
 from narrows.fitting.build import assemble
-from narrows.fitting.settings import network_option, resolve_network
+from narrows.fitting.objectives import OrderedReconstruction, Reconstruction
+from narrows.fitting.settings import (
+    check_options,
+    network_option,
+    resolve_config,
+    resolve_corruption,
+    resolve_network,
+)
 from narrows.likelihoods import Likelihood
 from narrows.networks import LinearInit, Modules, Network, Standardise
 from narrows.priors import Prior
+from narrows.schema import Count, conform
 from narrows.training.optimisers import Optimizer
 from narrows.training.schedules import Schedule
 from narrows.validation import resolve_device
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from sklearn.base import BaseEstimator
+    from torch import Tensor, nn
 
     from narrows.likelihoods import OutputDistribution
     from narrows.networks.model import EncoderDecoder
 
-__all__ = ["FAMILIES", "from_file", "option_to_json", "to_file"]
+__all__ = ["FAMILIES", "fill", "from_file", "option_to_json", "saved_options", "to_file"]
 
 FAMILIES: dict[str, type] = {
     "network": Network,
@@ -39,11 +49,13 @@ FAMILIES: dict[str, type] = {
 }
 
 
+SCALING, DECODER_SCALING = "encoder.0.", "decoder.2.head.standardise."
+"""One layer under two names; a file holds it once."""
+
+
 def to_file(estimator: Any) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Return all of a fitted estimator as JSON values and tensors."""
-    options = {}
-    for name, value in estimator.get_params(deep=False).items():
-        options[name] = option_to_json(name, value)
+    options = saved_options(estimator)
     model = estimator._model
     fitted = {
         "n_components": estimator.n_components_,
@@ -59,7 +71,14 @@ def to_file(estimator: Any) -> tuple[dict[str, Any], dict[str, Tensor]]:
     }
     if hasattr(estimator, "feature_names_in_"):
         fitted["feature_names_in"] = [str(name) for name in estimator.feature_names_in_]
-    return {"options": options, "fitted": fitted}, dict(model.state_dict())
+    tensors = {name: t for name, t in model.state_dict().items() if not name.startswith(DECODER_SCALING)}
+    return {"options": options, "fitted": fitted}, tensors
+
+
+def saved_options(estimator: BaseEstimator) -> dict[str, Any]:
+    """Return the parameters of an estimator that a file holds, as plain values."""
+    params = estimator.get_params(deep=False).items()
+    return {name: option_to_json(name, value) for name, value in params if name not in UNSAVED_OPTIONS}
 
 
 def _likelihood_record(head: OutputDistribution) -> Any:
@@ -74,10 +93,6 @@ def option_to_json(name: str, value: Any) -> Any:
         return Modules(*value).to_json()
     if name in FAMILIES and isinstance(value, FAMILIES[name]):
         return value.to_json()  # type: ignore[attr-defined]
-    if name in ("callbacks", "checkpoint"):
-        return None
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
     if name == "image_shape" and isinstance(value, (tuple, list)):
         return [int(size) for size in value]
     if isinstance(value, numbers.Integral) and not isinstance(value, bool):
@@ -92,31 +107,48 @@ def from_file(
     cls: type[Any], metadata: dict[str, Any], tensors: dict[str, Tensor], *, network: Any, device: str
 ) -> Any:
     """Rebuild a fitted estimator from what :func:`to_file` gave."""
-    options, fitted = dict(metadata["options"]), metadata["fitted"]
-    for name, family in FAMILIES.items():
-        if name in cls._get_param_names() and isinstance(options[name], dict):
-            own = options[name]["option"] == "Modules"
-            options[name] = _own_network(network) if own else family.from_json(options[name])  # type: ignore[attr-defined]
-    known = cls._get_param_names()
-    if unknown := set(options) - set(known):
-        raise ModelFileError(f"the file has an option {min(unknown)!r} that this version of narrows does not know")
-    options["callbacks"] = ()
-    if isinstance(options.get("image_shape"), list):
-        options["image_shape"] = tuple(options["image_shape"])
-    estimator = cls(**(options | {"device": device}))
-    # Files of before there were images have neither shape.
-    shape = fitted.get("image_shape")
+    fitted = metadata["fitted"]
+    estimator = cls(**(_options(cls, metadata["options"], network) | {"device": device}))
+    columns = (fitted.get("form") or {}).get("columns") or {}
+    n_columns = len(columns["names"]) if columns else fitted["n_values"]
+    if fitted["n_features_in"] != n_columns or len(fitted.get("feature_names_in", range(n_columns))) != n_columns:
+        raise ModelFileError("the columns are not as many as the file says")
+    shape, row_shape = fitted["image_shape"], fitted["row_shape"]
+    if any(math.prod(sizes) != fitted["n_values"] for sizes in (shape, row_shape) if sizes is not None):
+        raise ModelFileError("rows do not have as many values as their shape says")
     estimator.image_shape_ = None if shape is None else tuple(shape)
-    estimator._row_shape = tuple(fitted.get("row_shape", [fitted["n_features_in"]]))
-    model = _empty_model(estimator, fitted, tensors)
-    model.load_state_dict(tensors)
-    estimator._set_model(model.to(resolve_device(device)).eval(), fitted["n_components"], few_rows=fitted["few_rows"])
+    estimator._row_shape = tuple(row_shape)
     estimator.n_features_in_ = fitted["n_features_in"]
     if "feature_names_in" in fitted:
         estimator.feature_names_in_ = np.asarray(fitted["feature_names_in"], dtype=object)
+    check_options(estimator)
+    objective = (OrderedReconstruction if fitted["ordered"] else Reconstruction)(
+        resolve_corruption(estimator.corruption)
+    )
+    resolve_config(estimator, fitted["n_values"], objective, names=None, shape=estimator.image_shape_)
+    model = _model(estimator, fitted, tensors)
+    estimator._set_model(model.to(resolve_device(device)).eval(), fitted["n_components"], few_rows=fitted["few_rows"])
+    Optimizer.from_json(fitted["plan"]["optimizer"])
+    Schedule.from_json(fitted["plan"]["schedule"])
     for name in cls._saved_attributes:
         setattr(estimator, f"{name}_", fitted[name])
     return estimator
+
+
+def _options(cls: type[Any], records: dict[str, Any], network: Any) -> dict[str, Any]:
+    """Return the parameters of the constructor that a file holds."""
+    options = dict(records)
+    for name, family in FAMILIES.items():
+        if isinstance(record := options.get(name), dict):
+            own = name == "network" and record.get("option") == "Modules"
+            options[name] = _own_network(network) if own else family.from_json(record)  # type: ignore[attr-defined]
+    known = set(cls._get_param_names()) - set(UNSAVED_OPTIONS)
+    if strange := known ^ set(options):
+        raise ModelFileError(f"the option {min(strange)!r} is not to be in the file, or is missing")
+    conform(options["image_shape"], list[Count] | None, "image_shape")
+    if isinstance(options["image_shape"], list):
+        options["image_shape"] = tuple(options["image_shape"])
+    return options
 
 
 def _own_network(network: Any) -> Network:
@@ -128,37 +160,66 @@ def _own_network(network: Any) -> Network:
     return network_option(network)
 
 
-def _empty_model(estimator: Any, fitted: dict[str, Any], tensors: dict[str, Tensor]) -> EncoderDecoder:
-    """Build the pipeline in the right shape; its weights are still to be filled in."""
-    # Where a frame has categories, each of them is a value.
-    n_features, n_components = fitted.get("n_values", fitted["n_features_in"]), fitted["n_components"]
-    if n_features != fitted["n_features_in"] and not fitted.get("form", {}).get("columns"):
-        raise ModelFileError("the file contradicts itself about the number of features")
-    prefix = "encoder.0."
-    shift, scale = tensors[prefix + "shift64"], tensors[prefix + "scale64"]
-    if len(shift) != n_features:
-        raise ModelFileError("the file contradicts itself about the number of features")
+def _model(estimator: Any, fitted: dict[str, Any], tensors: dict[str, Tensor]) -> EncoderDecoder:
+    """Build the model in the right shape, and fill in the weights.
+
+    It is built without memory, on the meta device: the shapes that the options ask for are held against those of the
+    tensors in the file before anything is allocated.
+    """
+    n_features, n_components = fitted["n_values"], fitted["n_components"]
+    shift, scale = tensors[SCALING + "shift64"], tensors[SCALING + "scale64"]
+    if shift.shape != (n_features,) or scale.shape not in ((1,), (n_features,)) or not bool((scale > 0).all()):
+        raise ModelFileError("the scales of the columns are not one positive number for each")
+    network = resolve_network(estimator)
+    if fitted.get("linear_path") is not None:
+        network = replace(network, linear_path=fitted["linear_path"])  # type: ignore[call-arg]
+    if getattr(network, "blocks", 0) > len(tensors):
+        raise ModelFileError("the network has more layers than the file has tensors")
     standardise = Standardise(shift, scale.expand(n_features), missing=fitted["missing"])
     likelihood = fitted["likelihood"]
     option = Likelihood.from_json(likelihood) if isinstance(likelihood, dict) else Likelihood.resolve(likelihood)
-    head = option.unfitted_head(standardise)
-    # The linear path is built whole; where the fitted one lacks a part, the state that is loaded lacks it too.
-    center = torch.ones(n_features) if "encoder.1.center" in tensors else torch.zeros(n_features)
-    zeros = torch.zeros(n_features, n_components, dtype=torch.float64)
-    ones = torch.ones(n_features, dtype=torch.float64)
-    start = LinearInit(
-        zeros,
-        ones.new_ones(n_components),
-        center.double(),
-        ones,
-        fitted["few_rows"] and not fitted.get("posterior", False),
-        estimator.image_shape_,
-        None,
-        fitted.get("ordered", False),
-        posterior=fitted.get("posterior", False),
-        n_labels=fitted.get("n_labels", 0),
-    )
-    own = resolve_network(estimator)
-    if fitted.get("linear_path") is not None:
-        own = replace(own, linear_path=fitted["linear_path"])  # type: ignore[call-arg]
-    return assemble(own, standardise, start, head, torch.Generator())
+    head = option.unfitted_head(standardise).to("meta")
+    posterior = fitted.get("posterior", False)
+    with torch.device("meta"):
+        start = LinearInit(
+            components=torch.empty(n_features, n_components, dtype=torch.float64),
+            component_std=torch.empty(n_components, dtype=torch.float64),
+            center=torch.empty(n_features, dtype=torch.float64),
+            std=torch.empty(n_features, dtype=torch.float64),
+            freeze_linear=fitted["few_rows"] and not posterior,
+            image_shape=estimator.image_shape_,
+            ordered=fitted["ordered"],
+            posterior=posterior,
+            n_labels=fitted.get("n_labels", 0),
+        )
+        model = assemble(network, standardise, start, head, torch.Generator())
+    again = {DECODER_SCALING + name.removeprefix(SCALING): t for name, t in tensors.items() if name.startswith(SCALING)}
+    fill(model, tensors | again)
+    _try(model.eval(), shift)
+    return model
+
+
+def _try(model: EncoderDecoder, shift: Tensor) -> None:
+    """Refuse a model that cannot say anything of a row of zeros, in scaled units."""
+    row = shift[None].float()
+    with torch.inference_mode():
+        z = model.standardise(row)
+        output = model.output(z)
+        found = torch.cat([model.head.mean(output), model.head.nll(output, row, z)])
+    if not bool(torch.isfinite(found).all()):
+        raise ModelFileError("the model gives no numbers")
+
+
+def fill(module: nn.Module, tensors: dict[str, Tensor]) -> None:
+    """Give a module that was built on the meta device its weights, all of the shape and kind that they should be."""
+    wanted = module.state_dict()
+    absent = {name for name in wanted if not name.endswith(".center")} - set(tensors)
+    if strange := absent | (set(tensors) - set(wanted)):
+        raise ModelFileError(f"the tensor {min(strange)!r} is missing, or has no place in the network")
+    for name, given in tensors.items():
+        asked = wanted[name]
+        if given.shape != asked.shape or given.dtype != asked.dtype:
+            form, other = (f"{str(t.dtype).removeprefix('torch.')} {tuple(t.shape)}" for t in (given, asked))
+            raise ModelFileError(f"the tensor {name!r} is {form}, but the options ask for {other}")
+    # Copies lie in memory as fresh tensors do: products of matrices may depend on that in their last bit.
+    module.load_state_dict({name: tensor.clone() for name, tensor in tensors.items()}, assign=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -149,12 +150,21 @@ def _header(path: Path, content: bytes) -> dict[str, Any]:
 
 def _metadata(path: Path, text: Any) -> dict[str, Any]:
     try:
-        metadata = json.loads(text)
+        metadata = json.loads(text, parse_constant=_finite, parse_float=_finite)
     except (TypeError, ValueError, RecursionError):
         metadata = None
-    if not isinstance(metadata, dict) or not isinstance(metadata.get("format"), int) or "kind" not in metadata:
+    known = isinstance(metadata, dict) and type(metadata.get("format")) is int and metadata["format"] > 0
+    if not known or not isinstance(metadata.get("kind"), str):
         raise ModelFileError(f"{path} is damaged: its description cannot be read")
     return metadata
+
+
+def _finite(text: str) -> float:
+    """Read a number, but not NaN and infinities, which Python's JSON has and JSON has not."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
 
 
 def _digest(text: str, tensors: dict[str, Tensor]) -> str:

@@ -86,7 +86,7 @@ class LinearInit:
     @property
     def code_std(self) -> Tensor:
         """Standard deviation of each component of the code; never zero."""
-        spread = self.component_std.clamp_min(float(self.component_std.max()) * 0.01)
+        spread = torch.maximum(self.component_std, self.component_std.max() * 0.01)
         return torch.where(spread > 0, spread, torch.ones_like(spread))
 
     def linear_encoder(self) -> tuple[Tensor, Tensor]:

@@ -138,8 +138,8 @@ class Convolutional(Network):
         )
         if not self.starts_linear:
             return into, nn.Sequential(*outof, Bias(head.linear_init(start.components, start.center)[1]))
-        common = float(start.seen.square().mean()) ** 0.5
-        seen = torch.full_like(start.std, common if common > 0 else 1.0)
+        common = start.seen.square().mean().sqrt()
+        seen = torch.where(common > 0, common, torch.ones_like(common)).expand_as(start.std)
         return add_linear_path(into, outof, start, head, seen=seen, clamp=CLAMP)
 
 
@@ -156,6 +156,12 @@ def _initialise(module: nn.Module, generator: Generator) -> None:
         if isinstance(part, Block):
             with torch.no_grad():
                 part.second.weight.mul_(0.1)
+
+
+def _convolution(inputs: int, outputs: int, kernel: int, *, padding: int, stride: int = 1) -> nn.Conv2d:
+    """Make a convolution whose weights are still to be drawn."""
+    device = torch.get_default_device()
+    return nn.utils.skip_init(nn.Conv2d, inputs, outputs, kernel, stride=stride, padding=padding, device=device)
 
 
 class ToMaps(nn.Module):
@@ -191,8 +197,8 @@ class Block(nn.Module):
     def __init__(self, n_maps: int, activation: str) -> None:
         super().__init__()
         self.activation = ACTIVATIONS[activation]()
-        self.first = nn.utils.skip_init(nn.Conv2d, n_maps, n_maps, KERNEL, padding=KERNEL // 2)
-        self.second = nn.utils.skip_init(nn.Conv2d, n_maps, n_maps, KERNEL, padding=KERNEL // 2)
+        self.first = _convolution(n_maps, n_maps, KERNEL, padding=KERNEL // 2)
+        self.second = _convolution(n_maps, n_maps, KERNEL, padding=KERNEL // 2)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return maps of the same shape."""
@@ -210,7 +216,7 @@ class Down(nn.Module):
         self.blocks = nn.ModuleList()
         for number, (inputs, outputs) in enumerate(pairwise(widths)):
             kernel, padding = (4, 1) if number == 0 else (2, 0)
-            self.halving.append(nn.utils.skip_init(nn.Conv2d, inputs, outputs, kernel, stride=2, padding=padding))
+            self.halving.append(_convolution(inputs, outputs, kernel, stride=2, padding=padding))
             self.blocks.append(nn.Sequential(*(Block(outputs, activation) for _ in range(blocks))))
         self.end = ACTIVATIONS[activation]()
 
@@ -252,7 +258,7 @@ class Up(nn.Module):
             inputs, outputs = widths[number], widths[number - 1]
             kernel = KERNEL if number == 1 else 1
             self.blocks.append(nn.Sequential(*(Block(inputs, activation) for _ in range(blocks))))
-            self.doubling.append(nn.utils.skip_init(nn.Conv2d, inputs, 4 * outputs, kernel, padding=kernel // 2))
+            self.doubling.append(_convolution(inputs, 4 * outputs, kernel, padding=kernel // 2))
         self.end = ACTIVATIONS[activation]()
 
     @property

@@ -71,15 +71,15 @@ class Scale(nn.Module):
 
     Parameters
     ----------
-    factor : float
+    factor : Tensor
         The number.
     """
 
     factor: Tensor
 
-    def __init__(self, factor: float) -> None:
+    def __init__(self, factor: Tensor) -> None:
         super().__init__()
-        self.register_buffer("factor", torch.tensor(factor))
+        self.register_buffer("factor", factor.float())
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the product."""
@@ -166,9 +166,16 @@ class LinearResidual(nn.Module):
         self.layers = layers
         self.clamp = clamp
         self.fade = fade and clamp is not None
-        self.register_buffer("center", center.float() if center is not None and bool(center.any()) else None)
+        # Of what is still to be loaded it is not known whether there is anything to subtract.
+        needed = center is not None and (center.is_meta or bool(center.any()))
+        self.register_buffer("center", center.float() if center is not None and needed else None)
         self.register_buffer("gain", gain.float())
         self.register_buffer("end", None if end is None else end.float())
+
+    def _load_from_state_dict(self, state: dict[str, Tensor], prefix: str, *args: object) -> None:
+        if prefix + "center" not in state:
+            self.center = None
+        super()._load_from_state_dict(state, prefix, *args)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return path plus correction."""

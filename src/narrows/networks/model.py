@@ -58,7 +58,8 @@ class EncoderDecoder(nn.Module):
     ) -> None:
         super().__init__()
         # Where all columns share a scale, codes are in the data's units.
-        unit = float(standardise.scale64) if standardise.scale64.numel() == 1 else 1.0
+        scale = standardise.scale64
+        unit = scale[0] if len(scale) == 1 else torch.ones_like(scale[0])
         into, outof = (Scale(unit), Scale(1 / unit)) if has_code else (nn.Identity(), nn.Identity())
         self.encoder = nn.Sequential(standardise, encoder, into)
         self.decoder = nn.Sequential(outof, decoder, OutputMean(head))

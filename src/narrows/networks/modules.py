@@ -88,14 +88,14 @@ class Modules(Network, named=False):
         with torch.no_grad():
             encoder.eval()
             decoder.eval()
-            code = encoder(torch.zeros(2, start.n_features))
+            code = encoder(torch.zeros(2, start.n_features, device="cpu"))
             if tuple(code.shape) != (2, start.code_outputs):
                 means = " means and as many log-variances" if start.posterior else ""
                 raise ValueError(
                     f"the encoder turns (2, {start.n_features}) into {tuple(code.shape)}, "
                     f"but n_components asks for (2, {start.code_outputs}){means and f': {start.n_components}{means}'}"
                 )
-            output = decoder(torch.zeros(2, start.code_inputs))
+            output = decoder(torch.zeros(2, start.code_inputs, device="cpu"))
         if tuple(output.shape) != (2, head.n_outputs):
             raise ValueError(f"the decoder turns a code into {tuple(output.shape)}, not (2, {head.n_outputs})")
         return encoder, decoder

@@ -16,6 +16,7 @@ import torch
 
 from narrows.data.categories import FrameColumns
 from narrows.data.rows import ArrayRows, plain_rows, sample_rows
+from narrows.errors import ModelFileError
 from narrows.estimator.inference import apply_in_blocks
 from narrows.fitting.objectives import BLOCK_ROWS
 from narrows.likelihoods import BernoulliOutput, DiscretisedLogisticOutput, MixedOutput, NormalOutput
@@ -135,7 +136,10 @@ class Marginals:
     @classmethod
     def from_tensors(cls, tensors: dict[str, Tensor]) -> Marginals:
         """Make it from what :meth:`tensors` gave."""
-        return cls(tensors["model"].numpy(), tensors["data"].numpy(), tensors["stepped"].numpy())
+        model, data, stepped = (tensors[name].numpy() for name in ("model", "data", "stepped"))
+        if model.ndim != 2 or model.shape != data.shape or stepped.shape != model.shape[:1] or not model.shape[1]:
+            raise ModelFileError("the distributions of the columns do not fit together")
+        return cls(model, data, stepped)
 
 
 @dataclass
@@ -227,6 +231,14 @@ class Form:
         low, high = tensors["low"].numpy(), tensors["high"].numpy()
         columns = None if record.get("columns") is None else FrameColumns(**record["columns"])
         return cls(record["container"], record["dtypes"], low, high, record["draws"], marginals, columns)
+
+    def check(self, row: Tensor, row_shape: tuple[int, ...], names: Any) -> None:
+        """Refuse a form, read from a file, that a row of decoded values cannot be brought to."""
+        if self.low.shape != row.shape or self.high.shape != row.shape:
+            raise ModelFileError("the ranges of the columns are not one for each")
+        if any(kind.lstrip("<>|=")[:1] in ("S", "U", "V", "a") and kind[-1:].isdigit() for kind in self.dtypes):
+            raise ModelFileError("rows are to be texts of a fixed length, which no fit asks for")
+        self.finish(row.numpy()[None], drawn=True, row_shape=row_shape, names=None if names is None else list(names))
 
 
 def _container(X: Any, rows: Rows) -> tuple[str, list[str]]:

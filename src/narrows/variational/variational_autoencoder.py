@@ -12,7 +12,7 @@ import torch
 
 from narrows.data.inputs import is_path
 from narrows.data.rows import ArrayRows, PairedRows, plain_rows
-from narrows.errors import DataError
+from narrows.errors import DataError, ModelFileError
 from narrows.estimator.base import atomic_fit
 from narrows.estimator.docstrings import documented
 from narrows.estimator.inference import apply_in_blocks
@@ -304,14 +304,17 @@ class VariationalAutoencoder(BaseVariational):
             self._form = replace(self._form, marginals=None)
         return self
 
-    def _rows_of(self, X: Any, y: Any, *, reset: bool) -> tuple[Rows, np.ndarray | None]:
-        """Check options, rows and labels; where the decoder is told of labels they come beside the rows."""
+    def _check_own_options(self) -> None:
         check_number("beta", self.beta, low=0)
         check_number("free_bits", self.free_bits, low=0)
         check_number("kl_warmup", self.kl_warmup, low=0, high=1)
         Prior.resolve(self.prior)
         if not resolve_network(self).has_code:
             raise ValueError("a variational autoencoder needs a network with a code: one with skips has none")
+
+    def _rows_of(self, X: Any, y: Any, *, reset: bool) -> tuple[Rows, np.ndarray | None]:
+        """Check options, rows and labels; where the decoder is told of labels they come beside the rows."""
+        self._check_own_options()
         if reset:
             self._columns = None
         given = self._validate(X, reset=reset)
@@ -369,7 +372,7 @@ class VariationalAutoencoder(BaseVariational):
             "n_labels": self._model.n_labels,
             "linear_path": self.plan_["linear_path"],
             "classes": None if classes is None else classes.tolist(),
-            "classes_dtype": None if classes is None else str(classes.dtype),
+            "classes_dtype": None if classes is None else "str" if classes.dtype.kind == "U" else str(classes.dtype),
             "form": self._form.to_json(),
         }
         parts = {"form": self._form.tensors(), "mixture": {} if self._mixture is None else self._mixture.tensors()}
@@ -388,11 +391,17 @@ class VariationalAutoencoder(BaseVariational):
                 parts[part][rest] = value
         model: VariationalAutoencoder = super()._from_file(metadata, own, network=network, device=device)
         fitted = metadata["fitted"]
-        model._form = Form.from_file(fitted["form"], parts["form"])
-        model._columns = model._form.columns
-        model._mixture = CodePrior(**parts["mixture"]) if parts["mixture"] else None
+        model._check_own_options()
         if fitted["classes"] is not None:
             model.classes_ = np.asarray(fitted["classes"], dtype=fitted["classes_dtype"])
+        n_classes = len(fitted["classes"] or ())
+        if fitted["n_labels"] not in (0, n_classes):
+            raise ModelFileError("the model takes other labels than it was fitted to")
+        own_prior = parts["mixture"]
+        model._mixture = CodePrior.from_tensors(own_prior, model.n_components_, n_classes) if own_prior else None
+        model._form = Form.from_file(fitted["form"], parts["form"])
+        model._columns = model._form.columns
+        model._form.check(model._model.standardise.shift64, model._row_shape, model._names())
         return model
 
 
