@@ -104,19 +104,9 @@ def test_all_directions_are_the_exact_answer(popularity: float) -> None:
         np.testing.assert_allclose(scores_of(found, table), scores_of(exact, table), atol=1e-4)
 
 
-def test_more_directions_are_nearer_to_the_exact_answer() -> None:
-    table = taken((120, 50))
-    exact = table @ ease(table, 20.0)
-    off = [np.abs(scores_of(fit_linear(sparse.csr_array(table), 20.0, 0.0, rank), table) - exact).mean()
-           for rank in (2, 10, 30, 49)]  # fmt: skip
-    assert off[0] > off[1] > off[2] > off[3]
-    assert off[3] < 0.1 * np.abs(exact).mean()
-
-
-@pytest.mark.parametrize("n_users", [20_000, 150_000])
-def test_many_users_cost_no_digits(n_users: int) -> None:
+def test_many_users_cost_no_digits() -> None:
     rng = np.random.default_rng(0)
-    table = (rng.random((n_users, 16)) < 0.3 + 0.6 * rng.random((n_users, 1))).astype(np.float32)
+    table = (rng.random((150_000, 16)) < 0.3 + 0.6 * rng.random((150_000, 1))).astype(np.float32)
     scorer = fit_linear(sparse.csr_array(table), 100.0, 0.25, None)
     scaled = table * units_of(table, 0.25)
     expected = scaled[:100] @ ease(scaled, 100.0)
@@ -216,15 +206,6 @@ def test_a_network_starts_near_the_linear_answer(variational: bool) -> None:
         logits = model(bags_of(matrix)).log_softmax(1).numpy()
     rows = np.repeat(np.arange(400), np.diff(matrix.indptr))
     assert logits[rows, matrix.indices].mean() > np.log(counts / counts.sum())[matrix.indices].mean()
-
-
-def test_training_makes_hidden_items_more_probable() -> None:
-    made = narrows.datasets.make_ratings(400, 60, 8000, n_tastes=4, rated=False, random_state=0)
-    for variational in (False, True):
-        method = Multinomial(12, 8, variational=variational, max_epochs=12, learning_rate=2e-3)
-        history = Recommender(method, validation_fraction=0, random_state=0).fit(made).history_
-        name = "reconstruction" if variational else "loss"
-        assert history[-1][name] < history[0][name] - 0.1
 
 
 # The factors.
@@ -379,7 +360,7 @@ def test_hits_coverage_and_novelty_by_hand() -> None:
             parse_metric(junk)
 
 
-@pytest.mark.parametrize("size", [64, 128, 192, 512, 1024])
+@pytest.mark.parametrize("size", [64, 512])
 def test_scores_do_not_depend_on_the_size_of_blocks(size: int) -> None:
     table = sparse.csr_array(taken((700, 90)))
     for way in WAYS.values():

@@ -104,18 +104,6 @@ def test_users_of_whom_nothing_was_learned_are_predicted_as_well(factors) -> Non
     assert found["model"]["rmse"] < 0.55 * found["user and item bias"]["rmse"]
 
 
-def test_more_of_a_history_foretells_better(factors, of_factors: Recommender) -> None:
-    log = pd.DataFrame(factors[0])
-    order = log.sample(frac=1, random_state=0)
-    asked = order.groupby("user").head(4)
-    told = order.drop(asked.index)
-    errors = []
-    for n in (1, 3, 8, 30):
-        histories = told.groupby("user").head(n)
-        errors.append(of_factors.evaluate(asked, histories=histories, metrics="rmse").values["model"]["rmse"])
-    assert errors[0] > errors[1] > errors[2] > errors[3]
-
-
 def test_a_short_history_is_no_worse_than_none() -> None:
     # Users with few ratings are none of those of the fit.
     made = narrows.datasets.make_ratings(500, 120, 20_000, n_tastes=4, random_state=0).to_frame()
@@ -182,15 +170,6 @@ def test_ratings_that_are_far_off_count_less(factors) -> None:
     assert errors[0] < 0.85 * errors[1]
 
 
-def test_only_ratings_that_exist_count(factors) -> None:
-    log, _ = factors
-    model = Recommender(quickly(), random_state=0).fit(log)
-    found = model.predict({"user": log["user"], "item": log["item"]}).rating
-    # What is taught elsewhere, a table with zeros in it, would predict about a third of this.
-    assert found.mean() == pytest.approx(log["rating"].mean(), rel=0.02)
-    assert np.corrcoef(found, log["rating"])[0, 1] > 0.9
-
-
 def test_nothing_is_as_it_was_rated_when_it_is_left_out(factors) -> None:
     # What is left of a rating is passed on as if the rating had not been there: a user's own ratings are smoothed.
     log = pd.DataFrame(factors[0])
@@ -238,12 +217,6 @@ def test_equal_ratings_are_foretold(scale: float) -> None:
     log = {"user": rng.integers(0, 30, 200), "item": rng.integers(0, 9, 200), "rating": np.full(200, 3.3 * scale)}
     model = Recommender(quickly(), random_state=0).fit(log)
     np.testing.assert_allclose(model.predict([(u, i) for u in range(30) for i in range(9)]).rating, 3.3 * scale, 1e-6)
-
-
-def test_rounds_of_the_fit_make_the_noise_smaller(factors) -> None:
-    matrix = read_interactions(factors[0]).matrix
-    noises = [float(fit_rating(matrix, quickly(iterations=n), seed=0, log=silent).numbers[2]) for n in (1, 4, 16)]
-    assert noises[0] > noises[1] > noises[2]
 
 
 @pytest.mark.parametrize(

@@ -1,18 +1,7 @@
 """Recommendation: from a log of who took what to the items a user would like best, with autoencoders of users' rows.
 
-=====================  ==========================================================================
-:mod:`.log`            a log in the caller's ids, as a sparse matrix
-:mod:`.methods`        the ways to rank and to predict ratings, as options
-:mod:`.linear`         the linear autoencoder in closed form (EASE and its popularity-weighted kin)
-:mod:`.multinomial`    Mult-DAE and Mult-VAE, started at the linear answer
-:mod:`.factors`        weighted matrix factorisation, codes computed for each user
-:mod:`.rating`         ratings, from the loss on observed entries only
-:mod:`.fitting`        fitting, and choosing on validation users
-:mod:`.serving`        from scores to the best items, a block of users at a time
-:mod:`.splits`         parting a log by users, by time, by chance
-:mod:`.ranking`        the metrics of lists
-:mod:`.evaluating`     all of it measured, the simple answers beside
-=====================  ==========================================================================
+Read :mod:`.interactions` (a log in the caller's ids), :mod:`.methods` (what ranks, as options), the models in
+:mod:`.linear`, :mod:`.factors`, :mod:`.multinomial` and :mod:`.rating`, :mod:`.search`, then :mod:`.recommender`.
 """
 
 from narrows.recommend.evaluation import Evaluation

@@ -28,9 +28,8 @@ class Linear(Method):
     others is held back, and so is their own place in the lists. On small and middling logs that is what beats EASE
     itself, which is ``Linear(popularity=0)``.
 
-    What it needs: items x items numbers where users are more than items; items x users numbers, by the dual form, where
-    they are fewer; both are exact. Beyond 150 million numbers (12,000 x 12,000) only the ``rank`` leading components
-    are kept (a randomised singular value decomposition), a close approximation that needs items x rank.
+    It needs items x items numbers where users are more than items, and items x users (the dual form) where they are
+    fewer; both are exact. Beyond 150 million numbers a truncated singular value decomposition is kept, which is close.
 
     Parameters
     ----------
@@ -45,12 +44,6 @@ class Linear(Method):
     ----------
     H. Steck (2019), *Embarrassingly shallow autoencoders for sparse data*, WWW. Penalties that grow with popularity:
     H. Steck (2020), *Autoencoders that don't overfit towards the identity*, NeurIPS.
-
-    Examples
-    --------
-    >>> from narrows.recommend import Linear
-    >>> Linear(popularity=0, l2=200)
-    Linear(l2=200, popularity=0, rank='auto')
     """
 
     l2: float | str = "auto"
@@ -100,12 +93,6 @@ class Multinomial(Method):
     ----------
     D. Liang, R. G. Krishnan, M. D. Hoffman and T. Jebara (2018), *Variational autoencoders for collaborative
     filtering*, WWW.
-
-    Examples
-    --------
-    >>> from narrows.recommend import Multinomial
-    >>> Multinomial(n_components=64).dropout
-    0.5
     """
 
     n_components: int = 200
@@ -154,12 +141,6 @@ class Factors(Method):
     Y. Hu, Y. Koren and C. Volinsky (2008), *Collaborative filtering for implicit feedback datasets*, ICDM; G. Takács,
     I. Pilászy and D. Tikk (2011), *Applications of the conjugate gradient method for implicit feedback collaborative
     filtering*, RecSys.
-
-    Examples
-    --------
-    >>> from narrows.recommend import Factors
-    >>> Factors(32).weight
-    5.0
     """
 
     n_components: int | str = "auto"
@@ -200,12 +181,6 @@ class Rating(Method):
     *Variational Bayesian approach to movie rating prediction*, KDD Cup; Y. Koren (2008), *Factorization meets the
     neighborhood*, KDD. The loss on observed entries only: S. Sedhain, A. K. Menon, S. Sanner and L. Xie (2015),
     *AutoRec*, WWW.
-
-    Examples
-    --------
-    >>> from narrows.recommend import Rating
-    >>> Rating(n_components=8).iterations
-    40
     """
 
     n_components: int = 16
@@ -229,12 +204,6 @@ class Ensemble(Method):
     ----------
     parts : tuple of Linear, Factors and Multinomial
         Two or more, no kind twice.
-
-    Examples
-    --------
-    >>> from narrows.recommend import Ensemble, Linear
-    >>> [type(part).__name__ for part in Ensemble().parts]
-    ['Linear', 'Factors']
     """
 
     parts: tuple[Linear | Factors | Multinomial, ...] = (Linear(), Factors())

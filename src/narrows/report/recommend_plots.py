@@ -26,9 +26,6 @@ MOST_LABELS = 80
 _BESIDE = ((4.5, 0.0, "left"), (-4.5, 0.0, "right"), (0.0, 8.0, "center"), (0.0, -8.0, "center"))
 """Where a title may stand: points to the right of its dot and above it, and which end of it is there."""
 
-Bars = dict[str, tuple[float, float]]
-"""Of each bar its length, and a standard error, or 0."""
-
 
 def plot_bars(
     panels: Mapping[str, Mapping[str, float | tuple[float, float]]],
@@ -59,11 +56,6 @@ def plot_bars(
     matplotlib.figure.Figure
         With one axes for each panel.
 
-    Raises
-    ------
-    DataError
-        If there is nothing to draw, or matplotlib is missing.
-
     Examples
     --------
     >>> from narrows.report.recommend_plots import plot_bars
@@ -86,7 +78,9 @@ def plot_bars(
     return figure
 
 
-def _draw_bars(axes: Any, bars: Bars, highlight: Sequence[str], digits: int, colours: Theme) -> float:
+def _draw_bars(
+    axes: Any, bars: dict[str, tuple[float, float]], highlight: Sequence[str], digits: int, colours: Theme
+) -> float:
     """Draw the bars of one panel; return how far it must reach."""
     lengths, errors = (np.array(part) for part in zip(*bars.values(), strict=True))
     errors = np.where(np.isfinite(errors), errors, 0.0)
@@ -132,11 +126,6 @@ def plot_item_map(
     -------
     matplotlib.figure.Figure
         With one axes. No title lies on another.
-
-    Raises
-    ------
-    DataError
-        If there are no points, or more or fewer than titles or groups; or matplotlib is missing.
 
     Examples
     --------
@@ -213,12 +202,7 @@ def _write_titles(axes: Any, places: np.ndarray, titles: Sequence[str], colours:
             continue
         path = TextPath((0, 0), text.replace("$", r"\$"), size=LABEL_SIZE)
         width, height = float(path.get_extents().width) + 5, LABEL_SIZE + 1
-        for across, up, align in (
-            (4.5, 0.0, "left"),
-            (-4.5, 0.0, "right"),
-            (0.0, 8.0, "center"),
-            (0.0, -8.0, "center"),
-        ):
+        for across, up, align in _BESIDE:
             start = dot[0] + across - {"left": 0.0, "right": width, "center": width / 2}[align]
             box = (start, dot[1] + up - height / 2, start + width, dot[1] + up + height / 2)
             if box[0] < left or box[1] < bottom or box[2] > right or box[3] > top:
@@ -226,14 +210,11 @@ def _write_titles(axes: Any, places: np.ndarray, titles: Sequence[str], colours:
             # A title that ends near another dot would be taken for that dot's.
             near = (dots > (box[0] - 5, box[1] - 1)).all(1) & (dots < (box[2] + 5, box[3] + 1)).all(1)
             near[number] = False
-            if near.any() or any(_overlap(box, other) for other in boxes):
+            overlaps = (a < box[2] and box[0] < c and b < box[3] and box[1] < d for a, b, c, d in boxes)
+            if near.any() or any(overlaps):
                 continue
             boxes.append(box)
             style = {"fontsize": LABEL_SIZE, "color": colours.ink, "ha": align, "va": "center_baseline", "zorder": 4}
             where = {"textcoords": "offset points", "annotation_clip": False, "parse_math": False}
             axes.annotate(text, place, (across, up), **where, **style)
             break
-
-
-def _overlap(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
