@@ -50,17 +50,7 @@ class Columns:
     def resolve(self, names: list[str], known: Columns | None = None) -> Columns:
         """Return the columns of a log with these names: the usual names, or the first two for users and items.
 
-        Parameters
-        ----------
-        names : list of str
-            The columns there are.
-        known : Columns, optional
-            Those of an earlier log, which are taken where they are there and nothing else is asked for.
-
-        Raises
-        ------
-        DataError
-            If a column that was named is not there, or there is none that could be meant.
+        Those of an earlier log (``known``) are taken where they are there and nothing else is asked for.
         """
         listed = ", ".join(map(repr, names))
         reserved = set(astuple(self)) - {None, "auto"}
@@ -159,20 +149,7 @@ class Interactions:
         return replace(self, matrix=matrix, rated=False)
 
     def align(self, item_index: dict[Any, int]) -> tuple[sparse.csr_array, np.ndarray]:
-        """Bring the rows onto the items of a model.
-
-        Parameters
-        ----------
-        item_index : dict
-            From the id of each item of the model to its column.
-
-        Returns
-        -------
-        matrix : csr_array of float32, shape (n_users, n_items)
-            Entries sorted by item; items that the model does not know are left out.
-        unknown : ndarray of int, shape (n_users,)
-            How many of each user's items those are.
-        """
+        """Return the rows on the items of a model, and how many of each user's items it does not know."""
         found = np.array([item_index.get(plain(item), -1) for item in self.items], dtype=np.int64)
         column, rows = found[self.matrix.indices], self.rows
         known = column >= 0

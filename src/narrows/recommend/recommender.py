@@ -14,9 +14,9 @@ from narrows.recommend import queries, serialization
 from narrows.recommend.base import BaseRecommender
 from narrows.recommend.evaluation import ERROR_METRICS, METRICS, Evaluation, evaluate, parse_metric, unseen
 from narrows.recommend.interactions import Interactions, positives_of, read_interactions
-from narrows.recommend.linear import EASE_L2, LinearScorer, fit_linear
+from narrows.recommend.linear import EASE_L2, fit_linear
 from narrows.recommend.methods import Method, Rating
-from narrows.recommend.scorers import ConstantScorer, PopularityFallback, fit_biases, item_means, popularity_of
+from narrows.recommend.scorers import ConstantScorer, PopularityFallback, Scorer, fit_biases, item_means, popularity_of
 from narrows.recommend.search import SearchResult, fit_ranker
 from narrows.recommend.serving import similar_columns
 from narrows.validation import check_number, resolve_device, resolve_seed
@@ -43,8 +43,7 @@ class Recommender(BaseRecommender):
     :meth:`predict`, an error of ratings in :meth:`evaluate`, or :meth:`save`. :meth:`evaluate` holds both against the
     baselines.
 
-    What is fitted is a log, not a table of rows, so this is no estimator for scikit-learn's pipelines; parameters,
-    clone and repr are as there.
+    What is fitted is a log, not a table of rows, so this is no step of scikit-learn's pipelines.
 
     Parameters
     ----------
@@ -96,11 +95,6 @@ class Recommender(BaseRecommender):
     --------
     narrows.recommend.split_users : hold out users, the honest test of a recommender.
 
-    References
-    ----------
-    See :class:`~narrows.recommend.Linear` (EASE), :class:`~narrows.recommend.Factors` (weighted matrix factorisation),
-    :class:`~narrows.recommend.Multinomial` (Mult-DAE, Mult-VAE) and :class:`~narrows.recommend.Rating`.
-
     Examples
     --------
     >>> from narrows import Recommender, datasets
@@ -151,15 +145,10 @@ class Recommender(BaseRecommender):
         titles : mapping, frame or path, optional
             Titles of items: by id, or a table with a column of items and one of titles.
 
-        Returns
-        -------
-        Recommender
-            This object.
-
         Raises
         ------
         DataError
-            If the log cannot be used as it is; the sentence says why.
+            If the log cannot be used as it is.
         """
         method = self._resolve_method()
         self._seed, device = resolve_seed(self.random_state), resolve_device(self.device)
@@ -247,8 +236,7 @@ class Recommender(BaseRecommender):
         """
         check_is_fitted(self)
         ids, rows, rated = self.rows_of_users(users, histories)
-        options: Any = {"exclude_seen": exclude_seen, "among": among, "exclude": exclude}
-        columns = self.recommend_rows(rows, k, rated=rated, **options)
+        columns = self.recommend_rows(rows, k, rated=rated, exclude_seen=exclude_seen, among=among, exclude=exclude)
         owners = columns.pop("row")
         array = np.array(ids) if len({type(user) for user in ids}) == 1 else np.array(ids, dtype=object)
         return queries.frame_of({"user": array[owners], **columns}, self._library)
@@ -274,8 +262,7 @@ class Recommender(BaseRecommender):
         """
         check_is_fitted(self)
         rows, rated = self.rows_of_history(history)
-        options: Any = {"exclude_seen": exclude_seen, "among": among, "exclude": exclude}
-        columns = self.recommend_rows(rows, k, rated=rated, **options)
+        columns = self.recommend_rows(rows, k, rated=rated, exclude_seen=exclude_seen, among=among, exclude=exclude)
         del columns["row"]
         return queries.frame_of(columns, self._library)
 
@@ -294,11 +281,6 @@ class Recommender(BaseRecommender):
         frame
             ``user``, ``item``, ``rating`` and ``source``: "model"; "item" for a user without a history, who gets what
             the model expects of the item; "mean" for an item never seen, which gets the mean of all ratings.
-
-        Raises
-        ------
-        DataError
-            If the log of the fit had no ratings.
         """
         check_is_fitted(self)
         if self.rating_scale_ is None:
@@ -326,11 +308,6 @@ class Recommender(BaseRecommender):
             ``item``, ``similar``, ``score``, ``rank`` and, where titles are known, ``title``. The score is the partial
             correlation in the linear autoencoder (what one item says of the other, all others being known), otherwise
             the cosine of what the decoder holds of them.
-
-        Raises
-        ------
-        DataError
-            If the model does not know an item.
         """
         check_is_fitted(self)
         check_number("k", k, integer=True, low=1)
@@ -378,18 +355,13 @@ class Recommender(BaseRecommender):
         liked = self.liked_inputs(rows, rated=rated)
         rankers: dict[str, Any] = {"model": (self.scorer(), self.rank_inputs(rows, rated=rated))}
         raters: dict[str, Any] = {}
-        with_ratings = log.rated and self.rating_scale_ is not None
-        if with_ratings:
+        if log.rated and self.rating_scale_ is not None:
             raters["model"] = self._rating_scorer() if set(kinds) & set(ERROR_METRICS) else None
         if baselines:
-            rankers["popularity"] = ConstantScorer(self._popularity), liked
-            if self.rating_scale_ is not None:
-                rankers["item means"] = ConstantScorer(self._item_means), liked
-            if (ease := self._ease_scorer()) is not None:
-                rankers["EASE"] = PopularityFallback(ease, self._popularity), liked
-        if baselines and with_ratings:
-            raters["item means"] = ConstantScorer(self._item_means)
-            raters["zero table"] = ConstantScorer(np.zeros(len(self.items_)))
+            rankers |= {name: (scorer, liked) for name, scorer in self._baseline_rankers().items()}
+        if baselines and raters:
+            zeros = np.zeros(len(self.items_))
+            raters |= {"item means": ConstantScorer(self._item_means), "zero table": ConstantScorer(zeros)}
             raters["user and item bias"] = self._biases
         values, per_user, users = evaluate(
             metrics,
@@ -404,12 +376,16 @@ class Recommender(BaseRecommender):
         )
         return Evaluation(values, per_user, np.array([ids[user] for user in users]), int(cold.sum()))
 
-    def _ease_scorer(self) -> LinearScorer | None:
+    def _baseline_rankers(self) -> dict[str, Scorer]:
+        found: dict[str, Scorer] = {"popularity": ConstantScorer(self._popularity)}
+        if self.rating_scale_ is not None:
+            found["item means"] = ConstantScorer(self._item_means)
         if self._ease is None and self._log is not None:
             liked = self.positives(self._log.matrix, rated=self._log.rated)
-            found = fit_linear(liked[np.diff(liked.indptr) > 0], EASE_L2, 0.0)
-            self._ease = found.to(resolve_device(self.device))
-        return self._ease
+            self._ease = fit_linear(liked[np.diff(liked.indptr) > 0], EASE_L2, 0.0)
+        if self._ease is not None:
+            found["EASE"] = PopularityFallback(self._ease, self._popularity)
+        return found
 
     def _to_file(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         return serialization.to_file(self)
@@ -420,8 +396,8 @@ class Recommender(BaseRecommender):
         metadata: dict[str, Any],
         tensors: dict[str, Tensor],
         *,
-        network: Any,  # noqa: ARG003
-        device: str,
+        network: Any,
+        device: str,  # noqa: ARG003
     ) -> Recommender:
         return serialization.from_file(cls, metadata, tensors, device=device)
 
