@@ -16,6 +16,7 @@ __all__ = [
     "check_id_type",
     "frame_of",
     "history_interactions",
+    "id_array",
     "id_list",
     "library_of",
     "places_of",
@@ -55,6 +56,12 @@ def id_list(ids: Any, what: str) -> list[Any]:
     if any(not isinstance(value, (str, int, float, bool)) for value in found):
         raise DataError(f"{what} must be ids, which are texts or numbers, got {ids!r}")
     return found
+
+
+def id_array(ids: list[Any]) -> np.ndarray:
+    """Return ids as an array that keeps them: whole numbers on both sides of 64 bits would become floats."""
+    found = np.array(ids)
+    return found if found.tolist() == ids else np.array(ids, dtype=object)
 
 
 def check_id_type(ids: Iterable[Any], known: Mapping[Any, int], what: str) -> None:

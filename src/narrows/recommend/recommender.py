@@ -238,7 +238,7 @@ class Recommender(BaseRecommender):
         ids, rows, rated = self.rows_of_users(users, histories)
         columns = self.recommend_rows(rows, k, rated=rated, exclude_seen=exclude_seen, among=among, exclude=exclude)
         owners = columns.pop("row")
-        array = np.array(ids) if len({type(user) for user in ids}) == 1 else np.array(ids, dtype=object)
+        array = queries.id_array(ids)
         return queries.frame_of({"user": array[owners], **columns}, self._library)
 
     def recommend_for(
@@ -396,8 +396,8 @@ class Recommender(BaseRecommender):
         metadata: dict[str, Any],
         tensors: dict[str, Tensor],
         *,
-        network: Any,
-        device: str,  # noqa: ARG003
+        network: Any,  # noqa: ARG003
+        device: str,
     ) -> Recommender:
         return serialization.from_file(cls, metadata, tensors, device=device)
 

@@ -6,7 +6,6 @@ import json
 from dataclasses import astuple
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
 import torch
 
 from narrows.errors import ModelFileError
@@ -18,6 +17,7 @@ from narrows.recommend.interactions import Columns
 from narrows.recommend.linear import LinearScorer
 from narrows.recommend.methods import Ensemble, Factors, Linear, Method, Multinomial, Rating
 from narrows.recommend.multinomial import MultinomialScorer
+from narrows.recommend.queries import id_array
 from narrows.recommend.rating import RatingScorer
 from narrows.recommend.scorers import BiasScorer, EnsembleScorer, Scorer
 from narrows.validation import resolve_device
@@ -79,9 +79,7 @@ def from_file(cls: type[M], metadata: dict[str, Any], tensors: dict[str, Tensor]
     n_items = fitted["n_items"]
     if len(ids) != n_items or (titles and len(titles) != n_items):
         raise ModelFileError("the file contradicts itself about the number of items")
-    items = np.array(ids)
-    # Whole numbers on both sides of 64 bits would become floats.
-    items = items if items.tolist() == ids else np.array(ids, dtype=object)
+    items = id_array(ids)
     model._set_items(items)
     if items.shape != (n_items,) or len(model.item_index_) != n_items:
         raise ModelFileError("the file holds items that are no ids, or the same twice")
