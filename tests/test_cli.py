@@ -33,17 +33,8 @@ def home(tmp_path_factory):
     X = narrows.datasets.make_manifold(300, 6, n_latent=2, random_state=0).astype(np.float32)
     for ending in ("csv", "tsv", "parquet", "npy", "npz"):
         tables.write(folder / f"people.{ending}", X, columns=None if ending == "npy" else NAMES)
-    arguments = [
-        "fit",
-        folder / "people.csv",
-        "-o",
-        folder / "people.narrows",
-        "--n-components",
-        "2",
-        "--quiet",
-        *QUICK,
-    ]
-    assert main([str(a) for a in arguments]) == 0
+    arguments = [str(folder / "people.csv"), "-o", str(folder / "people.narrows"), "--n-components", "2", "--quiet"]
+    assert main(["fit", *arguments, *QUICK]) == 0
     return folder
 
 

@@ -165,17 +165,12 @@ def test_all_rows_explained_in_each_format(run, tmp_path, ending):
     assert all(len({row[f"column_{k}"] for k in (1, 2, 3)} & set(NAMES)) == 3 for row in rows)
 
 
-def test_a_doubt_is_a_note(run):
-    printed = run("anomalies", "new.csv", "-m", "d.narrows", "--rate", "0.001", "--json")
-    assert json.loads(printed.out)["anomalies"] == 0
-    printed = run("anomalies", "new.csv", "-m", "d.narrows", "--fdr", "0.01")
-
-
 def test_a_report_and_a_table_beside_each_other(run, tmp_path):
     pytest.importorskip("matplotlib")
     page, out = tmp_path / "page.html", tmp_path / "out.csv"
-    printed = run("anomalies", "new.csv", "-m", "d.narrows", "--top", "3", "--report", page, "-o", out).out
-    assert str(page) in printed.replace("\n", "").replace(" ", "")
+    run("anomalies", "new.csv", "-m", "d.narrows", "--top", "3", "--report", page, "-o", out)
+    assert page.read_text(encoding="utf-8").startswith("<!")
+    assert len(_table(out)) == 250
 
 
 # What is read
@@ -268,11 +263,12 @@ def test_images_go_by_their_files(run, tmp_path):
     assert _table(tmp_path / "out.csv")[11]["file"] == "i11.png"
 
 
-def test_without_pandas(run, home, of_people, monkeypatch, capsys):
+def test_without_pandas(run, of_people, monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
-    run("anomalies", "new.csv", "-m", "d.narrows")
-    for line in (["--columns", KEPT], ["-m", str(of_people)]):
-        assert main(["anomalies", "people.csv", *line]) == 2
+    # No p-value can be so small, and without pandas no column is named: two notes.
+    assert run("anomalies", "new.csv", "-m", "d.narrows", "--rate", "0.001").err.count("Note: ") == 2
+    for line in (["--columns", KEPT], ["-m", of_people]):
+        assert "pandas" in run("anomalies", "people.csv", *line, code=2).err
 
 
 # fit, info, and the other verbs
@@ -291,13 +287,6 @@ def test_fit_and_info_speak_of_a_detector(run, tmp_path):
     record = json.loads(run("fit", "ordinary.csv", "-o", model, "--model", "detector", "--stream", "--json").out)
     assert (record["class"], record["rows"], record["n_calibration"]) == ("AnomalyDetector", 400, 400)
     assert record["threshold"] == -narrows.load(model).offset_
-
-
-def test_fit_takes_columns_of_text(run, tmp_path):
-    pytest.importorskip("pandas")
-    model = tmp_path / "m.narrows"
-    run("fit", "people.csv", "-o", model, "--model", "detector", "--columns", KEPT, "-q")
-    assert json.loads(run("anomalies", "people.csv", "-m", model, "--json").out)["rows"] == 300
 
 
 def test_mistakes_are_one_line_and_leave_nothing(home, refuse):

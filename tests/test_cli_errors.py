@@ -100,7 +100,12 @@ def test_places_are_checked_before_the_work(home, monkeypatch):
 
 @pytest.mark.parametrize(
     ("error", "code"),
-    [(RuntimeError("a fault"), 70), (MemoryError(), 2), (PermissionError(13, "Permission denied", "people.csv"), 2)],
+    [
+        (RuntimeError("a fault"), 70),
+        (MemoryError(), 2),
+        (OSError(13, "no", "x"), 2),
+        (KeyboardInterrupt(), 130),
+    ],
 )
 def test_whatever_is_raised_is_one_line(home, monkeypatch, capsys, error, code):
     monkeypatch.chdir(home)
@@ -111,6 +116,7 @@ def test_whatever_is_raised_is_one_line(home, monkeypatch, capsys, error, code):
     monkeypatch.setattr("narrows.autoencoder.Autoencoder.fit", broken)
     assert main((FIT + "-q").split()) == code
     assert len(capsys.readouterr().err.splitlines()) == 1
+    assert not (home / "m.narrows").exists()
 
 
 @pytest.mark.parametrize("verb", ["fit {} -o m.narrows", "score {} -m good.narrows", "compare {}", "anomalies {}"])
@@ -146,17 +152,6 @@ def test_sigterm_unwinds_and_leaves_nothing(home, monkeypatch, capsys):
     assert unwound
     assert set(home.iterdir()) == before
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-
-
-def test_ctrl_c_with_nothing_to_save_is_130(home, monkeypatch, capsys):
-    monkeypatch.chdir(home)
-
-    def interrupted(*_args, **_kwargs):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("narrows.autoencoder.Autoencoder.fit", interrupted)
-    assert main((FIT + "-q").split()) == 130
-    assert not (home / "m.narrows").exists()
 
 
 def test_a_file_name_is_not_taken_for_markup(home, monkeypatch, capsys):

@@ -117,35 +117,24 @@ def test_a_history_is_read(text, found):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("heat", "'heat' may be 'Heat (1995)' or 'Heat (1986)': write more of the title, or the id"),
-        ("toy", "may be 'Toy Story (1995)' or 'Toy Story 2 (1999)'"),
-        ("Godfater, The (1972)::5", "there is no item 'Godfater, The (1972)'; near it are 'Godfather, The (1972)'"),
-        ("qqqqq, Alien", "there is no item 'qqqqq', nor any title near it"),
-        ("77", "there is no item '77'"),
-        ("alien::good", "the rating of 'Alien (1979)', after '::', must be a number, got 'good'"),
-        ("alien::nan", "must be a number"),
-        ("alien::", "must be a number"),
-        ("alien::5, amelie", "none for 'Amélie (2001)': give all of them one, or none"),
-        (" , ", "--history is empty"),
-        ("", "--history is empty"),
-    ],
+    "text",
+    ["heat", "toy", "Godfater, The (1972)::5", "qqqqq, Alien", "77", "alien::good", "alien::nan", "alien::", " , ", ""],
 )
-def test_a_history_that_cannot_be_meant(text, said):
-    with pytest.raises(DataError) as caught:
+def test_a_history_that_cannot_be_meant(text):
+    with pytest.raises(DataError):
         read_history(text, ItemNames(TITLES, TITLES))
-    assert said in str(caught.value)
+    with pytest.raises(DataError, match="Amélie"):
+        read_history("alien::5, amelie", ItemNames(TITLES, TITLES))
 
 
 def test_items_of_one_title_are_told_apart_by_ids():
     names = ItemNames([7, 8], {7: "Emma (1996)", 8: "Emma (1996)"})
-    with pytest.raises(DataError, match=r"7 \(Emma \(1996\)\) or 8 \(Emma \(1996\)\): write its id"):
+    with pytest.raises(DataError, match=r"7.*8"):
         read_items("emma", names, "--exclude")
     assert read_items("8", names, "--exclude") == [8]
-    with pytest.raises(DataError, match="takes items without ratings"):
+    with pytest.raises(DataError):
         read_items("8::3", names, "--exclude")
-    with pytest.raises(DataError, match="no titles are known: give them with --items"):
+    with pytest.raises(DataError, match="--items"):
         read_items("emma", ItemNames([7, 8], {}), "--exclude")
 
 
@@ -155,7 +144,7 @@ def test_ids_are_of_the_type_of_the_log():
     assert typed("07", np.array(["1"]), "user") == "07"
     assert typed("0.5", np.array([0.25]), "user") == 0.5
     assert typed("True", np.array([True]), "user") is True
-    with pytest.raises(CommandError, match="There can be no user 'x': users of this log are whole numbers such as 1"):
+    with pytest.raises(CommandError, match="'x'"):
         typed("x", np.array([1]), "user")
     log = read_interactions({"user": ["a", "b", "a,b"], "item": [1, 2, 3]})
     given = RatingsInput(log, {}, "log")
@@ -185,14 +174,6 @@ def test_lists_are_those_of_the_estimator(run, home, ratings):
     # A fitted model says the same, and each user may be named alone.
     again = _record(run("recommend", "log.csv", "-m", "log.narrows", "-u", first, "-u", second, "-k", "4", "--json"))
     assert again["users"] == record["users"]
-
-
-def test_a_bare_machine_gets_a_log_that_is_made_up(run, monkeypatch):
-    make = narrows.datasets.make_ratings
-    monkeypatch.setattr(
-        "narrows.datasets.make_ratings", lambda random_state: make(90, 60, 1800, random_state=random_state)
-    )
-    run("recommend", "-k", "2", *QUICK)
 
 
 def test_a_history_needs_no_log(run, home, ratings):
@@ -287,7 +268,7 @@ def test_without_pandas(run, monkeypatch, tmp_path, ratings):
     monkeypatch.setitem(sys.modules, "pandas", None)
     run("recommend", "log.csv", "-u", ratings.user[0], "--items", "films.csv", *QUICK)
     run("recommend", "log.csv", "-m", "log.narrows", "--all", "-o", tmp_path / "all.csv")
-    run("evaluate", "log.csv", "--metrics", "ndcg@10", *QUICK)
+    run("evaluate", "log.csv", "--metrics", "ndcg@10", "--split", "last", *QUICK)
     run("info", "log.narrows")
 
 
@@ -307,7 +288,6 @@ def test_evaluate_holds_out_users(run, ratings):
     model = narrows.Recommender(Linear(l2=50), random_state=1).fit(train)
     expected = model.evaluate(held_out, histories=histories)
     assert record["n_users"] == len(expected.users)
-    assert "18 users, none of whose entries the fit has seen" in record["held_out"]
     assert set(record["values"]) == {*expected.values} >= {"model", "popularity", "EASE", "user and item bias"}
     for way, metrics in expected.values.items():
         for name, value in metrics.items():
@@ -325,26 +305,13 @@ def test_evaluate_shows_both_tables_and_writes_one(run, tmp_path):
     assert json.loads((tmp_path / "found.json").read_text())["values"]["zero table"]["ndcg@10"] is None
 
 
-def test_evaluate_what_came_last(run):
-    run("evaluate", "log.csv", "--split", "last", "--metrics", "hit_rate@10", *QUICK)
-
-
 def test_evaluate_a_fitted_model(run, tmp_path, ratings):
     train, held_out = narrows.recommend.split_random(ratings, 0.2, random_state=0)
     for name, log in (("train", train), ("held", held_out)):
         _write(tmp_path / f"{name}.csv", list(log.columns()), list(log.columns().values()))
     run("fit", tmp_path / "train.csv", "--model", "recommender", "-o", tmp_path / "m.narrows", "-q", *QUICK)
-    record = _record(
-        run(
-            "evaluate",
-            tmp_path / "held.csv",
-            "-m",
-            tmp_path / "m.narrows",
-            "--histories",
-            tmp_path / "train.csv",
-            "--json",
-        )
-    )
+    files = [tmp_path / "held.csv", "-m", tmp_path / "m.narrows", "--histories", tmp_path / "train.csv"]
+    record = _record(run("evaluate", *files, "--json"))
     expected = narrows.Recommender(Linear(l2=50), random_state=0).fit(train).evaluate(held_out)
     assert record["values"]["model"]["ndcg@100"] == pytest.approx(expected.values["model"]["ndcg@100"], rel=1e-4)
     assert "EASE" not in record["values"]

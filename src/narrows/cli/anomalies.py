@@ -103,23 +103,15 @@ class _Rule:
         """Say why this rule may find less than there is, if it may."""
         n_rows = len(detector.calibration_scores_)
         least = 1 / (n_rows + 1)
-        by = f"by {n_rows:,} rows of the fit no p-value is below {least:.2g}"
-        if self.name == "rate" and self.value < least:
-            return f"--rate {self.value:g} flags nothing: {by}"
-        if self.name != "fdr":
+        if self.name == "fdr" and detector.contamination is not None:
+            return "--fdr misses anomalies here: there were some among the rows of the fit, so p-values are too large"
+        too_few = {"rate": self.value < least, "fdr": not flags.any() and least * len(flags) > self.value}
+        if not too_few.get(self.name):
             return None
-        if detector.contamination is not None:
-            return (
-                "--fdr misses anomalies here, for the detector was fitted to rows with anomalies among them, which "
-                "makes p-values too large"
-            )
-        needed = int(-(-least * len(flags) // self.value))
-        if not flags.any() and needed > 1:
-            return (
-                f"{by}, so --fdr {self.value:g} finds anomalies among {len(flags):,} rows only where at least "
-                f"{needed:,} are as anomalous as that: fit to more normal rows, or use --rate or --top"
-            )
-        return None
+        return (
+            f"by {n_rows:,} rows of the fit no p-value is below {least:.2g}, too much for --{self.name} "
+            f"{self.value:g}: fit to more normal rows, or use --top"
+        )
 
 
 def _rule(given: dict[str, float | None]) -> _Rule:
@@ -135,15 +127,9 @@ def _rule(given: dict[str, float | None]) -> _Rule:
 def _refuse_of_own_rows(options: dict[str, Any], rule: _Rule) -> None:
     """Refuse what makes no sense where the anomalies are among the rows that are fitted to."""
     if "contamination" in options and options["contamination"] is None:
-        raise CommandError(
-            "--contamination none says that rows are normal, and anomalies are sought among DATA's own: give normal "
-            "rows with --train FILE."
-        )
+        raise CommandError("--contamination none says that rows are normal: give such rows with --train FILE.")
     if rule.name == "fdr":
-        raise CommandError(
-            "--fdr compares with rows that are known to be normal: give these with --train FILE, or use --rate or "
-            "--top."
-        )
+        raise CommandError("--fdr compares with normal rows: give these with --train FILE, or use --rate or --top.")
 
 
 def _check_places(out: Path | None, report: Path | None, save: Path | None, inputs: list[Path | None]) -> None:

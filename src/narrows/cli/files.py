@@ -25,18 +25,10 @@ PICTURES = (".png", ".svg", ".pdf")
 
 @dataclass(frozen=True)
 class Data:
-    """Rows to work on.
+    """Rows to work on: an array, a frame, or the file to stream them from.
 
-    Attributes
-    ----------
-    rows : ndarray, frame or path
-        The rows, or the file to stream them from.
-    columns : list of str or None
-        Column names, where there are any.
-    shape : tuple of int
-        The shape of one row, of two or three numbers for an image; empty where it is not known.
-    names : list of str or None
-        The files that the rows are, of a folder of images.
+    ``columns`` are their names, if any; ``shape`` is that of one row, empty where it is not known; ``names`` are the
+    files of a folder of images.
     """
 
     rows: Any

@@ -10,7 +10,7 @@ import inspect
 import json
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -28,20 +28,8 @@ _WORDS = {"true": True, "false": False, "none": None}
 class Flag:
     """An argument or an option of a verb.
 
-    Attributes
-    ----------
-    names : str
-        ``"--model -m MODEL"`` for an option that takes something, a word in capitals for an argument.
-    help : str
-        What ``--help`` says.
-    kind : type
-        str, int, float, bool, Path or list[str].
-    default : object
-        None says that it was not given.
-    least : int or None
-        The smallest number.
-    parameter : str
-        What the verb's function calls it; by default the first name.
+    ``names`` are ``"--model -m MODEL"`` for an option that takes something, a word in capitals for an argument;
+    ``parameter`` is what the verb's function calls it, by default the first name.
     """
 
     names: str
@@ -120,7 +108,7 @@ class Model:
 
     module: str
     name: str
-    parameters: dict[str, Parameter] = field(default_factory=dict)
+    parameters: dict[str, Parameter]
 
 
 @cache
@@ -131,14 +119,11 @@ def _options() -> Any:
 @cache
 def models() -> dict[str, Model]:
     """Return what can be fitted, by the names of the command line."""
-    return {
-        key: Model(
-            record["module"],
-            record["name"],
-            {name: Parameter(name, **_frozen(own)) for name, own in record["parameters"].items()},
-        )
-        for key, record in _options()["models"].items()
-    }
+    found = {}
+    for key, record in _options()["models"].items():
+        parameters = {name: Parameter(name, **_frozen(own)) for name, own in record["parameters"].items()}
+        found[key] = Model(record["module"], record["name"], parameters)
+    return found
 
 
 def _frozen(record: dict[str, Any]) -> dict[str, Any]:
@@ -161,13 +146,7 @@ def constructor_flags(verb: str) -> tuple[Flag, ...]:
 
 
 def parse(model: str, given: dict[str, Any]) -> dict[str, Any]:
-    """Turn flags into what the constructor takes; None is a flag that was not given.
-
-    Raises
-    ------
-    CommandError
-        If the model has no such parameter, or a text can be no value of it.
-    """
+    """Turn flags into what the constructor takes, or refuse them; None is a flag that was not given."""
     own = models()[model].parameters
     found = {}
     for name, value in given.items():
@@ -301,13 +280,7 @@ def _plain(node: ast.expr) -> Any:
 
 
 def option_to_text(record: dict[str, Any], family: str | None = None) -> str:
-    """Write what ``to_json`` gave as the command line takes it, without the family's defaults.
-
-    Examples
-    --------
-    >>> option_to_text({"option": "Gaussian", "sigma": 0.3, "clip": None}, "Corruption")
-    'gaussian(sigma=0.3)'
-    """
+    """Write what ``to_json`` gave as the command line takes it, such as gaussian(sigma=0.3), without the defaults."""
     name = str(record["option"]).lower()
     defaults = members(family).get(name, {}) if family else {}
     parts: list[str] = []

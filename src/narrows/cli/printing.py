@@ -147,13 +147,7 @@ def first_of(values: Sequence[Any], most: int) -> str:
 
 
 def describe_bytes(size: float) -> str:
-    """Return a number of bytes in words.
-
-    Examples
-    --------
-    >>> describe_bytes(1_234_567)
-    '1.23 MB'
-    """
+    """Return a number of bytes in words: "1.23 MB"."""
     for unit in ("bytes", "kB", "MB"):
         if size < 1000:
             return f"{size:.3g} {unit}" if unit != "bytes" else f"{size:.0f} bytes"
@@ -162,13 +156,7 @@ def describe_bytes(size: float) -> str:
 
 
 def describe_shape(shape: Sequence[int]) -> str:
-    """Say what images are: width, height, and colours unless there is one.
-
-    Examples
-    --------
-    >>> describe_shape((32, 50, 3))
-    '50 x 32 pixels, RGB'
-    """
+    """Say what images are: "50 x 32 pixels, RGB"."""
     height, width, *channels = shape
     what = {1: "", 3: ", RGB"}.get(channels[0] if channels else 1, f", {channels[0] if channels else 1} channels")
     return f"{width} x {height} pixels{what}"

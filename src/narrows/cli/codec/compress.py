@@ -8,7 +8,7 @@ from typing import Any
 import typer
 
 from narrows.cli import files
-from narrows.cli.codec.files import describe_data, load_codec, raw_bytes_of, read_to_code, write_restored
+from narrows.cli.codec.files import load_codec, raw_bytes_of, read_to_code, write_restored
 from narrows.cli.errors import CommandError
 from narrows.cli.printing import note, print_record, working
 from narrows.errors import CodecFileError
@@ -34,7 +34,7 @@ def compress(data: str, model: Path, out: Path, columns: str | None, *, as_json:
     seconds = time.perf_counter() - start
     record = codec.describe(out)
     raw = raw_bytes_of(record)
-    record |= {"data": describe_data(record), "raw_bytes": raw, "seconds": seconds, "file": out, "codec": model}
+    record |= {"raw_bytes": raw, "seconds": seconds, "file": out, "codec": model}
     if raw:
         record |= {"ratio": raw / record["n_bytes"], "megabytes_per_second": raw / 1e6 / max(seconds, 1e-9)}
     if place is not None and place.is_file():
@@ -94,7 +94,6 @@ def verify(data: Path, model: Path, *, as_json: bool) -> None:
     size = record["rows_per_block"]
     told = {
         "file": data,
-        "data": describe_data(record),
         "whole": not lost,
         "rows": record["n_rows"],
         "blocks": record["n_blocks"],

@@ -10,7 +10,6 @@ from narrows.cli import files
 from narrows.cli.columns import write_columns
 from narrows.cli.errors import CommandError
 from narrows.cli.flags import split_names
-from narrows.cli.printing import count, describe_shape
 from narrows.errors import DataError
 from narrows.io.atomic import atomic_write
 from narrows.tables.formats import DELIMITERS, format_of
@@ -87,35 +86,6 @@ def _write_frame(file: Path, frame: Any, kind: str) -> None:
     else:
         kept = not isinstance(frame.index, pd.RangeIndex)
         frame.to_csv(file, sep="," if kind == "csv" else "\t", index=kept)
-
-
-def describe_data(record: dict[str, Any]) -> str:
-    """Say what compressed data is, of the record that ``narrows.codec.describe`` gives.
-
-    Examples
-    --------
-    >>> describe_data({"what": "pictures", "n_rows": 9, "image_shape": (28, 28), "shape": (9, 28, 28), "dtype": "|u1"})
-    '9 pictures of 28 x 28 pixels'
-    """
-    if record.get("image_shape"):
-        return f"{count(record['n_rows'], 'picture')} of {describe_shape(record['image_shape'])}"
-    row = record["shape"][1:]
-    each = count(row[0] if row else 1, "column") if len(row) < 2 else " x ".join(f"{k:,}" for k in row) + " values"
-    return f"{count(record['n_rows'], 'row')} of {each}, {_describe_types(record['dtype'])}"
-
-
-def _describe_types(dtypes: str | list[str]) -> str:
-    kinds = [dtypes] if isinstance(dtypes, str) else dtypes
-    names = ["text" if kind[:1] in "U<>|=" and kind.lstrip("<>|=")[:1] in "UOS" else _type_name(kind) for kind in kinds]
-    return ", ".join(dict.fromkeys(names))
-
-
-def _type_name(kind: str) -> str:
-    # A frame's types may be pandas' own.
-    try:
-        return str(np.dtype(kind).name)
-    except TypeError:
-        return kind
 
 
 def raw_bytes_of(record: dict[str, Any]) -> int | None:

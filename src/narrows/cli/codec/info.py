@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import narrows
-from narrows.cli.codec.files import describe_data, is_compressed, raw_bytes_of
+from narrows.cli.codec.files import is_compressed, raw_bytes_of
 from narrows.cli.describe import describe_changed
 from narrows.cli.errors import CommandError
 from narrows.cli.files import check_pages
@@ -21,7 +21,7 @@ def info(file: Path, plot: Path | None, *, as_json: bool) -> None:
             raise CommandError(f"--plot is for codecs, and {file} is a compressed file.")
         record = narrows.codec.describe(file)
         raw = raw_bytes_of(record)
-        ratio = {"data": describe_data(record), "raw_bytes": raw, "ratio": raw / record["n_bytes"] if raw else None}
+        ratio = {"raw_bytes": raw, "ratio": raw / record["n_bytes"] if raw else None}
         print_record(head | ratio | record, as_json=as_json)
         return
     record = narrows.describe(file)

@@ -26,19 +26,7 @@ ROLES = ("user", "item", "rating", "timestamp")
 
 @dataclass(frozen=True)
 class RatingsInput:
-    """A log and what is known beside it.
-
-    Attributes
-    ----------
-    log : Interactions
-        Which users have which items.
-    titles : dict
-        Titles of items, by id.
-    name : str
-        What it is called.
-    columns : dict of str to str
-        Which column of its file is of users, items, ratings and times.
-    """
+    """A log, titles of items by id, what it is called, and which columns of its file hold what."""
 
     log: Interactions
     titles: dict[Any, str]
@@ -106,10 +94,7 @@ def _read_file(file: Path, asked: dict[str, str | None]) -> tuple[Interactions, 
     if len(names) == 1:
         raise CommandError(f"{file} is no log: it has one column, and a log has one of users and one of items.")
     if not has_head and not {"user", "item"} <= asked.keys():
-        raise CommandError(
-            f"{file} has no column names: say by position, from 0, which hold what, as in --user-column 0 "
-            "--item-column 1 --rating-column 2."
-        )
+        raise CommandError(f"{file} has no column names: say by position which hold what, as in --user-column 0.")
     rest: dict[str, Any] = {} if has_head else {"rating": None, "timestamp": None}
     columns = Columns(**(rest | asked)).resolve(names)
     _check_head(file, names, asked)
@@ -128,11 +113,8 @@ def _note_guesses(chosen: dict[str, str], names: Sequence[str], asked: dict[str,
     if not guessed:
         return
     taken = " and ".join(f"{chosen[role]!r} for {role}s" for role in guessed)
-    left = [name for name in names if name not in chosen.values()]
-    unused = f"; {', '.join(map(repr, left))} not used" if left else ""
-    note(
-        f"Note: columns taken by their place: {taken}{unused}. --user-column, --item-column, --rating-column name them."
-    )
+    unused = ", ".join(repr(name) for name in names if name not in chosen.values()) or "none"
+    note(f"Note: columns taken by their place: {taken}; not used: {unused}. --user-column and so on name them.")
 
 
 def _names_of(file: Path) -> tuple[list[str], bool]:
@@ -149,25 +131,18 @@ def _check_head(file: Path, names: Sequence[str], asked: dict[str, str | None]) 
         return
     numbers = [name for name in names if name and names_taken_for_numbers([name])]
     if numbers and not set(names) <= {str(k) for k in range(len(names))}:
-        raise CommandError(
-            f"The first row of {file} ({', '.join(names[:4])}) looks like data, not like column names: give it a row "
-            "of names, such as user,item,rating."
-        )
+        first = ", ".join(names[:4])
+        raise CommandError(f"The first row of {file} ({first}) looks like data: give it a row of column names.")
 
 
 def _check_ids(values: np.ndarray, role: str, name: str, file: Path) -> None:
     if values.dtype.kind == "f":
         finite = values[np.isfinite(values)]
         if len(finite) and (finite != np.floor(finite)).any():
-            raise CommandError(
-                f"Column {name!r} of {file} is taken for {role}s and holds fractions, which are no ids: name the "
-                "columns with --user-column and --item-column."
-            )
+            raise CommandError(f"Column {name!r} of {file} holds fractions, which are no ids: see --{role}-column.")
     elif values.dtype.kind == "U" and (empty := values == "").any():
-        raise CommandError(
-            f"Column {name!r} of {file} lacks {int(empty.sum()):,} {role}s, the first in row {int(empty.argmax())} "
-            "(of 0..): leave those rows out."
-        )
+        where = f"{int(empty.sum()):,} {role}s, the first in row {int(empty.argmax())} (of 0..)"
+        raise CommandError(f"Column {name!r} of {file} lacks {where}: leave those rows out.")
 
 
 def titles_in(items: Path, ids: np.ndarray, asked: dict[str, str | None]) -> dict[Any, str]:
@@ -177,9 +152,7 @@ def titles_in(items: Path, ids: np.ndarray, asked: dict[str, str | None]) -> dic
     titles = read_titles(items, Columns(item=asked.get("item") or "auto"))
     if not any(plain(value) in titles for value in ids):
         theirs, ours = ", ".join(map(str, list(titles)[:3])), ", ".join(map(str, ids[:3]))
-        raise CommandError(
-            f"No item of the log is in {items}: its ids are such as {theirs}, those of the log such as {ours}."
-        )
+        raise CommandError(f"No item of the log is in {items}: its ids are such as {theirs}, not {ours}.")
     return titles
 
 
