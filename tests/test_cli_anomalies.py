@@ -1,7 +1,5 @@
 """The detector on the command line: anomalies, fit --model detector, and what the other verbs say of its file."""
 
-from __future__ import annotations
-
 import csv
 import json
 import sys
@@ -86,9 +84,6 @@ def _table(path):
 # Start
 
 
-# Scores, p-values, flags
-
-
 @pytest.mark.parametrize(
     ("rule", "flags"),
     [
@@ -171,9 +166,6 @@ def test_a_report_and_a_table_beside_each_other(run, tmp_path):
     run("anomalies", "new.csv", "-m", "d.narrows", "--top", "3", "--report", page, "-o", out)
     assert page.read_text(encoding="utf-8").startswith("<!")
     assert len(_table(out)) == 250
-
-
-# What is read
 
 
 @pytest.mark.parametrize("data", ["new.parquet", "new.npy", "shuffled.tsv"])

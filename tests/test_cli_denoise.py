@@ -1,7 +1,5 @@
 """Images on the command line: ``narrows denoise``, and folders of images for the other verbs."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np
@@ -50,9 +48,6 @@ def home(tmp_path_factory):
     pairs = [folder / "grainy", "--clean", folder / "photos", "--patches", "16", "--network", SKIPS]
     assert main(["fit", *map(str, pairs), "-o", str(folder / "photos.narrows"), "--max-epochs", "1", "-q"]) == 0
     return folder
-
-
-# Denoise
 
 
 def test_an_image(run, home, tmp_path):
@@ -131,9 +126,6 @@ def test_a_named_set(run, tmp_path):
     assert np.array_equal(np.load(tmp_path / "out.npy"), expected)
 
 
-# The other verbs
-
-
 def test_a_model_of_a_folder_knows_the_shape(run, home):
     model = narrows.load(home / "digits.narrows")
     assert model.image_shape_ == (8, 8, 1)
@@ -194,9 +186,6 @@ def test_a_big_folder_is_streamed(run, tmp_path, monkeypatch):
 def test_a_named_set_is_images_to_a_network_for_them(run, tmp_path):
     run("fit", "digits", "--network", "convolutional", "-o", tmp_path / "m.narrows", "--max-epochs", "1", "-q")
     assert narrows.load(tmp_path / "m.narrows").image_shape_ == (8, 8, 1)
-
-
-# Mistakes
 
 
 @pytest.fixture(scope="module")
@@ -263,20 +252,17 @@ def test_mistakes_are_one_line_and_leave_nothing(crooked, refuse):
     )
 
 
-def test_ctrl_c_leaves_no_half_folder(home, monkeypatch, capsys, tmp_path):
-    monkeypatch.chdir(home)
-    from narrows.estimator import tiled_inference as tiles
+def test_ctrl_c_leaves_no_half_folder(run, monkeypatch, tmp_path):
+    clean, calls = narrows.Autoencoder.denoise_image, []
 
-    clean, calls = tiles.denoise_image, []
-
-    def interrupted(*arguments):
+    def interrupted(*arguments, **options):
         calls.append(1)
         if len(calls) > 1:
             raise KeyboardInterrupt
-        return clean(*arguments)
+        return clean(*arguments, **options)
 
-    monkeypatch.setattr(tiles, "denoise_image", interrupted)
-    assert main(["denoise", "grainy", "-m", "photos.narrows", "-o", str(tmp_path / "out")]) == 130
+    monkeypatch.setattr(narrows.Autoencoder, "denoise_image", interrupted)
+    run("denoise", "grainy", "-m", "photos.narrows", "-o", tmp_path / "out", code=130)
     assert list(tmp_path.iterdir()) == []
 
 

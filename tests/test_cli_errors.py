@@ -1,7 +1,5 @@
 """What the command line says to mistakes: exit code 2 and one line, whatever was typed."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

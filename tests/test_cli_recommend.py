@@ -1,7 +1,5 @@
 """Recommenders on the command line: recommend, evaluate, fit --model recommender, and what other verbs say of them."""
 
-from __future__ import annotations
-
 import csv
 import json
 import sys
@@ -91,9 +89,6 @@ def _record(printed):
 
 
 # Start
-
-
-# Items as people write them
 
 
 @pytest.mark.parametrize(
@@ -339,20 +334,6 @@ def test_an_ensemble_is_told_in_short(run, tmp_path):
     run(*command, "--method", "ensemble")
     run(*command, "--method", "multinomial(n_components=4, hidden=4, max_epochs=2)")
     run(*command, "--method", "linear", "--verbose", "1", "--random-state", "none")
-
-
-def test_datasets_lists_the_log(run, monkeypatch, tmp_path):
-    monkeypatch.setenv("NARROWS_DATA", str(tmp_path))
-    monkeypatch.setenv("NARROWS_CACHE", str(tmp_path / "cache"))
-    found = {record["name"]: record for record in _record(run("datasets", "--json"))}["movielens-small"]
-    assert (found["n_users"], found["present"], found["folder"]) == (610, False, None)
-    (tmp_path / "ml-latest-small").mkdir()
-    (tmp_path / "ml-latest-small" / "ml-latest-small.zip").touch()
-    found = {record["name"]: record for record in _record(run("datasets", "--json"))}["movielens-small"]
-    assert found["folder"] == str(tmp_path / "ml-latest-small")
-
-
-# Mistakes
 
 
 def test_mistakes_are_one_line_and_leave_nothing(home, refuse):

@@ -1,7 +1,5 @@
 """The variational autoencoder on the command line: fit, sample, interpolate, and what the other verbs say of it."""
 
-from __future__ import annotations
-
 import json
 import sys
 
@@ -61,9 +59,6 @@ def _kinds(path):
     return dict(zip(table.columns, column_types(path, None, table.values), strict=True))
 
 
-# Flags
-
-
 def test_flags_reach_the_model(run, tmp_path):
     flags = ["--beta", "0.5", "--free-bits", "0.1", "--prior", "mixture(n_components=3)", "--scaling", "auto"]
     flags += ["--likelihood", "gaussian(variance=common)", "--kl-warmup", "0.5"]
@@ -72,9 +67,6 @@ def test_flags_reach_the_model(run, tmp_path):
     assert (fitted.beta, fitted.free_bits, fitted.kl_warmup, fitted.scaling) == (0.5, 0.1, 0.5, "auto")
     assert fitted.prior == narrows.variational.Mixture(3)
     run("info", tmp_path / "m.narrows")
-
-
-# Fit
 
 
 def test_the_summary_is_of_a_variational_model(run, tmp_path):
@@ -141,9 +133,6 @@ def test_arrays_keep_their_one_type_and_have_no_names(run, tmp_path, dtype):
     assert tables.read(tmp_path / "Y.csv").columns is None
 
 
-# Labels
-
-
 @pytest.mark.parametrize("case", ["text", "parquet", "position", "file", "array"])
 def test_labels_come_from_a_column_or_a_file(run, home, tmp_path, case):
     columns = _mixed()
@@ -196,9 +185,6 @@ def test_a_decoder_that_is_told_of_labels(run, tmp_path):
     run("reconstruct", "plain.csv", "-m", model, "-o", tmp_path / "again.csv")
 
 
-# Sample
-
-
 def test_samples_are_the_models_own(run, tmp_path):
     run("sample", "plain.narrows", "-n", "9", "-o", tmp_path / "a.npy", "--random-state", "3", "--prior", "normal")
     fitted = narrows.load("plain.narrows")
@@ -244,9 +230,6 @@ def test_a_frame_needs_its_library(run, monkeypatch, tmp_path):
     run("score", "people.csv", "-m", model, code=2)
 
 
-# Images
-
-
 def test_a_grid_of_images(run, tmp_path):
     pytest.importorskip("PIL")
     out = tmp_path / "new.png"
@@ -278,9 +261,6 @@ def test_a_folder_of_images_holds_the_datas_values(run, tmp_path):
     assert (found.shape, found.values.dtype) == ((8, 8), np.uint8)
     expected = narrows.load("digits.narrows").sample(3, y=7, random_state=0)
     np.testing.assert_array_equal(found.values, expected.reshape(3, -1))
-
-
-# Interpolate
 
 
 @UNNAMED
@@ -317,9 +297,6 @@ def test_rows_of_a_big_file_are_picked_from_the_stream(run, monkeypatch, tmp_pat
     np.testing.assert_array_equal(np.load(tmp_path / "whole.npy"), np.load(tmp_path / "pieces.npy"))
 
 
-# The other verbs
-
-
 @UNNAMED
 def test_encode_decode_and_bounds(run, tmp_path):
     base = ["plain.csv", "-m", "plain.narrows"]
@@ -342,9 +319,6 @@ def _rows():
     return np.column_stack([columns[name].astype(float) for name in TYPES])
 
 
-# Columns of their own types
-
-
 def test_columns_by_their_spelling(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("a,b,c,d,e,f\n1,1.0,TRUE,,x,5\n+2,2,false,true,y,5\n,3,NA,False,z,6e0\n")
@@ -361,23 +335,6 @@ def test_whole_numbers_far_down_are_looked_at_too(tmp_path):
     path.write_text("a,b\n" + "1,1\n" * 1500 + "1.5,2\n")
     assert column_types(path, None, tables.read(path).values) == ["float64", "int64"]
     assert column_types(path, None, path) == ["float64", "int64"]
-
-
-@pytest.mark.parametrize("ending", ["csv", "parquet", "npz"])
-def test_columns_are_written_as_what_they_are(tmp_path, ending):
-    path = tmp_path / f"t.{ending}"
-    columns = [np.array([1, 2]), np.array([3.0, 0.1]), np.array([True, False])]
-    write_columns(path, columns, ["a", "b", "c"])
-    table = tables.read(path)
-    np.testing.assert_array_equal(table.values, [[1, 3.0, 1], [2, 0.1, 0]])
-    assert table.columns == ["a", "b", "c"]
-    if ending == "csv":
-        assert path.read_text() == "a,b,c\n1,3.0,true\n2,0.1,false\n"
-    if ending == "parquet":
-        assert column_types(path, None, table.values) == ["int64", "float64", "bool"]
-
-
-# Mistakes
 
 
 @pytest.fixture(scope="module")
