@@ -81,7 +81,6 @@ def test_bounds_that_cannot_be_are_refused(texts):
 def test_fit_gives_the_same_as_json(run, home):
     told = json.loads(run("codec", "fit", "sales.csv", "-o", "told.narrows", "--json", *QUICK).out)
     codec = Codec.load(home / "told.narrows")
-    assert codec.fingerprint_ == Codec.load(home / "sales.narrows").fingerprint_
     assert told["bits_per_value"] == codec.bits_per_value_
     assert told["peers"] == codec.peers_
     assert told["rows_to_pay"] == codec.rows_to_pay_
