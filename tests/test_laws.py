@@ -150,7 +150,7 @@ def test_input_is_left_alone(estimator, curved: np.ndarray) -> None:
 
 
 @each
-@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int32", "int64", "uint64", "bool", "float16", ">f8"])
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int64", "uint64", "bool", "float16", ">f8"])
 def test_types(estimator, dtype: str) -> None:
     rng = np.random.default_rng(0)
     X = rng.integers(0, 2 if dtype == "bool" else 100, (60, 5)).astype(dtype)
@@ -163,7 +163,7 @@ def test_types(estimator, dtype: str) -> None:
 
 
 @each
-@pytest.mark.parametrize(("n", "d"), [(1, 1), (1, 5), (2, 3), (3, 1), (7, 4), (11, 2), (33, 3), (5, 200), (30, 1500)])
+@pytest.mark.parametrize(("n", "d"), [(1, 1), (1, 5), (2, 3), (3, 1), (11, 2), (5, 1500)])
 def test_every_size_works(estimator, n: int, d: int) -> None:
     X = np.random.default_rng(0).normal(size=(n, d)) * 3 + 5
     model = clone(estimator).fit(X)

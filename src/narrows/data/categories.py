@@ -35,20 +35,7 @@ class FrameColumns:
 
     @classmethod
     def learn(cls, X: Any, *, others: bool = False) -> FrameColumns | None:
-        """Look at a frame; None for anything else, and for a frame that has numbers only.
-
-        Parameters
-        ----------
-        X : object
-            Perhaps a pandas or polars frame.
-        others : bool, default False
-            Whether categories that are not in it may come later.
-
-        Raises
-        ------
-        DataError
-            If a column of text has too many different values, or a column holds neither numbers nor categories.
-        """
+        """Look at a frame; None for anything else, and for a frame that has numbers only."""
         if not _is_frame(X):
             return None
         names = [str(name) for name in X.columns]
@@ -73,18 +60,7 @@ class FrameColumns:
         return sum(known is None for known in self.levels)
 
     def encode(self, X: Any) -> np.ndarray:
-        """Turn a frame into numbers.
-
-        Returns
-        -------
-        ndarray of float64, shape (n, n_numbers + sum(sizes))
-            NaN where a value is missing.
-
-        Raises
-        ------
-        DataError
-            If the frame lacks a column, or has a category that was not seen in the fit and is not to be.
-        """
+        """Turn a frame into numbers."""
         if not _is_frame(X):
             raise DataError("the model was fitted to a frame with categories: give a frame with the same columns")
         given = {str(name): name for name in X.columns}
@@ -110,18 +86,7 @@ class FrameColumns:
         return np.ascontiguousarray(np.concatenate([*columns, *blocks], axis=1))
 
     def decode(self, rows: np.ndarray) -> dict[str, Any]:
-        """Turn numbers into columns: of a block the category with the largest number.
-
-        Parameters
-        ----------
-        rows : ndarray of shape (n, n_numbers + sum(sizes))
-            What a model gives.
-
-        Returns
-        -------
-        dict of str to ndarray
-            In the frame's order: floats, and objects for categories.
-        """
+        """Turn numbers into columns: of a block the category with the largest number."""
         result: dict[str, Any] = {}
         number, start = 0, self.n_numbers
         for name, known in zip(self.names, self.levels, strict=True):

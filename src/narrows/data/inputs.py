@@ -46,24 +46,7 @@ def is_path(X: Any) -> bool:
 
 
 def validate_rows(estimator: BaseEstimator, X: Any, *, reset: bool, allow_missing: bool) -> ValidatedInput:
-    """Validate input as scikit-learn does, without copying it or changing its type.
-
-    Parameters
-    ----------
-    estimator : BaseEstimator
-        Whose number and names of features are set (``reset=True``) or compared.
-    X : array-like, sparse matrix, frame or path
-        Rows by columns; or an array of images (n, height, width) or (n, height, width, channels), laid out flat here.
-    reset : bool
-        Whether this is a fit.
-    allow_missing : bool
-        Whether NaN may stand for a missing value.
-
-    Raises
-    ------
-    DataError, ValueError, TypeError
-        For anything that cannot be rows of numbers.
-    """
+    """Validate input as scikit-learn does, without copying it or changing its type."""
     if is_path(X):
         return _from_file(estimator, X, reset=reset)
     from scipy.sparse import csr_array, issparse
@@ -100,24 +83,7 @@ def _flat(X: Any) -> tuple[Any, tuple[int, ...] | None]:
 def validate_clean_rows(
     estimator: BaseEstimator, X: Any, y: Any, given: ValidatedInput, *, allow_missing: bool
 ) -> Rows | None:
-    """Validate the clean rows that may be handed in beside noisy ones.
-
-    Parameters
-    ----------
-    estimator : BaseEstimator
-        Already told of ``X``.
-    X, y : object
-        What the user gave. Labels, which pipelines hand to every step, are of one dimension and mean nothing here.
-    given : ValidatedInput
-        What became of ``X``.
-    allow_missing : bool
-        Whether NaN may stand for a missing value.
-
-    Returns
-    -------
-    Rows or None
-        The clean rows, or None where ``y`` is none such.
-    """
+    """Validate the clean rows that may be handed in beside noisy ones."""
     shape: Any = getattr(y, "shape", ())
     if len(shape) < 2:
         return None

@@ -116,22 +116,7 @@ def _count_kept(a: Tensor, at_a: Tensor, b: Tensor, at_b: Tensor, extreme: Tenso
 
 
 def measure(rows: Rows, *, allow_missing: bool = False, names: list[str] | None = None) -> Moments:
-    """Measure rows in one pass.
-
-    Parameters
-    ----------
-    rows : Rows
-        What to measure.
-    allow_missing : bool, default False
-        Whether NaN marks a missing value; otherwise it is refused. Infinite values are always refused.
-    names : list of str, optional
-        Column names, for the error message.
-
-    Raises
-    ------
-    DataError
-        For infinite values, or missing ones where they are not allowed; the message names a column.
-    """
+    """Measure rows in one pass; NaN is a missing value where that is allowed, infinite values are always refused."""
     block_rows = int(np.clip(BLOCK_VALUES // max(1, rows.n_features), 64, 4096))
     total: Moments | None = None
     shift: Tensor | None = None
@@ -211,17 +196,7 @@ def _refuse(block: Tensor, missing: Tensor, *, allow_missing: bool, names: list[
 
 
 def check_magnitudes(rows: Rows, moments: Moments, names: list[str] | None = None) -> None:
-    """Refuse values that no model can be fitted to in single precision, by the column and row of the first.
-
-    Parameters
-    ----------
-    rows : Rows
-        All rows.
-    moments : Moments
-        Their moments.
-    names : list of str, optional
-        Column names.
-    """
+    """Refuse values that no model can be fitted to in single precision, by the column and row of the first."""
     extremes = torch.maximum(moments.minimum.abs(), moments.maximum.abs())
     bad = torch.isfinite(extremes) & (extremes > MAX_MAGNITUDE)
     if not bad.any():
@@ -245,27 +220,8 @@ def principal_components(
     """Find the principal components of ``(rows - mean) / scale``.
 
     From the covariance matrix where there is one, otherwise by randomised subspace iteration (Halko, Martinsson and
-    Tropp 2011) with a few passes over the rows.
-
-    Parameters
-    ----------
-    rows : Rows
-        The rows that ``moments`` measured.
-    moments : Moments
-        Their moments.
-    scale : Tensor of float64, shape (n_features,)
-        What each column is divided by.
-    n_components : int
-        How many; columns beyond the rank of the data are zero.
-    seed : int
-        For the random start of the subspace iteration.
-
-    Returns
-    -------
-    components : Tensor of float64, shape (n_features, n_components)
-        Orthonormal columns, the largest entry of each positive.
-    stds : Tensor of float64, shape (n_components,)
-        Standard deviation of the rows along each.
+    Tropp 2011) with a few passes over the rows. Returned are orthonormal columns, the largest entry of each positive
+    and zero beyond the rank of the data, and the standard deviation of the rows along each.
     """
     n_features = len(moments.mean)
     rank = min(n_components, n_features)

@@ -54,15 +54,7 @@ class StreamRows:
         self._buffer_rows = int(np.clip(BUFFER_BYTES // row_bytes, 1024, 2**20))
 
     def split(self, n_held_out: int, seed: int) -> tuple[StreamRows, ArrayRows]:
-        """Hold out some rows at random.
-
-        Returns
-        -------
-        train : StreamRows
-            The other rows.
-        held_out : ArrayRows
-            The rows held out, read into memory in one pass over the file.
-        """
+        """Hold out some rows at random."""
         numbers = np.sort(np.random.default_rng(seed).choice(self.n_rows, n_held_out, replace=False))
         return StreamRows(self._source, numbers), self.subset(numbers)
 

@@ -28,25 +28,7 @@ PAD_ROWS = 64
 def apply_in_blocks(
     module: nn.Module, rows: Rows, function: Callable[[Tensor], Tensor], shape: tuple[int, ...], dtype: np.dtype
 ) -> np.ndarray:
-    """Apply a function to all rows, a block at a time.
-
-    Parameters
-    ----------
-    module : torch.nn.Module
-        Put in evaluation mode; tells the device.
-    rows : Rows
-        The input.
-    function : callable
-        From a block (m, n_features) to a result (m, ...).
-    shape : tuple of int
-        Shape of one row's result.
-    dtype : numpy.dtype
-        Of the result.
-
-    Returns
-    -------
-    ndarray of shape (n_rows, *shape)
-    """
+    """Apply a function to all rows, a block at a time."""
     result = np.empty((rows.n_rows, *shape), dtype)
     device = next((t.device for t in [*module.parameters(), *module.buffers()]), torch.device("cpu"))
     block_rows = int(np.clip(2**19 // max(1, rows.n_features) // PAD_ROWS * PAD_ROWS, PAD_ROWS, 1024))

@@ -89,6 +89,8 @@ def _likelihood_record(head: OutputDistribution) -> Any:
 
 def option_to_json(name: str, value: Any) -> Any:
     """Return an estimator's parameter as a plain value; None for what cannot be one and is not needed after a fit."""
+    if isinstance(value, np.generic):
+        value = value.item()
     if name == "network" and isinstance(value, tuple):
         return Modules(*value).to_json()
     if name in FAMILIES and isinstance(value, FAMILIES[name]):

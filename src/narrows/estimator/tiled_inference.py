@@ -35,17 +35,7 @@ def denoise_image(
     image: Any,
     tile: int,
 ) -> np.ndarray:
-    """Denoise one picture; see :meth:`narrows.Autoencoder.denoise_image`.
-
-    Parameters
-    ----------
-    model : EncoderDecoder
-        Fitted to images of ``image_shape``.
-    denoise : callable
-        Denoises images of the fit's size.
-    image, tile
-        As there.
-    """
+    """Denoise one picture; see :meth:`narrows.Autoencoder.denoise_image`."""
     if image_shape is None:
         raise DataError("the model was not fitted to images: give image_shape, or fit it to an array of images")
     check_number("tile", tile, integer=True, low=1)

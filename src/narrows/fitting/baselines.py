@@ -50,23 +50,7 @@ MAX_PPCA_COLUMNS = 2000
 
 
 def simple_errors(blocks: Blocks, standardise: Standardise, start: LinearInit) -> dict[str, Tensor]:
-    """Measure what the mean row and PCA leave unexplained of each row.
-
-    Parameters
-    ----------
-    blocks : iterable of (clean, corrupted)
-        Rows the baselines were not fitted to, and what the encoder is shown of them.
-    standardise : Standardise
-        The scaling in whose units errors are counted.
-    start : LinearInit
-        The mean and the components, fitted to the training rows.
-
-    Returns
-    -------
-    dict of str to Tensor of float64, shape (n_rows,)
-        "mean" and "pca", and "input" where rows are corrupted: squared errors summed over the observed values, in
-        scaled units; "values": how many.
-    """
+    """Measure what the mean row and PCA leave unexplained of each row."""
     components, center = start.components.float(), start.center.float()
     found: dict[str, list[Tensor]] = {}
 
@@ -222,17 +206,7 @@ def ppca_nll(held_out: Rows, head: OutputDistribution, start: LinearInit) -> flo
 
 
 def warn_of_reconstruction(measured: dict[str, Any], n_components: int, *, stayed: bool) -> None:
-    """Warn when a model is not clearly better than the mean row, PCA and, where it is noisy, the input itself.
-
-    Parameters
-    ----------
-    measured : dict
-        The baselines of a fit.
-    n_components : int
-        Size of the code.
-    stayed : bool
-        Whether the fit kept to the linear start because held-out rows said so.
-    """
+    """Warn when a model is not clearly better than the mean row, PCA and, where it is noisy, the input itself."""
     model, mean, pca = measured["model"], measured["mean"], measured["pca"]
     # Where a code is as wide as the data, nothing is left to compare.
     nothing = 1e-9 * mean

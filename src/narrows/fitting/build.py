@@ -81,16 +81,7 @@ def build_model(
 ) -> tuple[EncoderDecoder, LinearInit]:
     """Make the untrained model.
 
-    Parameters
-    ----------
-    rows : Rows
-        Training rows.
-    moments : Moments
-        Of the training rows: they set the scale and the linear start.
-    all_rows : Moments
-        Of all rows: they show the values' bounds.
-    config : FitConfig
-        The options.
+    ``moments``, of the training rows, set the scale and the linear start; those of ``all_rows`` show the bounds.
     """
     shift, scale = _scaling(moments, config)
     standardise = Standardise(shift, scale, missing=config.missing)

@@ -92,19 +92,7 @@ class Split:
 
 
 def make_split(n_rows: int, fraction: float | None, *, early_stopping: bool, refits: bool) -> Split:
-    """Decide how many rows to hold out.
-
-    Parameters
-    ----------
-    n_rows : int
-        All rows.
-    fraction : float or None
-        Fraction to hold out; None decides by the number of rows, 0 holds none out.
-    early_stopping : bool
-        Whether held-out rows choose the weights; otherwise none are held out unless a fraction is given.
-    refits : bool
-        Whether fits to a little more or less data end near one another, so that folds and a refit make sense.
-    """
+    """Decide how many rows to hold out."""
     if fraction is not None:
         held_out = min(round(fraction * n_rows), n_rows - 1)
         if fraction > 0 and n_rows > 1:
@@ -122,21 +110,7 @@ def make_split(n_rows: int, fraction: float | None, *, early_stopping: bool, ref
 def make_train_config(
     options: TrainingOptions, n_rows: int, n_features: int, work: int, *, kind: str, evaluated: bool
 ) -> TrainConfig:
-    """Fill in what the user left open.
-
-    Parameters
-    ----------
-    options : TrainingOptions
-        What the user has set.
-    n_rows, n_features : int
-        Shape of the training rows.
-    work : int
-        Multiplications that the model takes for a row, for the cost of a step.
-    kind : str
-        What is fitted: a key of ``FLOP_BUDGETS``.
-    evaluated : bool
-        Whether there are held-out rows.
-    """
+    """Fill in what the user left open."""
     batch_size = options.batch_size or min(_batch_size(n_rows), MAX_BATCH[kind])
     batch_size = min(batch_size, n_rows)
     per_epoch = -(-n_rows // batch_size)

@@ -120,19 +120,7 @@ class Choice:
 def fit_model(
     rows: Rows, config: FitConfig, progress: ProgressCallbacks, checkpoint: CheckpointFile | None = None
 ) -> FitResult:
-    """Fit a model to rows.
-
-    Parameters
-    ----------
-    rows : Rows
-        All rows.
-    config : FitConfig
-        The options.
-    progress : ProgressCallbacks
-        Who is told.
-    checkpoint : CheckpointFile, optional
-        Where to save the state now and then.
-    """
+    """Fit a model to rows."""
     split = make_split(
         rows.n_rows,
         config.validation_fraction,
@@ -253,19 +241,7 @@ class _Fitter:
         *,
         repeat: tuple[TrainConfig, int] | None = None,
     ) -> FoldFit:
-        """Build a model for some rows and train it on them.
-
-        Parameters
-        ----------
-        name : str
-            For the history, the progress bar and the checkpoint.
-        rows, held_out : Rows
-            To train on, and to evaluate on; None where there are none.
-        moments : Moments
-            Of ``rows``.
-        repeat : tuple of TrainConfig and int, optional
-            How an earlier training was done, and at which of its steps to stop.
-        """
+        """Build a model for some rows and train it on them."""
         config, objective = self.config, self.config.objective
         model, start = build_model(rows, moments, self.all_rows, config)
         if repeat is None:

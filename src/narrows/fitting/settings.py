@@ -156,13 +156,7 @@ def resolve_corruption(value: Any) -> Any:
 def resolve_image_shape(
     estimator: Parameters, n_features: int, row_shape: tuple[int, ...]
 ) -> tuple[int, int, int] | None:
-    """Return height, width and channels of the images that rows are, None where they are no images.
-
-    Raises
-    ------
-    DataError, ValueError
-        If the shape given is none, does not fit the rows, or is not given although the network needs it.
-    """
+    """Return height, width and channels of the images that rows are, None where they are no images."""
     shape: Any = estimator.image_shape
     if shape is None and len(row_shape) > 1:
         shape = row_shape

@@ -103,17 +103,7 @@ class Gaussian(Likelihood):
 
 
 def hard_bounds(moments: Moments) -> tuple[Tensor, Tensor]:
-    """Return the values each column can not leave, as far as the data shows; infinite where it shows none.
-
-    Parameters
-    ----------
-    moments : Moments
-        Of all rows.
-
-    Returns
-    -------
-    low, high : Tensor of float64, shape (n_features,)
-    """
+    """Return the values each column can not leave, as far as the data shows; infinite where it shows none."""
     extremes = float(moments.minimum.min()), float(moments.maximum.max())
     if extremes in ((0.0, 1.0), (0.0, 255.0)):
         return torch.full_like(moments.mean, extremes[0]), torch.full_like(moments.mean, extremes[1])

@@ -171,13 +171,6 @@ def multiplications_per_row(model: EncoderDecoder, n_features: int) -> int:
 
     Convolutions use each weight at many places, so the number of parameters says little of them: one row of zeros
     is sent through and every layer's output counted. Other layers than convolutions count their parameters.
-
-    Parameters
-    ----------
-    model : EncoderDecoder
-        The pipeline.
-    n_features : int
-        Columns.
     """
     convolutions = [part for part in model.modules() if isinstance(part, nn.Conv1d | nn.Conv2d | nn.Conv3d)]
     work = sum(p.numel() for p in model.parameters())

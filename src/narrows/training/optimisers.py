@@ -295,13 +295,6 @@ def newton_schulz(matrix: Tensor, steps: int = 5) -> Tensor:
 
     The quintic Newton-Schulz iteration of Muon, run on the small square ``matrix @ matrix.T`` and multiplied out
     once at the end: all its factors are polynomials of that square, so they commute.
-
-    Parameters
-    ----------
-    matrix : Tensor, shape (rows, columns)
-        Of any size.
-    steps : int, default 5
-        Five bring singular values from 0.01 of the largest to between 0.7 and 1.2.
     """
     wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
     wide = wide / (wide.norm() + 1e-7)

@@ -68,23 +68,7 @@ class _PosteriorBlock:
 def bound(
     model: VariationalModel, rows: Rows, labels: Tensor | None, prior: CodePrior | None, n_samples: int, seed: int
 ) -> Elbo:
-    """Estimate the evidence lower bound of rows.
-
-    Parameters
-    ----------
-    model : VariationalModel
-        The fitted pipeline.
-    rows : Rows
-        The rows.
-    labels : Tensor, shape (n_rows, n_labels), or None
-        Of conditional models, one-hot.
-    prior : CodePrior or None
-        None is the standard normal, whose KL has a closed form; of another one the KL is estimated from the draws.
-    n_samples : int
-        Draws a row.
-    seed : int
-        Of the draws.
-    """
+    """Estimate the evidence lower bound of rows."""
     label_blocks = _LabelBlocks(labels)
 
     def measure(block: Tensor) -> Tensor:
@@ -161,40 +145,14 @@ def _shift(value: Tensor, by: int) -> Tensor:
 
 
 def row_keys(codes: Tensor) -> Tensor:
-    """Return a number for each row that any change of the row changes.
-
-    Parameters
-    ----------
-    codes : Tensor of float32, shape (rows, n)
-        What tells rows apart.
-
-    Returns
-    -------
-    Tensor of int64, shape (rows,)
-    """
+    """Return a number for each row that any change of the row changes."""
     bits = codes.float().contiguous().view(torch.int32).to(torch.int64)
     columns = torch.arange(1, bits.shape[1] + 1, device=bits.device)
     return _mix(_mix(bits + columns * _GOLDEN).sum(1))
 
 
 def row_normals(keys: Tensor, seed: int, draw: int, width: int) -> Tensor:
-    """Return standard normal numbers for each row.
-
-    Parameters
-    ----------
-    keys : Tensor of int64, shape (rows,)
-        Of :func:`row_keys`.
-    seed : int
-        Another seed gives other numbers.
-    draw : int
-        Which draw of many.
-    width : int
-        How many numbers a row.
-
-    Returns
-    -------
-    Tensor of float32, shape (rows, width)
-    """
+    """Return standard normal numbers for each row."""
     counter = torch.arange(draw * width + 1, (draw + 1) * width + 1, device=keys.device)
     start = _mix(keys + _mix(torch.full_like(keys, seed)))
     random = _mix(start.unsqueeze(1) + counter * _GOLDEN)

@@ -52,19 +52,7 @@ def one_hot(numbers: np.ndarray, count: int) -> Tensor:
 def decode(
     model: VariationalModel, codes: np.ndarray, labels: Tensor | None, generator: torch.Generator | None
 ) -> np.ndarray:
-    """Decode codes to rows in the data's units.
-
-    Parameters
-    ----------
-    model : VariationalModel
-        The fitted pipeline.
-    codes : ndarray of shape (n, n_components)
-        The codes.
-    labels : Tensor of shape (n, n_labels), or None
-        Of conditional models, one-hot.
-    generator : torch.Generator or None
-        With one, values are drawn from the likelihood; otherwise they are its means.
-    """
+    """Decode codes to rows in the data's units."""
     given = codes if labels is None else np.concatenate([codes, labels.double().numpy()], 1)
 
     # Draws are made where the generator is, so that they are the same on every device.
@@ -301,19 +289,7 @@ def _polars(values: dict[str, np.ndarray], kinds: dict[str, str]) -> Any:
 
 
 def measure_marginals(model: VariationalModel, rows: Rows, mixture: CodePrior | None, *, seed: int) -> Marginals | None:
-    """Compare the columns of rows with those of sampled rows; None where the likelihood knows their values itself.
-
-    Parameters
-    ----------
-    model : VariationalModel
-        The fitted pipeline.
-    rows : Rows
-        All rows.
-    mixture : CodePrior or None
-        What codes are drawn from; None for the standard normal.
-    seed : int
-        Of the draws.
-    """
+    """Compare the columns of rows with those of sampled rows; None where the likelihood knows their values itself."""
     rows = plain_rows(rows)
     head = model.head
     if isinstance(head, (BernoulliOutput, DiscretisedLogisticOutput)) or rows.n_features > MOST_COLUMNS:
