@@ -11,11 +11,9 @@ from narrows.estimator.base import atomic_fit
 from narrows.estimator.base_autoencoder import BaseAutoencoder
 from narrows.estimator.docstrings import documented
 from narrows.fitting.baselines import warn_of_reconstruction
-from narrows.fitting.fit import fit_model
 from narrows.fitting.incremental import Incremental
 from narrows.fitting.objectives import OrderedReconstruction, Reconstruction
-from narrows.fitting.progress import progress_bar
-from narrows.fitting.settings import open_checkpoint, resolve_config, resolve_corruption
+from narrows.fitting.settings import resolve_config, resolve_corruption
 
 if TYPE_CHECKING:
     import os
@@ -206,14 +204,7 @@ class Autoencoder(BaseAutoencoder):
             This object. Ctrl-C ends the training early and keeps the best weights so far.
         """
         rows = self._rows_of(X, y, reset=True)
-        config = self._config(rows)
-        checkpoint = open_checkpoint(self, rows, config)
-        with progress_bar(self.callbacks, self.verbose) as progress:
-            result = fit_model(rows, config, progress, checkpoint)
-        if checkpoint is not None and result.stopped != "interrupted":
-            checkpoint.remove()
-        self._set_result(result)
-        self.stayed_linear_ = result.stayed
+        self.stayed_linear_ = self._fit_rows(rows, self._config(rows)).stayed
         warn_of_reconstruction(self.baselines_, self.n_components_, stayed=self.stayed_linear_)
         return self
 

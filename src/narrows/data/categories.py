@@ -115,7 +115,7 @@ class FrameColumns:
         return numbers + blocks
 
     def fold(self, values: np.ndarray) -> np.ndarray:
-        """Average what is told of each category's column over the block, so that there is a value a column."""
+        """Average the values of each category's column over the block, so that there is a value a column."""
         parts, number, start = [], 0, self.n_numbers
         for known in self.levels:
             if known is None:
@@ -167,8 +167,8 @@ def _is_text(X: Any, name: Any) -> bool:
 
 def _levels(column: Any, name: str) -> list[Any]:
     values = [_plain(value) for value in column.to_numpy() if not is_missing(value)]
-    if strange := [value for value in values if not isinstance(value, (str, int, float))]:
-        kind = type(strange[0]).__name__
+    if unknown := [value for value in values if not isinstance(value, (str, int, float))]:
+        kind = type(unknown[0]).__name__
         raise DataError(f"column {name!r} has categories of type {kind}, which no model file can hold: make them text")
     known = sorted(set(values), key=lambda value: (str(type(value)), value))
     if len(known) > MOST_LEVELS:

@@ -50,7 +50,7 @@ class Moments:
         The extremes.
     at_minimum, at_maximum : Tensor of float64
         How many values equal them.
-    whole : Tensor of bool
+    is_integer : Tensor of bool
         Which columns have whole numbers only.
     """
 
@@ -62,7 +62,7 @@ class Moments:
     maximum: Tensor
     at_minimum: Tensor
     at_maximum: Tensor
-    whole: Tensor
+    is_integer: Tensor
 
     @property
     def variance(self) -> Tensor:
@@ -74,7 +74,7 @@ class Moments:
         """Return the moments with the extremes of all columns together: the pixels of an image share their range."""
         low, high = self.minimum.min(), self.maximum.max()
 
-        def share(counts: Tensor, extremes: Tensor, extreme: Tensor) -> Tensor:
+        def pool(counts: Tensor, extremes: Tensor, extreme: Tensor) -> Tensor:
             part = (counts * (extremes == extreme)).sum() / self.count.sum().clamp_min(1)
             return part * self.count
 
@@ -82,8 +82,8 @@ class Moments:
             self,
             minimum=low.expand_as(self.minimum),
             maximum=high.expand_as(self.maximum),
-            at_minimum=share(self.at_minimum, self.minimum, low),
-            at_maximum=share(self.at_maximum, self.maximum, high),
+            at_minimum=pool(self.at_minimum, self.minimum, low),
+            at_maximum=pool(self.at_maximum, self.maximum, high),
         )
 
     def merge(self, other: Moments) -> Moments:
@@ -107,7 +107,7 @@ class Moments:
             maximum,
             _count_kept(self.minimum, self.at_minimum, other.minimum, other.at_minimum, minimum),
             _count_kept(self.maximum, self.at_maximum, other.maximum, other.at_maximum, maximum),
-            self.whole & other.whole,
+            self.is_integer & other.is_integer,
         )
 
 
@@ -123,8 +123,8 @@ def measure(rows: Rows, *, allow_missing: bool = False, names: list[str] | None 
     for block in rows.blocks(block_rows):
         if shift is None:
             shift = torch.nan_to_num(block.double().nanmean(0))
-        # Most floats show in the first block that no column is whole.
-        look = total is None or bool(total.whole.any())
+        # Most floats show in the first block that no column has integers only.
+        look = total is None or bool(total.is_integer.any())
         part = _measure_block(block, shift, allow_missing=allow_missing, names=names, look=look)
         total = part if total is None else total.merge(part)
     if total is None:
@@ -168,11 +168,11 @@ def _measure_block(
         scatter = centred.square().sum(0).double() - count * gap**2
     minimum, maximum = low.amin(0), high.amax(0)
     at_minimum, at_maximum = _count(low, minimum), _count(high, maximum)
-    whole = torch.full((n_features,), look)
+    is_integer = torch.full((n_features,), look)
     if look and block.is_floating_point():
-        whole = ((block == block.round()) | torch.isnan(block)).all(0)
+        is_integer = ((block == block.round()) | torch.isnan(block)).all(0)
     return Moments(
-        n_rows, count, shift + gap, scatter, minimum.double(), maximum.double(), at_minimum, at_maximum, whole
+        n_rows, count, shift + gap, scatter, minimum.double(), maximum.double(), at_minimum, at_maximum, is_integer
     )
 
 

@@ -78,11 +78,11 @@ class StreamRows:
             if waiting < rows:
                 continue
             joined = np.concatenate(kept) if len(kept) > 1 else piece
-            whole = waiting - waiting % rows
-            for start in range(0, whole, rows):
+            full = waiting - waiting % rows
+            for start in range(0, full, rows):
                 yield as_tensor(joined[start : start + rows])
-            kept = [joined[whole:]]
-            waiting -= whole
+            kept = [joined[full:]]
+            waiting -= full
         if waiting:
             yield as_tensor(np.concatenate(kept))
 

@@ -17,7 +17,15 @@ from narrows.estimator.base import FittedEstimator
 from narrows.estimator.inference import apply_in_blocks
 from narrows.estimator.metadata import AutoencoderMetadata
 from narrows.estimator.tiled_inference import denoise_image
-from narrows.fitting.settings import check_options, describe_training, resolve_image_shape, resolve_network
+from narrows.fitting.fit import fit_model
+from narrows.fitting.progress import progress_bar
+from narrows.fitting.settings import (
+    check_options,
+    describe_training,
+    open_checkpoint,
+    resolve_image_shape,
+    resolve_network,
+)
 
 if TYPE_CHECKING:
     import os
@@ -29,6 +37,7 @@ if TYPE_CHECKING:
     from narrows.corruption import Corruption
     from narrows.data.inputs import ValidatedInput
     from narrows.data.rows import Rows
+    from narrows.fitting.config import FitConfig
     from narrows.fitting.fit import FitResult
     from narrows.fitting.incremental import Incremental
     from narrows.likelihoods import Likelihood
@@ -147,14 +156,20 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FittedE
         self.n_components_ = n_components
         self._n_features_out = n_components
 
-    def _set_result(self, result: FitResult) -> None:
-        """Keep what a fit has found."""
+    def _fit_rows(self, rows: Rows, config: FitConfig) -> FitResult:
+        """Fit to rows and keep what all autoencoders keep."""
+        checkpoint = open_checkpoint(self, rows, config)
+        with progress_bar(self.callbacks, self.verbose) as progress:
+            result = fit_model(rows, config, progress, checkpoint)
+        if checkpoint is not None and result.stopped != "interrupted":
+            checkpoint.remove()
         self._set_model(result.model, result.config.n_components, few_rows=result.few_rows)
         self.history_ = result.history
         self.baselines_ = result.baselines
         self.stopped_ = result.stopped
         self.n_steps_ = result.steps
         self.plan_ = describe_training(result.train_config)
+        return result
 
     def _update(self, rows: Rows, begin: Callable[..., Incremental]) -> Incremental:
         """Take a pass over a portion of rows: of the fit under way, from what is fitted, or from scratch."""

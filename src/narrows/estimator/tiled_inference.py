@@ -2,7 +2,7 @@
 
 A pixel of the output depends on the input within some radius of it, the network's *reach*. Each tile is computed with
 a margin of that radius and only its middle is kept, so nothing of the cutting shows; where a tile lies at the edge of
-the picture it ends there, as the whole picture does. Tiles begin at multiples of the network's smallest resolution, so
+the picture it ends there, as the full picture does. Tiles begin at multiples of the network's smallest resolution, so
 that every convolution falls on the same pixels as without tiles.
 """
 

@@ -1,6 +1,6 @@
 """The trivial answers that a model is held against, on the same rows.
 
-Of reconstructions: the mean row, PCA with as many components, and where the encoder is shown corrupted rows these as
+Of reconstructions: the mean row, PCA with as many components, and where rows are corrupted these as
 they stand. Of densities: independent features, and probabilistic PCA.
 """
 

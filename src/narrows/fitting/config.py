@@ -1,4 +1,4 @@
-"""What a fit is told, all resolved; and what one kind of fit may do otherwise than another."""
+"""The options of a fit, all resolved; and what one kind of fit may do otherwise than another."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Objective(ABC):
     posterior: ClassVar[bool] = False
     """Whether the encoder gives a distribution of codes, and the likelihood must be a density."""
     n_labels: int = 0
-    """How many labels the decoder is told of."""
+    """How many labels the decoder is conditioned on."""
 
     @abstractmethod
     def loss(self, model: Any, batch: Any, generator: Generator | None, progress: float = 1.0) -> LossParts:
@@ -61,10 +61,10 @@ class Objective(ABC):
 
     @abstractmethod
     def inputs(self, rows: Rows, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield blocks of clean rows and what the encoder is shown of them, the same for the same seed."""
+        """Yield blocks of clean rows and the encoder's input for them, the same for the same seed."""
 
     def corrupts(self, rows: Rows) -> bool:
-        """Say whether what the encoder is shown differs from the clean rows while training."""
+        """Say whether the encoder's input differs from the clean rows while training."""
         return False
 
     def unit(self, model: EncoderDecoder) -> float:

@@ -183,8 +183,8 @@ def split_rows(rows: Rows, split: Split, seed: int) -> list[tuple[Rows, ...]]:
     order = np.random.default_rng(seed).permutation(rows.n_rows)
     cuts = [order[: split.held_out]] if split.folds == 1 else np.array_split(order, split.folds)
     everything = np.arange(rows.n_rows)
-    whole: Any = rows
-    return [(whole.subset(np.setdiff1d(everything, cut)), whole.subset(np.sort(cut))) for cut in cuts]
+    parted: Any = rows
+    return [(parted.subset(np.setdiff1d(everything, cut)), parted.subset(np.sort(cut))) for cut in cuts]
 
 
 def _measure(rows: Rows, config: FitConfig) -> Moments:
@@ -295,7 +295,7 @@ class _Fitter:
         steps = min(found.steps, max(MIN_PLAIN_STEPS, round(PLAIN_FRACTION * found.steps)))
         if found.max_seconds is not None:
             found = replace(found, max_seconds=PLAIN_FRACTION * found.max_seconds)
-        # Who watches the fit is not told of losses that are not its own, and so cannot stop it by them.
+        # Callbacks do not get losses that are not its own, and so cannot stop the fit by them.
         silent = replace(self.progress, on_record=lambda record: None)  # noqa: ARG005
         bare = replace(self, config=replace(self.config, objective=objective), checkpoint=None, progress=silent)
         repeat = replace(found, steps=steps), steps

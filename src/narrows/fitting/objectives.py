@@ -48,18 +48,18 @@ ACTIVE_VARIANCE = 0.01
 ACTIVITY_ROWS = 2000
 
 KNOWN_LABEL = 0.9
-"""Probability that the decoder is told a row's label while training; otherwise it learns to do without."""
+"""Probability that the decoder is given a row's label while training; otherwise it learns to do without."""
 
 
 def corrupted_std(objective: Objective, rows: Rows, seed: int, standardise: Any) -> Tensor:
-    """Return the standard deviation of each column of what the encoder is shown, from the first few blocks."""
+    """Return the standard deviation of each column of the encoder's input, from the first few blocks."""
     blocks = islice(objective.inputs(rows, seed), 4)
     return torch.cat([standardise(corrupted) for _, corrupted in blocks]).double().std(0, correction=0)
 
 
 @dataclass(frozen=True)
 class Reconstruction(Objective):
-    """To rebuild clean rows from what the encoder is shown of them.
+    """To rebuild clean rows from the encoder's input for them.
 
     That is the row itself, a corrupted copy (afresh at each step; for held-out rows the same each time, so that
     evaluations can be compared), or another row that stands beside it.
@@ -81,7 +81,7 @@ class Reconstruction(Objective):
         return LossParts({"reconstruction": model.head.nll_per_row(output, clean, z)})
 
     def _corrupted(self, batch: Any, generator: Generator | None) -> tuple[Tensor, Tensor]:
-        """Part a batch into clean rows and what the encoder is shown of them."""
+        """Part a batch into clean rows and the encoder's input for them."""
         clean, beside = (batch.rows, batch.beside) if isinstance(batch, Pair) else (batch, batch)
         if self.corrupt is None or generator is None:
             return clean, beside
@@ -102,7 +102,7 @@ class Reconstruction(Objective):
         return "dense" if self.corrupt is None else "corrupted"
 
     def inputs(self, rows: Rows, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield blocks of clean rows and what the encoder is shown of them."""
+        """Yield blocks of clean rows and the encoder's input for them."""
         generator = torch.Generator().manual_seed(seed + 1)
         for block in rows.blocks(BLOCK_ROWS):
             yield self._corrupted(block, generator)
@@ -215,7 +215,7 @@ class NegativeElbo(Objective):
     weight : KLWeight
         How the KL counts.
     corrupt : callable or None
-        From float rows in the data's units and a generator to corrupted rows, which the encoder is shown in training.
+        From float rows in the data's units and a generator to corrupted rows, which are its input in training.
     n_labels : int
         Number of labels the decoder knows; batches are then pairs of rows and label numbers, -1 for none.
     sampled : bool

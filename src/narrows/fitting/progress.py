@@ -1,4 +1,4 @@
-"""Who is told how a fit goes: callbacks, and a progress bar with loss, rows a second and time left."""
+"""How a fit is followed: callbacks, and a progress bar with loss, rows a second and time left."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def progress_bar(callbacks: Sequence[Callable[[dict[str, Any]], Any]], verbose: 
 
 @contextmanager
 def stage_progress() -> Iterator[Callable[[str, float], None]]:
-    """Yield what is told of stages of long work and draws them: a bar on a terminal, otherwise a line for each."""
+    """Yield what takes the stages of long work and draws them: a bar on a terminal, otherwise a line for each."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 

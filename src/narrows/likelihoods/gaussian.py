@@ -228,7 +228,7 @@ class NormalOutput(OutputDistribution):
         """Make a head whose noise has a floor that suits the data."""
         scale = standardise.scale64.expand_as(moments.variance)
         # Of a column of whole numbers, rounding alone leaves a variance of 1/12.
-        rounding = moments.whole.double() / 12
+        rounding = moments.is_integer.double() / 12
         floor = torch.maximum(MIN_VARIANCE_FRACTION * moments.variance, rounding) / scale.square()
         return cls(standardise, floor.clamp_min(MIN_VARIANCE), kind)
 

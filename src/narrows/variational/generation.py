@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["BaseGenerator", "encode_labels", "slerp"]
 
 PRIORS = ("normal", "mixture")
-MOST_CLASSES = 1000
+MAX_CLASSES = 1000
 
 
 class BaseGenerator(BaseAutoencoder):
@@ -212,8 +212,8 @@ class BaseGenerator(BaseAutoencoder):
         """
         check_is_fitted(self, "encoder_")
         size = self.n_components_
-        whole = isinstance(component, (int, np.integer)) and not isinstance(component, bool)
-        if not whole or not -size <= component < size:
+        is_integer = isinstance(component, (int, np.integer)) and not isinstance(component, bool)
+        if not is_integer or not -size <= component < size:
             raise ValueError(f"component must be a whole number from 0 to {size - 1}, got {component!r}")
         steps = np.asarray(np.linspace(-3, 3, 7) if values is None else values, np.float64)
         if steps.ndim != 1 or not np.isfinite(steps).all():
@@ -325,7 +325,7 @@ def encode_labels(y: Any, count: int) -> tuple[np.ndarray, np.ndarray] | None:
         return None
     classes, numbers = np.unique(given, return_inverse=True)
     # As many classes as rows are names of rows, or numbers to be predicted.
-    if len(classes) > min(MOST_CLASSES, max(2, count // 2)):
+    if len(classes) > min(MAX_CLASSES, max(2, count // 2)):
         return None
     return classes, numbers.astype(np.int64)
 

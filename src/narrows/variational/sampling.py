@@ -38,7 +38,7 @@ GRID = 1001
 FEW_VALUES = 100
 """Up to this many different values a column is one of steps, and nothing between them occurs."""
 
-MOST_COLUMNS = 5000
+MAX_COLUMNS = 5000
 
 
 def one_hot(numbers: np.ndarray, count: int) -> Tensor:
@@ -260,13 +260,13 @@ def _pandas(values: dict[str, np.ndarray], kinds: dict[str, str]) -> Any:
     columns = {}
     for name, column in values.items():
         kind = pd.api.types.pandas_dtype(kinds[name])
-        whole = pd.api.types.is_integer_dtype(kind)
+        is_integer = pd.api.types.is_integer_dtype(kind)
         if column.dtype == object:
             columns[name] = pd.Series(column, dtype=kind)
         elif pd.api.types.is_bool_dtype(kind):
             columns[name] = pd.Series(column >= 0.5).astype(kind)
         else:
-            columns[name] = pd.Series(np.round(column) if whole else column).astype(kind)
+            columns[name] = pd.Series(np.round(column) if is_integer else column).astype(kind)
     return pd.DataFrame(columns)
 
 
@@ -292,7 +292,7 @@ def measure_marginals(model: VariationalModel, rows: Rows, mixture: CodePrior | 
     """Compare the columns of rows with those of sampled rows; None where the likelihood knows their values itself."""
     rows = plain_rows(rows)
     head = model.head
-    if isinstance(head, (BernoulliOutput, DiscretisedLogisticOutput)) or rows.n_features > MOST_COLUMNS:
+    if isinstance(head, (BernoulliOutput, DiscretisedLogisticOutput)) or rows.n_features > MAX_COLUMNS:
         return None
     assert isinstance(head, NormalOutput)
     generator = torch.Generator().manual_seed(seed)

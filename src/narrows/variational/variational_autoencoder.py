@@ -17,11 +17,9 @@ from narrows.estimator.base import atomic_fit
 from narrows.estimator.docstrings import documented
 from narrows.estimator.inference import apply_in_blocks
 from narrows.fitting.baselines import warn_of_density
-from narrows.fitting.fit import fit_model
 from narrows.fitting.incremental import Incremental
 from narrows.fitting.objectives import KLWeight, NegativeElbo
-from narrows.fitting.progress import progress_bar
-from narrows.fitting.settings import open_checkpoint, resolve_config, resolve_corruption, resolve_network
+from narrows.fitting.settings import resolve_config, resolve_corruption, resolve_network
 from narrows.priors import CodePrior, Prior
 from narrows.validation import check_number
 from narrows.variational.base import BaseVariational
@@ -80,8 +78,8 @@ class VariationalAutoencoder(BaseVariational):
     likelihood : Likelihood or name, default "auto"
         What a reconstruction costs. ``"bernoulli"``: cross-entropy, for data in 0..1 or 8-bit pixels; with
         ``Bernoulli(dynamic=True)`` zeros and ones are drawn afresh at each step. ``"gaussian"``: normal noise with a
-        variance learnt for each column, or as ``Gaussian(variance=…)`` says. ``"discretisedlogistic"``: chances of
-        whole numbers, such as 8-bit pixels. ``"auto"`` takes bernoulli where more than half of all values are the
+        variance learnt for each column, or as ``Gaussian(variance=…)`` says. ``"discretisedlogistic"``: for whole
+        numbers, such as 8-bit pixels. ``"auto"`` takes bernoulli where more than half of all values are the
         ends of 0..1 or 0..255, and otherwise gaussian.
     beta : float, default 1
         Weight of the KL. Above 1 codes carry less and are nearer to the prior, number by number (Higgins et al.
@@ -96,7 +94,7 @@ class VariationalAutoencoder(BaseVariational):
         What new codes are drawn from. ``"mixture"``: a mixture of normal distributions fitted to the codes after
         training, since they never follow the ``"normal"`` one, which training pulls them to, altogether.
     conditional : bool, default False
-        Whether the decoder is told the label of a row, so that the code need not hold it (Sohn, Lee and Yan 2015).
+        Whether the decoder is given the label of a row, so that the code need not hold it (Sohn, Lee and Yan 2015).
         Labels that are handed to ``fit`` otherwise leave the network as it is without them, and each gets a mixture
         over the codes of its own: either way ``sample(n, y=7)`` draws rows of one label.
     corruption : Corruption, name, callable or None, default None
@@ -160,7 +158,7 @@ class VariationalAutoencoder(BaseVariational):
 
     Notes
     -----
-    Frames may have columns of text or categories: each gets chances for its categories, and comes back as it was.
+    Frames may have columns of text or categories: each gets probabilities for its categories, and comes back as it was.
     Of tables with a normal likelihood, each value that is sampled is moved to the same quantile of its column in the
     data, as in a copula, so that whole numbers, spikes and tails are the data's (``noise=False`` gives bare means).
 
@@ -252,7 +250,7 @@ class VariationalAutoencoder(BaseVariational):
             The rows; or images, an array (n, height, width) or (n, height, width, channels).
         y : array of shape (n,), optional
             Labels. Each gets a mixture over its codes, so that ``sample(n, y=label)`` draws rows of it; with
-            ``conditional=True`` the decoder is told of them too. Numbers that are no classes are ignored.
+            ``conditional=True`` the decoder is given them too. Numbers that are no classes are ignored.
 
         Returns
         -------
@@ -260,13 +258,7 @@ class VariationalAutoencoder(BaseVariational):
             This object. Ctrl-C ends the training early and keeps the best weights so far.
         """
         rows, labels = self._rows_of(X, y, reset=True)
-        config = self._config(rows)
-        checkpoint = open_checkpoint(self, rows, config)
-        with progress_bar(self.callbacks, self.verbose) as progress:
-            result = fit_model(rows, config, progress, checkpoint)
-        if checkpoint is not None and result.stopped != "interrupted":
-            checkpoint.remove()
-        self._set_result(result)
+        result = self._fit_rows(rows, self._config(rows))
         self.plan_ |= _describe_config(result.config)
         self.n_active_components_ = int(result.statistics["active_components"])
         self._form = self._learn_form(X, rows, result.moments)
@@ -313,7 +305,7 @@ class VariationalAutoencoder(BaseVariational):
             raise ValueError("a variational autoencoder needs a network with a code: one with skips has none")
 
     def _rows_of(self, X: Any, y: Any, *, reset: bool) -> tuple[Rows, np.ndarray | None]:
-        """Check options, rows and labels; where the decoder is told of labels they come beside the rows."""
+        """Check options, rows and labels; where the decoder takes labels they come beside the rows."""
         self._check_own_options()
         if reset:
             self._columns = None
