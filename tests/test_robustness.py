@@ -124,10 +124,7 @@ def test_a_checkpoint_knows_all_its_rows(X: np.ndarray, tmp_path) -> None:
         raise KeyboardInterrupt
 
     options = {"checkpoint": tmp_path / "state", "checkpoint_seconds": 0.0, "max_epochs": 4, "random_state": 0}
-    options["validation_fraction"] = 0.1
-    with pytest.raises(KeyboardInterrupt):
-        Autoencoder(2, callbacks=[stop, stop], **options).fit(X)
-    Autoencoder(2, callbacks=[lambda record: record["step"] > 0 and stop(record)], **options).fit(X)
+    Autoencoder(2, callbacks=[stop], **options).fit(X)
     assert (tmp_path / "state").exists()
     other = X.copy()
     other[-1, -1] += 1e-9
