@@ -12,6 +12,7 @@ from sklearn.utils.validation import _check_feature_names, _check_n_features, ch
 
 from narrows.anomaly.explainer import Explainer, expected_values
 from narrows.anomaly.fitting import DetectorOptions, fit_clean, fit_contaminated
+from narrows.anomaly.metadata import DetectorMetadata
 from narrows.anomaly.scorer import PARTS, Scorer, conformal_p_values, discoveries
 from narrows.autoencoder import Autoencoder
 from narrows.data.categories import FrameColumns
@@ -117,6 +118,7 @@ class AnomalyDetector(OutlierMixin, FittedEstimator):
     """
 
     _fitted_attribute = "autoencoder_"
+    _metadata = DetectorMetadata
     _scorer: Scorer
     _form: FrameColumns | None
     _explainer: Explainer | None
@@ -413,7 +415,7 @@ class AnomalyDetector(OutlierMixin, FittedEstimator):
         fitted["form"] = None if self._form is None else self._form.to_json()
         if hasattr(self, "feature_names_in_"):
             fitted["feature_names_in"] = [str(name) for name in self.feature_names_in_]
-        options = {name: state.option_to_json(name, value) for name, value in self.get_params(deep=False).items()}
+        options = state.saved_options(self)
         options["method"] = list(self.method) if not isinstance(self.method, str) else self.method
         options["autoencoder"] = None if self.autoencoder is None else "own"
         tensors |= {AUTOENCODER + name: tensor for name, tensor in weights.items()}
@@ -428,16 +430,21 @@ class AnomalyDetector(OutlierMixin, FittedEstimator):
         autoencoder = state.from_file(Autoencoder, metadata["autoencoder"], weights, network=network, device=device)
         options["autoencoder"] = None if options["autoencoder"] is None else clone(autoencoder)
         options["method"] = tuple(options["method"]) if isinstance(options["method"], list) else options["method"]
+        state.check_names(cls, options)
         detector = cls(**(options | {"device": device}))
         detector._check_options()
         detector._form = None if fitted["form"] is None else FrameColumns(**fitted["form"])
-        detector._scorer = Scorer.from_state(fitted, tensors, autoencoder)
+        own = {name: tensor for name, tensor in tensors.items() if not name.startswith(AUTOENCODER)}
+        detector._scorer = Scorer.from_state(fitted, own, autoencoder)
         detector.offset_, detector.n_features_in_ = float(fitted["offset"]), int(fitted["n_features_in"])
         if "feature_names_in" in fitted:
             detector.feature_names_in_ = np.asarray(fitted["feature_names_in"], dtype=object)
         known = detector._names()
         block_sizes = () if detector._form is None else detector._form.sizes
-        if len(known) != detector.n_features_in_ or block_sizes != detector._scorer.denoiser.scaler.block_sizes:
+        scaler = detector._scorer.denoiser.scaler
+        n_columns = scaler.n_numbers + len(scaler.block_sizes)
+        named = len(getattr(detector, "feature_names_in_", known))
+        if not len(known) == named == detector.n_features_in_ == n_columns or block_sizes != scaler.block_sizes:
             raise ModelFileError("the columns of the detector do not fit together")
         detector._set_fitted()
         return detector

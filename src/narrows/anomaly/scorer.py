@@ -153,6 +153,9 @@ class Scorer:
             for part, options in state["references"].items()
         }
         scorer = cls(denoiser, references, state["medians"], state["stds"], tensors["calibration/"])
+        single = ("/rows", "examples/", "residual_std/")
+        if any(t.dtype != (torch.float32 if name.endswith(single) else torch.float64) for name, t in tensors.items()):
+            raise ModelFileError("the parts of the detector are not of the kinds that they should be")
         scorer._check()
         return scorer
 

@@ -93,7 +93,8 @@ def engine_to_file(engine: Engine) -> tuple[dict[str, Any], dict[str, Tensor]]:
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
         array = array.astype(array.dtype.newbyteorder("<"), copy=False)
-        index.append([name, array.dtype.str, list(array.shape)])
+        # As it was: made contiguous, a single number becomes a row of one.
+        index.append([name, array.dtype.str, list(arrays[name].shape)])
         parts.append(array.tobytes())
     packed = torch.from_numpy(np.frombuffer(pack(b"".join(parts), bounded=True), np.uint8).copy())
     record = {"kind": engine.kind, "state": options, "arrays": index, "fingerprint": engine.fingerprint.hex()}

@@ -12,6 +12,7 @@ import torch
 
 from narrows.corruption import Corruption
 from narrows.errors import ModelFileError
+from narrows.estimator.metadata import AutoencoderMetadata
 from narrows.estimator.serialization import UNSAVED_OPTIONS
 from narrows.fitting.build import assemble
 from narrows.fitting.objectives import OrderedReconstruction, Reconstruction
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from narrows.likelihoods import OutputDistribution
     from narrows.networks.model import EncoderDecoder
 
-__all__ = ["FAMILIES", "fill", "from_file", "option_to_json", "saved_options", "to_file"]
+__all__ = ["FAMILIES", "check_names", "fill", "from_file", "option_to_json", "saved_options", "to_file"]
 
 FAMILIES: dict[str, type] = {
     "network": Network,
@@ -110,6 +111,7 @@ def from_file(
 ) -> Any:
     """Rebuild a fitted estimator from what :func:`to_file` gave."""
     fitted = metadata["fitted"]
+    conform({"options": metadata["options"], "fitted": fitted}, AutoencoderMetadata, "the description")
     estimator = cls(**(_options(cls, metadata["options"], network) | {"device": device}))
     columns = (fitted.get("form") or {}).get("columns") or {}
     n_columns = len(columns["names"]) if columns else fitted["n_values"]
@@ -137,6 +139,13 @@ def from_file(
     return estimator
 
 
+def check_names(cls: type[Any], options: dict[str, Any]) -> None:
+    """Refuse options that are not just those that :func:`saved_options` gives."""
+    known = set(cls._get_param_names()) - set(UNSAVED_OPTIONS)
+    if strange := known ^ set(options):
+        raise ModelFileError(f"the option {min(strange)!r} is not to be in the file, or is missing")
+
+
 def _options(cls: type[Any], records: dict[str, Any], network: Any) -> dict[str, Any]:
     """Return the parameters of the constructor that a file holds."""
     options = dict(records)
@@ -144,9 +153,7 @@ def _options(cls: type[Any], records: dict[str, Any], network: Any) -> dict[str,
         if isinstance(record := options.get(name), dict):
             own = name == "network" and record.get("option") == "Modules"
             options[name] = _own_network(network) if own else family.from_json(record)  # type: ignore[attr-defined]
-    known = set(cls._get_param_names()) - set(UNSAVED_OPTIONS)
-    if strange := known ^ set(options):
-        raise ModelFileError(f"the option {min(strange)!r} is not to be in the file, or is missing")
+    check_names(cls, options)
     conform(options["image_shape"], list[Count] | None, "image_shape")
     if isinstance(options["image_shape"], list):
         options["image_shape"] = tuple(options["image_shape"])

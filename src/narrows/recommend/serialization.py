@@ -20,6 +20,7 @@ from narrows.recommend.multinomial import MultinomialScorer
 from narrows.recommend.queries import id_array
 from narrows.recommend.rating import RatingScorer
 from narrows.recommend.scorers import BiasScorer, EnsembleScorer, Scorer
+from narrows.schema import conform
 from narrows.validation import resolve_device
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def from_file(cls: type[M], metadata: dict[str, Any], tensors: dict[str, Tensor]
     """Rebuild a fitted recommender from what :func:`to_file` gave."""
     options = {name: value for name, value in metadata["options"].items() if name not in UNSAVED_OPTIONS}
     options["method"] = _method(options["method"])
+    _check_columns(options)
     model, fitted, place = cls(**(options | {"device": device})), metadata["fitted"], resolve_device(device)
     _check_facts(fitted)
     ids, titles = _unpack(tensors["ids/"]), _unpack(tensors["titles/"])
@@ -181,6 +183,11 @@ def _rater(parts: dict[str, Tensor], n_items: int) -> RatingScorer:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < float("inf")
+
+
+def _check_columns(options: dict[str, Any]) -> None:
+    for name in ("user", "item", "rating", "timestamp"):
+        conform(options[name], str | int | None, name)
 
 
 def _check_facts(fitted: dict[str, Any]) -> None:
