@@ -439,12 +439,11 @@ class AnomalyDetector(OutlierMixin, FittedEstimator):
         detector.offset_, detector.n_features_in_ = float(fitted["offset"]), int(fitted["n_features_in"])
         if "feature_names_in" in fitted:
             detector.feature_names_in_ = np.asarray(fitted["feature_names_in"], dtype=object)
-        known = detector._names()
-        block_sizes = () if detector._form is None else detector._form.sizes
         scaler = detector._scorer.denoiser.scaler
         n_columns = scaler.n_numbers + len(scaler.block_sizes)
-        named = len(getattr(detector, "feature_names_in_", known))
-        if not len(known) == named == detector.n_features_in_ == n_columns or block_sizes != scaler.block_sizes:
+        named = len(getattr(detector, "feature_names_in_", range(n_columns)))
+        sizes, framed = ((), n_columns) if detector._form is None else (detector._form.sizes, len(detector._form.names))
+        if not detector.n_features_in_ == n_columns == named == framed or sizes != scaler.block_sizes:
             raise ModelFileError("the columns of the detector do not fit together")
         detector._set_fitted()
         return detector
