@@ -198,9 +198,9 @@ def test_a_detector_file_is_whole_or_refused(tmp_path: Path) -> None:
     plain = {key: value for key, value in metadata.items() if key not in ("format", "kind")}
     for lost in ("calibration/", "scaler/knots", "neighbors/rows", "residual_std/"):
         write_tensors(path, "narrows model", plain, {name: t for name, t in tensors.items() if name != lost})
-        with pytest.raises(ModelFileError, match="model.narrows"):
+        with pytest.raises(ModelFileError, match=r"model\.narrows"):
             narrows.load(path)
     fitted = plain["fitted"] | {"references": {"neighbors": {"n_neighbors": 5, "colour": 1}}}
     write_tensors(path, "narrows model", plain | {"fitted": fitted}, tensors)
-    with pytest.raises(ModelFileError, match="model.narrows"):
+    with pytest.raises(ModelFileError, match=r"model\.narrows"):
         narrows.load(path)
