@@ -77,26 +77,20 @@ TYPES += ["O", "M8[ns]", ">M8[D]", "m8[s]"]
 
 
 @pytest.mark.parametrize("dtype", TYPES)
-@pytest.mark.parametrize("form", ["C", "F", "strided", "column", "flat", "three", "readonly", "one row", "none"])
-def test_every_type_and_shape_comes_back(dtype, form):
+def test_every_type_and_shape_comes_back(dtype):
     whole = made(dtype)
-    X = {
-        "C": whole,
-        "F": np.asfortranarray(whole),
-        "strided": whole[::2, ::-1],
-        "column": whole[:, :1],
-        "flat": whole[:, 0],
-        "three": whole.reshape(300, 3, 2, 1) if dtype == "u1" else whole.reshape(100, 6, 3),
-        "readonly": whole.copy(),
-        "one row": whole[:1],
-        "none": whole[:0],
-    }[form]
-    X.flags.writeable = form != "readonly"
-    codec = fitted(X if len(X) > 1 else whole)
-    data = codec.compress(X)
-    assert_same(codec.decompress(data), np.copy(X, order="C") if form == "strided" else X)
-    assert describe(data)["shape"] == X.shape
-    assert describe(data)["dtype"] == X.dtype.str
+    three = whole.reshape(300, 3, 2, 1) if dtype == "u1" else whole.reshape(100, 6, 3)
+    readonly = whole.copy()
+    readonly.flags.writeable = False
+    same = [whole, np.asfortranarray(whole), whole[::2, ::-1], readonly, whole[:1], whole[:0]]
+    for forms in (same, [whole[:, :1]], [whole[:, 0]], [three]):
+        codec = fitted(forms[0])
+        for X in forms:
+            data = codec.compress(X)
+            kept = X.flags.c_contiguous or X.flags.f_contiguous
+            assert_same(codec.decompress(data), X if kept else np.copy(X, order="C"))
+            assert describe(data)["shape"] == X.shape
+            assert describe(data)["dtype"] == X.dtype.str
 
 
 @pytest.mark.parametrize("dtype", ["<f2", "<f4", ">f4", "<f8", ">f8"])
@@ -502,8 +496,10 @@ def test_the_code_alone_survives_a_file(tmp_path):
         fitted({"a": BASE[:, 0]}, code_only=True)
 
 
-@pytest.mark.parametrize("shape", [(1000, 5), (1000, 4, 3), (1000,), (0, 5)])
-@pytest.mark.parametrize("dtype", ["<f8", ">i2", "u1", "?"])
+@pytest.mark.parametrize(
+    ("shape", "dtype"),
+    [((1000, 5), "<f8"), ((1000, 4, 3), ">i2"), ((1000,), "?"), ((0, 5), "u1"), ((1000, 4, 3), "u1")],
+)
 def test_files_of_arrays_and_back(shape, dtype, tmp_path):
     X = RNG.integers(0, 2, shape).astype(dtype)
     np.save(tmp_path / "in.npy", X)
@@ -596,7 +592,7 @@ def test_a_kill_leaves_no_file_or_a_whole_one(tmp_path, old):
 
 
 def test_memory_is_bounded_by_the_block(tmp_path):
-    n = 1_000_000
+    n = 800_000
     array = np.lib.format.open_memmap(tmp_path / "big.npy", "w+", np.int64, (n, 10))
     array[:] = (np.arange(n) % 50)[:, None]
     del array
@@ -607,7 +603,7 @@ def test_memory_is_bounded_by_the_block(tmp_path):
     codec.decompress_file(tmp_path / "big.nrw", tmp_path / "back.npy")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    # A few blocks and pieces, and what LZMA needs; the file would be 80 MB.
-    assert peak < 56e6
+    # A few blocks and pieces, and what LZMA needs; the file would be 64 MB.
+    assert peak < 50e6
     before, after = (np.load(tmp_path / name, mmap_mode="r") for name in ("big.npy", "back.npy"))
     assert np.array_equal(after[::1000], before[::1000])

@@ -145,7 +145,7 @@ ARRAYS = {
 
 
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
-@pytest.mark.parametrize("error", [1e-9, 1e-3, 0.005, 0.01, 0.25, 3.0])
+@pytest.mark.parametrize("error", [1e-9, 0.01, 3.0])
 @pytest.mark.parametrize("name", ARRAYS)
 def test_no_value_is_out_of_bound(name, error, dtype):
     with np.errstate(over="ignore"):

@@ -133,7 +133,7 @@ def test_mutations_give_an_error_or_the_data_quickly_and_in_bounded_memory(codec
     honest = tracemalloc.get_traced_memory()[1]
     tracemalloc.reset_peak()
     slowest = 0.0
-    for spoilt in mutations(data, 10_000, seed=1):
+    for spoilt in mutations(data, 1_500, seed=1):
         start = time.perf_counter()
         outcome(codec, spoilt, X)
         slowest = max(slowest, time.perf_counter() - start)
@@ -166,7 +166,7 @@ def test_mutations_with_checksums_put_right_are_no_danger(codec):
     assert sealed(data) == data
     rng = np.random.default_rng(2)
     tracemalloc.start()
-    for _ in range(1500):
+    for _ in range(400):
         spoilt = bytearray(data)
         for place in rng.integers(0, len(data), rng.integers(1, 4)):
             spoilt[place if rng.random() < 0.3 else place % 60 if rng.random() < 0.5 else -1 - place % 70] = (
@@ -317,8 +317,9 @@ def test_packed_parts_do_not_burst():
         Cursor(lying).unpack(1_000_000)
 
 
-@pytest.mark.parametrize("size", [0, 1, 15, 17, 1000, 200_000])
-@pytest.mark.parametrize("kind", ["zeros", "noise", "text"])
+@pytest.mark.parametrize(
+    ("size", "kind"), [(0, "text"), (1, "noise"), (17, "zeros"), (200_000, "noise"), (200_000, "text")]
+)
 def test_pack_brings_back_and_costs_little(size, kind):
     rng = np.random.default_rng(size)
     data = {
@@ -408,9 +409,9 @@ def test_a_code_without_bytes_is_kept(codec, monkeypatch):
 def test_evenly_spaced_rows_are_those_of_numpy(codec):
     X = table(1000)
     data = codec.compress(X)
-    for start in (None, 0, 1, 255, 256, 700, -1, 2000):
-        for stop in (None, 0, 256, 257, 999, -300):
-            for step in (None, 1, -1, 3, -3, 300, -257):
+    for start in (None, 1, 255, 256, -1, 2000):
+        for stop in (None, 256, 257, -300):
+            for step in (None, -1, 3, -257):
                 found = codec.decompress(data, rows=slice(start, stop, step))
                 assert np.array_equal(found, X[start:stop:step]), (start, stop, step)
     assert isinstance(row_numbers(slice(None, None, -1), 1 << 50), range)

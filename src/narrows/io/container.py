@@ -126,7 +126,8 @@ def _read(path: Path) -> bytes:
     if content.startswith(b"\x89NRW"):
         raise ModelFileError(f"{path} is compressed data, not a model: narrows codec info says what it holds")
     for magic, what in _FOREIGN.items():
-        if content.startswith(magic):
+        # The length of a header may begin as a pickle does; a header is told by its brace.
+        if content.startswith(magic) and content[8:9] != b"{":
             raise ModelFileError(f"{path} is no narrows file: it is {what}")
     return content
 
