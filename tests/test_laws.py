@@ -196,6 +196,21 @@ def test_partial_fit_learns(estimator, curved: np.ndarray) -> None:
     )
 
 
+ONE_OF_EACH = [ALL[0], ALL[5], detectors()[0], recommenders()[0], codecs()[0], codecs()[3]]
+
+
+@pytest.mark.parametrize("estimator", ONE_OF_EACH, ids=[f"{type(e).__name__}-{i}" for i, e in enumerate(ONE_OF_EACH)])
+def test_a_fitted_estimator_is_copied_and_a_refit_that_fails_changes_nothing(estimator, curved, films) -> None:
+    rows = films if isinstance(estimator, narrows.Recommender) else curved[:120]
+    model = clone(estimator).fit(rows)
+    before = pickle.dumps(model)
+    clone(copy.deepcopy(pickle.loads(before)))
+    for bad in (object(), "absent.npy", np.full((5, 3), np.inf), np.array([["a", "b"]])):
+        with pytest.raises((ValueError, TypeError, OSError)):
+            model.fit(bad)
+        assert pickle.dumps(model) == before
+
+
 # Detectors of anomalies have no code; their laws are of scores.
 
 DETECTORS = detectors()

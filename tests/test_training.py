@@ -57,34 +57,46 @@ def test_orthogonalise_brings_singular_values_near_one() -> None:
         assert torch.linalg.norm(result - u @ v) < 0.35 * torch.linalg.norm(u @ v)
 
 
-@pytest.mark.parametrize("decay", [0.0, 0.1])
-def test_adam_is_torch_s(decay: float) -> None:
+def _torch_optimizers(option, weight, bias) -> list:
+    """Return torch's own for a matrix and a vector."""
+    if isinstance(option, RMSprop):
+        return [torch.optim.RMSprop([weight, bias], lr=0.1, alpha=option.rho, eps=option.eps)]
+    if isinstance(option, Muon):
+        muon = getattr(torch.optim, "Muon", None) or pytest.skip("this torch has no Muon")
+        rate = 0.1 * option.vector_learning_rate
+        return [muon([weight], lr=0.1, weight_decay=0.0), torch.optim.Adam([bias], lr=rate)]
+    groups = [{"params": [weight], "weight_decay": option.weight_decay}, {"params": [bias], "weight_decay": 0.0}]
+    return [torch.optim.AdamW(groups, lr=0.1)]
+
+
+# Torch's Muon works in bfloat16.
+OPTIMISERS = [
+    (Adam(), 1e-6),
+    (Adam(weight_decay=0.1), 1e-6),
+    (RMSprop(), 1e-6),
+    (RMSprop(0.75, 1e-3), 1e-6),
+    (Muon(), 0.02),
+]
+
+
+@pytest.mark.parametrize(("option", "tolerance"), OPTIMISERS)
+def test_every_optimiser_is_torch_s(option, tolerance: float) -> None:
     torch.manual_seed(0)
     ours, theirs = torch.nn.Linear(7, 3), torch.nn.Linear(7, 3)
     theirs.load_state_dict(ours.state_dict())
     flat = FlatParameters(ours)
-    state = Adam(weight_decay=decay).init_state(flat)
-    groups = [{"params": [theirs.weight], "weight_decay": decay}, {"params": [theirs.bias], "weight_decay": 0.0}]
-    reference = torch.optim.AdamW(groups, lr=0.1)
+    state = option.init_state(flat)
+    references = _torch_optimizers(option, theirs.weight, theirs.bias)
     for _ in range(5):
         x = torch.randn(4, 7)
         flat.backward(ours(x).square().sum())
         state.step(0.1)
-        reference.zero_grad()
+        theirs.zero_grad()
         theirs(x).square().sum().backward()
-        reference.step()
-    torch.testing.assert_close(ours.weight, theirs.weight)
-    torch.testing.assert_close(ours.bias, theirs.bias)
-
-
-def test_rmsprop_first_step_is_the_sign_of_the_gradient() -> None:
-    module = torch.nn.Linear(2, 1, bias=False)
-    flat = FlatParameters(module)
-    before = flat.values.clone()
-    stepper = RMSprop(rho=0.75, eps=0).init_state(flat)
-    flat.backward((module.weight * torch.tensor([[3.0, -5.0]])).sum())
-    stepper.step(0.1)
-    torch.testing.assert_close(flat.values - before, torch.tensor([-0.2, 0.2]))
+        for reference in references:
+            reference.step()
+    torch.testing.assert_close(ours.weight, theirs.weight, rtol=tolerance, atol=tolerance)
+    torch.testing.assert_close(ours.bias, theirs.bias, rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "rmsprop", Muon(), Adam(weight_decay=0.01)])
