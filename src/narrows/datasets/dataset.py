@@ -49,11 +49,6 @@ class Dataset:
 def names() -> list[str]:
     """List the data sets :func:`load` knows.
 
-    Returns
-    -------
-    list of str
-        In alphabetical order.
-
     Examples
     --------
     >>> from narrows import datasets
@@ -64,22 +59,12 @@ def names() -> list[str]:
 
 
 def describe(name: str) -> Record:
-    """Say what a data set is without fetching anything.
+    """Say what a data set is (sizes, licence, citation, files) without fetching anything.
 
     Parameters
     ----------
     name : str
         One of :func:`names`.
-
-    Returns
-    -------
-    Record
-        Sizes, licence, citation, addresses and files.
-
-    Raises
-    ------
-    DataError
-        If there is none of that name.
 
     Examples
     --------

@@ -72,11 +72,6 @@ def make_manifold(
     latent : ndarray of shape (n_samples, n_latent)
         Only with ``return_latent=True``.
 
-    Raises
-    ------
-    ValueError
-        If a size is less than 1 or the noise is negative.
-
     Examples
     --------
     >>> from narrows.datasets import make_manifold
@@ -183,11 +178,6 @@ def make_ratings(
         137 is ``"Film 0137"``.
     structure : RatingStructure
         Only with ``return_structure=True``.
-
-    Raises
-    ------
-    ValueError
-        If a size is less than 1, or there are fewer interactions than users, or more than pairs of users and items.
 
     Notes
     -----

@@ -75,11 +75,6 @@ def image_folder(
         ``images`` and ``names``. Patches are in the order of the files they are from; beside them one image at a
         time is in memory.
 
-    Raises
-    ------
-    DataError
-        If there is no image, one cannot be read, they differ in kind or size, or all are smaller than a patch.
-
     Examples
     --------
     >>> import numpy as np, pathlib, tempfile

@@ -41,16 +41,6 @@ class Ratings:
         Where it came from: an address, a folder, or ``"made up"``.
     licence, citation : str
         On what terms it may be used, and how to cite it.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from narrows.datasets import Ratings
-    >>> ratings = Ratings(np.array([7, 7, 9]), np.array([101, 205, 101]))
-    >>> ratings
-    Ratings('ratings': 3 interactions of 2 users with 2 items)
-    >>> sorted(ratings.columns())
-    ['item', 'user']
     """
 
     user: np.ndarray
@@ -69,28 +59,12 @@ class Ratings:
                 raise DataError(f"The column {name!r} has shape {column.shape}, and user {self.user.shape}.")
 
     def columns(self) -> dict[str, np.ndarray]:
-        """Return the columns there are, by name.
-
-        Returns
-        -------
-        dict of str to ndarray
-            "user" and "item"; "rating" and "timestamp" where these are known.
-        """
+        """Return the columns there are by name: user and item, rating and timestamp where these are known."""
         found = {name: getattr(self, name) for name in COLUMNS}
         return {name: column for name, column in found.items() if column is not None}
 
     def to_frame(self) -> pd.DataFrame:
-        """Return the columns as a pandas frame.
-
-        Returns
-        -------
-        pandas.DataFrame
-
-        Raises
-        ------
-        DataError
-            If pandas is not installed.
-        """
+        """Return the columns as a pandas frame."""
         try:
             import pandas as pd
         except ImportError as error:

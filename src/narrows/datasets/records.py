@@ -42,10 +42,8 @@ class Record:
 
     Attributes
     ----------
-    name : str
-        What :func:`narrows.datasets.load` calls it; also the name of its folder.
-    summary : str
-        One line for people.
+    name, summary : str
+        What :func:`narrows.datasets.load` calls it, also the name of its folder; one line for people.
     n_train, n_test : int
         Rows.
     shape : tuple of int
@@ -55,7 +53,7 @@ class Record:
     megabytes : float
         What a download takes, in units of 1,000,000 bytes; 0 for an embedded set.
     addresses : tuple of str
-        Folders on the web that hold the files, in the order they are tried; empty for an embedded set.
+        Folders on the web that hold the files, in the order they are tried.
     files : tuple of RemoteFile
         Training images, training labels, test images, test labels.
     """
