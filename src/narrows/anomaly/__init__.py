@@ -1,4 +1,4 @@
-"""Anomaly detection: rows, and spans of a series, that are unlike what was seen, and the columns to blame."""
+"""Anomaly detection: rows, and spans of a series, that are unlike the fit, and the columns that make them so."""
 
 from narrows.anomaly.detector import AnomalyDetector
 from narrows.anomaly.page import write_anomaly_report

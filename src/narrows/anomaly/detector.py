@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import numbers
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from sklearn.utils.validation import _check_feature_names, _check_n_features, ch
 from narrows.anomaly.explainer import Explainer, expected_values
 from narrows.anomaly.fitting import DetectorOptions, fit_clean, fit_contaminated
 from narrows.anomaly.metadata import DetectorMetadata
-from narrows.anomaly.scorer import PARTS, Scorer, conformal_p_values, discoveries
+from narrows.anomaly.scorer import Scorer, conformal_p_values, discoveries
 from narrows.autoencoder import Autoencoder
 from narrows.data.categories import FrameColumns
 from narrows.data.inputs import validate_rows
@@ -23,7 +23,7 @@ from narrows.estimator import state
 from narrows.estimator.base import FittedEstimator, atomic_fit
 from narrows.estimator.inference import apply_in_blocks
 from narrows.report.anomaly_plots import plot_explanation
-from narrows.validation import check_number, resolve_device, resolve_seed
+from narrows.validation import check_number
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -162,12 +162,14 @@ class AnomalyDetector(OutlierMixin, FittedEstimator):
         AnomalyDetector
             This object.
         """
-        self._check_options()
+        options = DetectorOptions.resolve(self)
         self._form = FrameColumns.learn(X, others=True)
-        seed, contamination = resolve_seed(self.random_state), self.contamination
+        contamination = self.contamination
         most = MOST_ROWS if contamination is None else MOST_CONTAMINATED_ROWS
-        rows = sample_rows(self._validated(X, reset=True), most, seed)
-        values, options = _in_memory(rows).numpy(), self._options(seed)
+        rows = sample_rows(self._validated(X, reset=True), most, options.seed)
+        values = _in_memory(rows).numpy()
+        if self._form is not None:
+            options = replace(options, block_sizes=self._form.sizes)
         if contamination is None:
             self._scorer = fit_clean(values, options)
             self.offset_ = -self._scorer.threshold_at_rate(self.false_positive_rate)
@@ -184,38 +186,6 @@ class AnomalyDetector(OutlierMixin, FittedEstimator):
         self.autoencoder_ = self._scorer.denoiser.autoencoder
         self.calibration_scores_ = self._scorer.calibration.numpy()
         self._explainer = None
-
-    def _check_options(self) -> None:
-        parts = self._parts()
-        if not parts or any(part not in PARTS for part in parts):
-            known = ", ".join(map(repr, ("auto", *PARTS)))
-            raise ValueError(f"method must be one of {known}, or some of them, got {self.method!r}")
-        check_number("n_neighbors", self.n_neighbors, integer=True, low=1, auto=True)
-        check_number("n_reference", self.n_reference, integer=True, low=2)
-        check_number("false_positive_rate", self.false_positive_rate, low=0, high=1, open_low=True)
-        given = self.contamination
-        number = isinstance(given, numbers.Real) and not isinstance(given, bool)
-        if not (given is None or given == "auto" or (number and 0 < float(given) <= 0.5)):
-            raise ValueError(f"contamination must be a fraction above 0 and at most 0.5, 'auto' or None, got {given!r}")
-        if self.autoencoder is not None and not isinstance(self.autoencoder, Autoencoder):
-            raise TypeError(f"autoencoder must be an Autoencoder or None, got {self.autoencoder!r}")
-        resolve_device(self.device)
-
-    def _parts(self) -> tuple[str, ...]:
-        if isinstance(self.method, str) and self.method == "auto":
-            return ("neighbors", "ranks") if self.contamination is None else ("neighbors",)
-        return tuple(self.method) if isinstance(self.method, (tuple, list)) else (self.method,)
-
-    def _options(self, seed: int) -> DetectorOptions:
-        return DetectorOptions(
-            parts=self._parts(),
-            n_neighbors=None if isinstance(self.n_neighbors, str) else int(self.n_neighbors),
-            autoencoder=self.autoencoder,
-            block_sizes=() if self._form is None else self._form.sizes,
-            n_reference=int(self.n_reference),
-            seed=seed,
-            device=self.device,
-        )
 
     def _validated(self, X: Any, *, reset: bool = False) -> Rows:
         """Validate input and return rows of numbers, of a frame with categories a column for each of these."""
@@ -256,46 +226,15 @@ class AnomalyDetector(OutlierMixin, FittedEstimator):
         return self._scores(self._validated(X))
 
     def score_samples(self, X: Any) -> np.ndarray:
-        """Return minus :meth:`anomaly_score`: higher is more normal, as scikit-learn has it.
-
-        Parameters
-        ----------
-        X : array-like, frame, CSR matrix or path, shape (n, n_features)
-            The rows.
-
-        Returns
-        -------
-        ndarray of float64, shape (n,)
-        """
+        """Return minus :meth:`anomaly_score`, shape (n,): higher is more normal, as scikit-learn has it."""
         return -self.anomaly_score(X)
 
     def decision_function(self, X: Any) -> np.ndarray:
-        """Return :meth:`score_samples` less ``offset_``: below 0 for rows that :meth:`predict` takes for anomalies.
-
-        Parameters
-        ----------
-        X : array-like, frame, CSR matrix or path, shape (n, n_features)
-            The rows.
-
-        Returns
-        -------
-        ndarray of float64, shape (n,)
-        """
+        """Return :meth:`score_samples` less ``offset_``, shape (n,): below 0 for anomalies."""
         return self.score_samples(X) - self.offset_
 
     def predict(self, X: Any) -> np.ndarray:
-        """Say of each row whether it is an anomaly, by the threshold of the fit.
-
-        Parameters
-        ----------
-        X : array-like, frame, CSR matrix or path, shape (n, n_features)
-            The rows.
-
-        Returns
-        -------
-        ndarray of int, shape (n,)
-            -1 for anomalies, 1 for normal rows.
-        """
+        """Return -1 for anomalies and 1 for normal rows, shape (n,), by the threshold of the fit."""
         return np.where(self.decision_function(X) < 0, -1, 1)
 
     def p_values(self, X: Any) -> np.ndarray:
@@ -432,7 +371,7 @@ class AnomalyDetector(OutlierMixin, FittedEstimator):
         options["method"] = tuple(options["method"]) if isinstance(options["method"], list) else options["method"]
         state.check_names(cls, options)
         detector = cls(**(options | {"device": device}))
-        detector._check_options()
+        DetectorOptions.resolve(detector)
         detector._form = None if fitted["form"] is None else FrameColumns(**fitted["form"])
         own = {name: tensor for name, tensor in tensors.items() if not name.startswith(AUTOENCODER)}
         detector._scorer = Scorer.from_state(fitted, own, autoencoder)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import numbers
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -12,12 +13,13 @@ from sklearn.base import clone
 from narrows.anomaly.column_scaler import BLOCK_ROWS, ColumnScaler
 from narrows.anomaly.denoiser import Denoiser, default_autoencoder
 from narrows.anomaly.reference_set import ReferenceSet
-from narrows.anomaly.scorer import Scorer
+from narrows.anomaly.scorer import PARTS, Scorer
+from narrows.autoencoder import Autoencoder
+from narrows.validation import check_number, resolve_device, resolve_seed
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from narrows.autoencoder import Autoencoder
 
 __all__ = ["DetectorOptions", "fit_clean", "fit_contaminated"]
 
@@ -45,15 +47,39 @@ ROUNDS = 2
 
 @dataclass(frozen=True)
 class DetectorOptions:
-    """What a fit is to do, resolved; ``n_neighbors`` None leaves it to the kind of fit."""
+    """The parameters of a detector, checked; ``n_neighbors`` None leaves it to the kind of fit."""
 
     parts: tuple[str, ...]
     n_neighbors: int | None
     autoencoder: Autoencoder | None
-    block_sizes: tuple[int, ...]
     n_reference: int
     seed: int
     device: str
+    block_sizes: tuple[int, ...] = ()
+
+    @classmethod
+    def resolve(cls, detector: Any) -> DetectorOptions:
+        """Check the parameters of a detector."""
+        method, contamination = detector.method, detector.contamination
+        parts = tuple(method) if isinstance(method, (tuple, list)) else (method,)
+        if parts == ("auto",):
+            parts = ("neighbors", "ranks") if contamination is None else ("neighbors",)
+        if not parts or any(part not in PARTS for part in parts):
+            known = ", ".join(map(repr, ("auto", *PARTS)))
+            raise ValueError(f"method must be one of {known}, or some of them, got {method!r}")
+        check_number("n_neighbors", detector.n_neighbors, integer=True, low=1, auto=True)
+        check_number("n_reference", detector.n_reference, integer=True, low=2)
+        check_number("false_positive_rate", detector.false_positive_rate, low=0, high=1, open_low=True)
+        number = isinstance(contamination, numbers.Real) and not isinstance(contamination, bool)
+        if not (contamination is None or contamination == "auto" or (number and 0 < float(contamination) <= 0.5)):
+            found = f"got {contamination!r}"
+            raise ValueError(f"contamination must be a fraction above 0 and at most 0.5, 'auto' or None, {found}")
+        if detector.autoencoder is not None and not isinstance(detector.autoencoder, Autoencoder):
+            raise TypeError(f"autoencoder must be an Autoencoder or None, got {detector.autoencoder!r}")
+        resolve_device(detector.device)
+        n_neighbors = None if isinstance(detector.n_neighbors, str) else int(detector.n_neighbors)
+        n_reference, seed = int(detector.n_reference), resolve_seed(detector.random_state)
+        return cls(parts, n_neighbors, detector.autoencoder, n_reference, seed, detector.device)
 
     def template(self, n_rows: int, n_final: int | None = None) -> Autoencoder:
         """Return the unfitted autoencoder to fit to so many rows.

@@ -1,4 +1,4 @@
-"""The page on what a detector found in a table: how many rows, by which rule, and what is strange about them."""
+"""The page on what a detector found in a table: how many rows, by which rule, and what is anomalous about them."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["write_anomaly_report"]
 
-BLAMED = 3
-"""Columns to blame in the table."""
+ATTRIBUTED = 3
+"""Columns named in the table."""
 
 DRAWN, DRAWN_COLUMNS = 5, 8
 """Rows that have a plot, and columns in each."""
@@ -59,18 +59,12 @@ def write_anomaly_report(
     names : sequence of shape (n,), optional
         What to call the rows; by default the index of a pandas frame, otherwise their numbers.
     top : int, default 20
-        How many of the strangest rows to tell of.
+        How many of the rows with the highest scores to tell of.
     labels : array-like of shape (n,), optional
         What rows are known to be: true or 1 for anomalies and false or 0 for others, or -1 and 1.
     rule : str, default ""
         A sentence on how the rows were flagged. By default it is told from the flags whether that was the detector's
         threshold.
-
-    Raises
-    ------
-    DataError
-        If there are not as many scores, p-values, flags or names as rows, matplotlib is missing, or the file cannot be
-        written.
 
     Examples
     --------
@@ -92,10 +86,10 @@ def write_anomaly_report(
     found = _found(X, scores, p_values, flags, names, labels)
     rows = "row" if len(found.scores) == 1 else "rows"
     lead = f"{len(found.scores):,} {rows} of {detector.n_features_in_:,} columns; {int(found.flags.sum()):,} flagged."
-    strangest = np.argsort(-found.scores, kind="stable")[:top]
+    ranked = np.argsort(-found.scores, kind="stable")[:top]
     size = min(DRAWN_COLUMNS, detector.n_features_in_)
-    told = detector.explain(_picked(detector, X, strangest), size)
-    parts = [told.iloc[number * size : (number + 1) * size] for number in range(len(strangest))]
+    told = detector.explain(_picked(detector, X, ranked), size)
+    parts = [told.iloc[number * size : (number + 1) * size] for number in range(len(ranked))]
     threshold = _threshold(detector, found)
     sections = [
         Section("What was found", items=_sentences(detector, found, rule)),
@@ -104,11 +98,11 @@ def write_anomaly_report(
             figure=lambda theme: plot_anomaly_scores(
                 found.scores, threshold=threshold, labels=found.labels, theme=theme
             ),
-            caption="How the scores of all rows are spread, in spreads of ordinary rows: 0 is a typical row."
+            caption="How the scores of all rows are spread, in spreads of normal rows: 0 is a typical row."
             + ("" if threshold is None else " Rows to the right of the broken line are flagged."),
         ),
-        _strangest_section(found, strangest, parts),
-        *(_row_section(found, int(row), part) for row, part in zip(strangest[:DRAWN], parts, strict=False)),
+        _ranked_section(found, ranked, parts),
+        *(_row_section(found, int(row), part) for row, part in zip(ranked[:DRAWN], parts, strict=False)),
         Section("How to read this", items=_explanations(detector)),
     ]
     write_report(path, title, sections, lead=lead)
@@ -194,7 +188,7 @@ def _sentences(detector: Any, found: _Found, rule: str) -> tuple[str, ...]:
     if detector.contamination is None and n_rows > 1:
         rare = int((found.p_values <= rate).sum())
         sentences.append(
-            f"{rare:,} {'has' if rare == 1 else 'have'} a p-value of {rate:g} or less; if all rows were ordinary, "
+            f"{rare:,} {'has' if rare == 1 else 'have'} a p-value of {rate:g} or less; if all rows were normal, "
             f"about {rate * n_rows:,.3g} would."
         )
     if found.labels is not None:
@@ -207,7 +201,7 @@ def _rule(detector: Any, found: _Found) -> str:
     threshold = f"The rule: a score above {-detector.offset_:.2f}"
     if not _by_threshold(detector, found):
         if not found.flags.any():
-            return "The rule decided on all rows together, and found none that is strange enough among so many."
+            return "The rule decided on all rows together, and found none that is anomalous enough among so many."
         return (
             "The rule decided on all rows together: flagged are those with a p-value of "
             f"{found.p_values[found.flags].max():.2g} or less, and a score of {found.scores[found.flags].min():.2f} or "
@@ -215,10 +209,10 @@ def _rule(detector: Any, found: _Found) -> str:
         )
     if detector.contamination is None:
         rate = float(detector.false_positive_rate)
-        return f"{threshold}, which about {rate:.3g} of new ordinary rows pass: the false-positive rate of the fit."
+        return f"{threshold}, which about {rate:.3g} of new normal rows pass: the false-positive rate of the fit."
     if isinstance(detector.contamination, str):
         return f"{threshold}, which is far outside the bulk of the rows of the fit."
-    return f"{threshold}, which a share of {float(detector.contamination):.3g} of the rows of the fit is above."
+    return f"{threshold}, which a fraction of {float(detector.contamination):.3g} of the rows of the fit is above."
 
 
 def _against_labels(found: _Found) -> list[str]:
@@ -238,11 +232,11 @@ def _against_labels(found: _Found) -> list[str]:
     return sentences
 
 
-def _strangest_section(found: _Found, strangest: np.ndarray, parts: list[Any]) -> Section:
+def _ranked_section(found: _Found, ranked: np.ndarray, parts: list[Any]) -> Section:
     heads = ["row", "score", "p-value", "flagged", *(["known"] if found.labels is not None else [])]
-    heads += [("to blame first", "second", "third")[number] for number in range(min(BLAMED, len(parts[0])))]
+    heads += [("first column", "second", "third")[number] for number in range(min(ATTRIBUTED, len(parts[0])))]
     rows = []
-    for row, part in zip(strangest, parts, strict=True):
+    for row, part in zip(ranked, parts, strict=True):
         cells = [
             shortened(found.names[row], 40),
             f"{found.scores[row]:.2f}",
@@ -250,17 +244,19 @@ def _strangest_section(found: _Found, strangest: np.ndarray, parts: list[Any]) -
             "yes" if found.flags[row] else "no",
         ]
         if found.labels is not None:
-            cells.append("anomaly" if found.labels[row] else "ordinary")
-        rows.append((*cells, *_blamed(part)))
-    left = int(found.flags.sum()) - int(found.flags[strangest].sum())
+            cells.append("anomaly" if found.labels[row] else "normal")
+        rows.append((*cells, *_attributed(part)))
+    left = int(found.flags.sum()) - int(found.flags[ranked].sum())
     text = f"The {len(rows):,} rows with the highest scores. " if len(rows) > 1 else ""
-    text += "Of each the columns that are most to blame: what was seen, and what was expected of such a row."
+    text += "Of each the columns with the largest attribution: what was seen, and what was expected of such a row."
     text += f" {left:,} more flagged rows are not shown." if left else ""
-    return Section("The strangest rows" if len(rows) > 1 else "The row", text, table=Table(tuple(heads), tuple(rows)))
+    return Section(
+        "The most anomalous rows" if len(rows) > 1 else "The row", text, table=Table(tuple(heads), tuple(rows))
+    )
 
 
-def _blamed(part: Any) -> list[str]:
-    few = part.head(BLAMED)
+def _attributed(part: Any) -> list[str]:
+    few = part.head(ATTRIBUTED)
     return [
         f"{shortened(str(name), 32)}: {value_text(seen)} (expected {value_text(expected)})"
         for name, seen, expected in zip(few["column"], few["seen"], few["expected"], strict=True)
@@ -273,7 +269,7 @@ def _row_section(found: _Found, row: int, part: Any) -> Section:
     return Section(
         f"Row {shortened(found.names[row], 60)}",
         figure=lambda theme: draw_attribution(part, title=title, theme=theme),
-        caption=f"Which columns make it strange: {first['column']} first, at {value_text(first['seen'])}, where "
+        caption=f"Which columns make it anomalous: {first['column']} first, at {value_text(first['seen'])}, where "
         f"{value_text(first['expected'])} was expected given the rest of the row.",
     )
 
@@ -281,11 +277,11 @@ def _row_section(found: _Found, row: int, part: Any) -> Section:
 def _explanations(detector: Any) -> tuple[str, ...]:
     mixed = detector.contamination is not None
     return (
-        "The score says how far a row is from the nearest rows of the fit, in spreads of ordinary rows.",
-        "The p-value says how rare such a score or a higher one is among ordinary rows"
-        + ("; the rows of the fit were not all ordinary, so it is larger than it should be." if mixed else "."),
-        "Columns to blame come first; what is wrong in one is not blamed on those that were foretold from it.",
-        "The share is a column's part in all that is strange about the row.",
-        "What was expected is what the other columns of the row foretell.",
+        "The score says how far a row is from the nearest rows of the fit, in spreads of normal rows.",
+        "The p-value says how rare such a score or a higher one is among normal rows"
+        + ("; the rows of the fit were not all normal, so it is larger than it should be." if mixed else "."),
+        "Columns come by their attribution; what is wrong in one is not blamed on those predicted from it.",
+        "The attribution is a column's fraction of all that is anomalous about the row.",
+        "What was expected is what the other columns of the row predict.",
         "All this explains the score, not what has happened.",
     )

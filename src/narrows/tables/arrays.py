@@ -111,25 +111,7 @@ def read_idx(path: Path, columns: Sequence[str | int] | None) -> Table:
 
 
 def parse_idx(content: bytes, what: str) -> np.ndarray:
-    """Read the idx format: two zero bytes, a type, the number of dimensions, their sizes, then the values.
-
-    Parameters
-    ----------
-    content : bytes
-        The file, not compressed. All numbers in it are big-endian.
-    what : str
-        Its name in messages.
-
-    Returns
-    -------
-    ndarray
-        In this machine's byte order; read-only where it is the file's own bytes.
-
-    Raises
-    ------
-    DataError
-        If the first bytes are not idx's, or the length is not what the sizes say.
-    """
+    """Read the idx format: two zero bytes, a type, the number of dimensions, their sizes, then the values."""
     kind = _IDX_TYPES.get(content[2]) if len(content) >= 4 and content[:2] == b"\0\0" else None
     if kind is None or content[3] == 0 or len(content) < 4 + 4 * content[3]:
         raise DataError(f"{what} is not an idx file: it begins with {content[:4].hex(' ') or 'nothing'}.")

@@ -27,20 +27,7 @@ def pyarrow_or_none() -> Any:
 
 
 def matrix(batch: Any, dtype: np.dtype) -> np.ndarray:
-    """Turn a record batch into rows.
-
-    Parameters
-    ----------
-    batch : pyarrow.RecordBatch
-        Columns of numbers. A null becomes NaN, so ``dtype`` must be a float type if there are any.
-    dtype : numpy.dtype
-        What to hold the numbers in.
-
-    Returns
-    -------
-    ndarray of shape (rows, columns)
-        C-contiguous.
-    """
+    """Turn a record batch into rows."""
     import pyarrow as pa
 
     target = pa.from_numpy_dtype(dtype)

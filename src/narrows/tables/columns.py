@@ -15,25 +15,7 @@ _MOST_SHOWN = 12
 
 
 def choose(wanted: Sequence[str | int] | None, names: Sequence[str] | None, n_columns: int, what: str) -> list[int]:
-    """Return the positions of the wanted columns, in the order they were asked for.
-
-    Parameters
-    ----------
-    wanted : sequence of str or int, or None
-        Names, or positions from 0; None for all. Where the file has no names, a position may be written as
-        text ("3"), as it comes from a command line.
-    names : sequence of str, or None
-        The file's column names.
-    n_columns : int
-        How many there are.
-    what : str
-        The file in messages.
-
-    Raises
-    ------
-    DataError
-        If a column is not there, is named twice in the file or asked for twice, or nothing is asked for.
-    """
+    """Return the positions of the wanted columns, in the order they were asked for."""
     if wanted is None:
         return list(range(n_columns))
     if isinstance(wanted, str):

@@ -23,15 +23,7 @@ _SEGMENT_BYTES = 16 << 20
 
 
 def image_files(folder: str | os.PathLike[str]) -> list[Path]:
-    """List the image files of a folder by name.
-
-    Folders in it are not looked into; hidden files and files that are no images by their name are passed over.
-
-    Raises
-    ------
-    DataError
-        If there is no such folder, or no image in it.
-    """
+    """List the image files of a folder by name."""
     path = Path(folder)
     if not path.is_dir():
         raise DataError(f"{path} {'is a file, not a folder of images' if path.exists() else 'does not exist'}.")
@@ -60,15 +52,7 @@ def read_folder(folder: str | os.PathLike[str]) -> Table:
 
 
 class FolderSegments(SegmentedFile):
-    """A folder of images read a few files at a time; a segment is about 16 MB of pixels, and at least one image.
-
-    The first image says what all of them are to be; the others are looked at when they are read.
-
-    Parameters
-    ----------
-    path : Path
-        The folder.
-    """
+    """A folder of images read a few files at a time; a segment is about 16 MB of pixels, and at least one image."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -82,13 +66,7 @@ class FolderSegments(SegmentedFile):
         self.segment_rows = [min(self._step, n_rows - start) for start in range(0, n_rows, self._step)]
 
     def read(self, segment: int, piece_rows: int) -> Iterator[np.ndarray]:
-        """Yield a segment's images in the order of their names.
-
-        Raises
-        ------
-        DataError
-            If an image is damaged, gone, or not of the size and kind of the first.
-        """
+        """Yield a segment's images in the order of their names."""
         first = segment * self._step
         files = self.files[first : first + self.segment_rows[segment]]
         for start in range(0, len(files), piece_rows):
@@ -115,13 +93,7 @@ def _kind(shape: tuple[int, ...], dtype: np.dtype) -> str:
 
 
 def check_new_folder(folder: str | os.PathLike[str]) -> None:
-    """Refuse a folder to write into that has something in it already, or cannot be made.
-
-    Raises
-    ------
-    DataError
-        If it is a file, is not empty, or the folder it is to be in does not exist.
-    """
+    """Refuse a folder to write into that has something in it already, or cannot be made."""
     path = Path(folder)
     if path.exists() and not path.is_dir():
         raise DataError(f"{path} is a file, so no folder of images can be written there.")

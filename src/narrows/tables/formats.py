@@ -38,13 +38,7 @@ def format_of(path: Path) -> str | None:
 
 
 def existing_file(path: str | os.PathLike[str]) -> Path:
-    """Return the path of a file that is there, may be read and is not empty.
-
-    Raises
-    ------
-    DataError
-        Otherwise, saying which of these it is.
-    """
+    """Return the path of a file that is there, may be read and is not empty."""
     file = Path(path)
     if file.is_dir():
         raise DataError(f"{file} is a folder, not a file.")

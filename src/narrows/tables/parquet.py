@@ -34,12 +34,7 @@ def required_pyarrow(path: Path) -> Any:
 
 
 class ParquetSegments(SegmentedFile):
-    """A Parquet file read in pieces; a segment is a row group.
-
-    A row group is never in memory whole: each column's pages are decoded as rows are asked for. What stays in
-    memory besides the pieces is about a page and a dictionary per column (2 to 3 MB with the usual page
-    size).
-    """
+    """A Parquet file read in pieces; a segment is a row group."""
 
     def __init__(self, path: Path, columns: Sequence[str | int] | None = None) -> None:
         required_pyarrow(path)
@@ -72,13 +67,7 @@ class ParquetSegments(SegmentedFile):
             raise DataError(f"{self.path} is not a whole Parquet file: {error}") from error
 
     def read(self, segment: int, piece_rows: int) -> Iterator[np.ndarray]:
-        """Yield a segment's rows in file order; null is NaN.
-
-        Raises
-        ------
-        DataError
-            If the file is damaged.
-        """
+        """Yield a segment's rows in file order; null is NaN."""
         import pyarrow as pa
 
         fitting = _BATCH_BYTES // (self.n_features * self.dtype.itemsize)

@@ -237,22 +237,7 @@ def _colored(pixels: np.ndarray, color: str | None) -> np.ndarray:
 
 
 def check_holds(path: str | os.PathLike[str], dtype: np.dtype, n_channels: int) -> None:
-    """Refuse an image file whose format, by its name, cannot hold values of a type in so many channels.
-
-    Parameters
-    ----------
-    path : str or path-like
-        The file to come.
-    dtype : numpy.dtype
-        Of the pixels. Floats of any length are held by PNG and JPEG as whole numbers from 0 to 255.
-    n_channels : int
-        1 or 3.
-
-    Raises
-    ------
-    DataError
-        If it is not to be held, saying by what it is.
-    """
+    """Refuse an image file whose format, by its name, cannot hold values of a type in so many channels."""
     file = Path(path)
     kind = _FORMATS.get(file.suffix.lower())
     if kind is None:

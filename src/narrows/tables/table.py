@@ -69,33 +69,11 @@ class SegmentedFile(ABC):
 
     @abstractmethod
     def read(self, segment: int, piece_rows: int) -> Iterator[np.ndarray]:
-        """Yield a segment's rows in file order.
-
-        Parameters
-        ----------
-        segment : int
-            Which one, from 0 to ``len(segment_rows) - 1``.
-        piece_rows : int
-            The most rows in one piece.
-
-        Yields
-        ------
-        ndarray of shape (rows, n_features)
-            C-contiguous, of ``dtype``. A piece may share memory with the pieces next to it, never with the
-            file.
-        """
+        """Yield a segment's rows in file order."""
 
 
 def numeric_dtype(dtype: np.dtype, what: str) -> np.dtype:
-    """Return the type to hold ``dtype`` in, in this machine's byte order; refuse what is not a real number.
-
-    Truth values become uint8, half floats float32 (half is too coarse to compute with), long doubles float64.
-
-    Raises
-    ------
-    DataError
-        If it is text, dates, objects, records or complex numbers; ``what`` names the thing in the message.
-    """
+    """Return the type to hold ``dtype`` in, in this machine's byte order; refuse what is not a real number."""
     if dtype.kind == "b":
         return np.dtype(np.uint8)
     if dtype.kind == "f":
@@ -106,27 +84,7 @@ def numeric_dtype(dtype: np.dtype, what: str) -> np.dtype:
 
 
 def numeric(array: np.ndarray, what: str) -> tuple[np.ndarray, tuple[int, ...]]:
-    """Lay an array out as rows of numbers.
-
-    Parameters
-    ----------
-    array : ndarray
-        Rows first. One dimension is taken as one column.
-    what : str
-        The array's name in messages.
-
-    Returns
-    -------
-    values : ndarray of shape (n_rows, n_features)
-        Not a copy where none is needed.
-    shape : tuple of int
-        The shape of one row.
-
-    Raises
-    ------
-    DataError
-        If it holds no row, no column, a lone number, or something that is not numbers.
-    """
+    """Lay an array out as rows of numbers."""
     dtype = numeric_dtype(array.dtype, what)
     if array.ndim == 0:
         raise DataError(f"{what} is a single number, not rows.")

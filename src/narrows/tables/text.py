@@ -49,19 +49,7 @@ _LONGEST_SHOWN = 40
 
 @dataclass(frozen=True)
 class Head:
-    """What the first row of a text table tells.
-
-    Attributes
-    ----------
-    names : list of str or None
-        Column names; None if the first row is all numbers, thus already data.
-    n_columns : int
-        Fields in the first row.
-    lines : int
-        Lines before the first row of data.
-    delimiter : str
-        What stands between fields.
-    """
+    """What the first row of a text table tells."""
 
     names: list[str] | None
     n_columns: int
@@ -118,16 +106,7 @@ def opened_text(path: Path) -> Iterator[io.TextIOBase]:
 
 
 def read_head(path: Path, delimiter: str) -> Head:
-    """Read the first row of a text table and decide whether it holds names.
-
-    It does if any of its fields is neither a number, nor true or false, nor missing. A ``.csv`` whose first line has
-    no comma may be written with semicolons or tabs, as spreadsheets do in much of Europe.
-
-    Raises
-    ------
-    DataError
-        If there is no row, or the file is not text.
-    """
+    """Read the first row of a text table and decide whether it holds names."""
     with opened_text(path) as text:
         first = _first_line(text)
         if delimiter == "," and "," not in first:
@@ -153,19 +132,7 @@ def _first_line(text: Iterable[str]) -> str:
 
 
 def parse_text(path: Path, head: Head, positions: Sequence[int]) -> np.ndarray:
-    """Read a whole text table.
-
-    Returns
-    -------
-    ndarray of shape (n_rows, len(positions))
-        int64 if every cell is a whole number or a truth value, which is 1 or 0, otherwise float64 with NaN where
-        there is no value.
-
-    Raises
-    ------
-    DataError
-        At the first row with another number of fields and the first cell that is not a number.
-    """
+    """Read a whole text table."""
     with opened_text(path) as text:
         blocks = list(parse_rows(text, path, head, positions, skip=head.lines))
     if not blocks:
@@ -183,21 +150,7 @@ def parse_rows(
     lines_before: int = 0,
     floats: bool = False,
 ) -> Iterator[np.ndarray]:
-    """Parse the lines of a text table into blocks of rows.
-
-    Parameters
-    ----------
-    text : iterable of str
-        The lines.
-    path, head, positions
-        The file, what its head says, and the columns wanted.
-    skip : int
-        Lines to leave out at the start.
-    lines_before : int
-        Lines of the file that come before ``text``, for the line numbers in messages.
-    floats : bool
-        Give float64 also where every cell is a whole number.
-    """
+    """Parse the lines of a text table into blocks of rows."""
     lines = iter(text)
     for _ in range(skip):
         next(lines, None)
@@ -215,22 +168,7 @@ def parse_rows(
 
 
 def cells_of(lines: Iterator[str], path: Path, head: Head, *, lines_before: int = 0) -> Iterator[tuple[int, list[str]]]:
-    """Yield the number of the line and the cells of each row, empty lines left out.
-
-    Parameters
-    ----------
-    lines : iterator of str
-        The lines.
-    path, head
-        The file, and what its head says.
-    lines_before : int
-        Lines of the file that come before these, for the line numbers.
-
-    Raises
-    ------
-    DataError
-        At the first row with another number of fields than the first row of the file.
-    """
+    """Yield the number of the line and the cells of each row, empty lines left out."""
     reader = csv.reader(lines, delimiter=head.delimiter, strict=True)
     try:
         for row in reader:
@@ -289,13 +227,7 @@ def _not_a_number(
 
 
 def utf8_lines(content: bytes, path: Path) -> io.StringIO:
-    """Return a piece of a file as text, line by line.
-
-    Raises
-    ------
-    DataError
-        If it is not UTF-8.
-    """
+    """Return a piece of a file as text, line by line."""
     try:
         return io.StringIO(content.decode("utf-8"), newline="")
     except UnicodeDecodeError as error:

@@ -26,17 +26,7 @@ _NEWLINE, _RETURN, _QUOTE = b'\n\r"'
 
 @dataclass(frozen=True)
 class _Chunk:
-    """Whole lines of the file.
-
-    Attributes
-    ----------
-    start, size : int
-        Bytes.
-    lines_before : int
-        Lines of the file that come before it.
-    n_lines, n_rows : int
-        Lines in it, and how many of them are not empty.
-    """
+    """Whole lines of the file."""
 
     start: int
     size: int
@@ -46,11 +36,7 @@ class _Chunk:
 
 
 class TextSegments(SegmentedFile):
-    """A csv or tsv file read in pieces, as float64; a segment is about 16 MB of text.
-
-    Opening it reads the file once, to count rows and fields; cells are looked at when they are read, those of
-    the first rows at once. A quoted field must not run over the end of a line.
-    """
+    """A csv or tsv file read in pieces, as float64; a segment is about 16 MB of text."""
 
     def __init__(self, path: Path, delimiter: str, columns: Sequence[str | int] | None = None) -> None:
         self.path = path
@@ -88,13 +74,7 @@ class TextSegments(SegmentedFile):
             return file.read(chunk.size)
 
     def read(self, segment: int, piece_rows: int) -> Iterator[np.ndarray]:
-        """Yield a segment's rows in file order.
-
-        Raises
-        ------
-        DataError
-            If a cell is not a number, with its line and column, or the file has changed since it was opened.
-        """
+        """Yield a segment's rows in file order."""
         rows = self._parse(self._chunks[segment])
         for start in range(0, len(rows), piece_rows):
             yield rows[start : start + piece_rows]
@@ -143,13 +123,7 @@ def _after_head(file: BinaryIO, head: Head) -> int:
 
 
 def _counted(block: bytes, path: Path, head: Head, start: int, lines_before: int) -> _Chunk:
-    """Count the lines of a block and check that each has as many fields as the first row.
-
-    Raises
-    ------
-    DataError
-        Naming the first line that has another number, or in which a quoted field does not end.
-    """
+    """Count the lines of a block and check that each has as many fields as the first row."""
     raw = np.frombuffer(block, np.uint8)
     ends = np.flatnonzero(raw == _NEWLINE)  # (n_lines,)
     if not len(ends) or ends[-1] != len(raw) - 1:

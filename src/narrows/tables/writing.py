@@ -173,9 +173,6 @@ def _write_text(temporary: Path, array: np.ndarray, names: list[str] | None, del
 
 
 def _shortest(block: np.ndarray, delimiter: str) -> str:
-    """Return rows as text; numpy's text of a float is the shortest that brings it back, whatever its size.
-
-    Whole numbers are written without a point, as pyarrow does: a table of them comes back as the file it was.
-    """
+    """Return rows as text; numpy's text of a float is the shortest that brings it back, whatever its size."""
     rows = block.astype(np.str_).tolist()
     return "".join(delimiter.join(cell.removesuffix(".0") for cell in row) + "\n" for row in rows)
