@@ -157,6 +157,9 @@ class Scorer:
         if any(t.dtype != (torch.float32 if name.endswith(single) else torch.float64) for name, t in tensors.items()):
             raise ModelFileError("the parts of the detector are not of the kinds that they should be")
         scorer._check()
+        ordinary = torch.cat([scaler.center, torch.zeros(sum(scaler.block_sizes), dtype=torch.float64)])
+        if not bool(scorer.scores(ordinary[None]).isfinite().all()):
+            raise ModelFileError("the detector gives no numbers")
         return scorer
 
     def _check(self) -> None:
@@ -175,6 +178,8 @@ class Scorer:
             and scaler.scale.shape == (n_numbers,)
             and scaler.knots.shape == scaler.normal_scores.shape == (n_numbers, scaler.knots.shape[1])
             and scaler.probabilities.shape == (n_values - n_numbers,)
+            and bool(((scaler.probabilities >= 0) & (scaler.probabilities <= 1)).all())
+            and bool((scaler.scale >= 0).all() and (denoiser.residual_std >= 0).all())
             and denoiser.residual_std.shape == denoiser.examples.shape[1:] == (n_values,)
             and self.calibration.ndim == 1
             and len(self.calibration) > 0
