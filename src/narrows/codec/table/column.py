@@ -22,60 +22,20 @@ from narrows.codec.table.arithmetic import logarithm, weights
 from narrows.codec.table.contexts import Context, cells_of
 from narrows.codec.table.order import Step, coding_order
 from narrows.codec.table.prediction import Linear, Midpoint, from_nearest, ranked_bounds, to_nearest
-from narrows.codec.table.reuse import N_RECENT, RecentValues, RepeatFlags, RowMatches, ValueDictionary
+from narrows.codec.table.reuse import N_RECENT, RepeatFlags, ValueDictionary
 
 if TYPE_CHECKING:
     from narrows.codec.container.entropy import EntropyCoder
     from narrows.codec.table.bins import Bins
-    from narrows.codec.table.prediction import Bounds
+    from narrows.codec.table.block import BlockState
 
-__all__ = ["RANKED", "RESIDUAL", "VALUE", "BlockState", "ColumnModel", "Counts", "code_column", "log_odds"]
+__all__ = ["RANKED", "RESIDUAL", "VALUE", "ColumnModel", "Counts", "code_column", "log_odds"]
 
 VALUE, RESIDUAL, RANKED = range(3)
 """Of what the bins of a column are: the value itself; the residual of its prediction; the way to the nearer of the
 known
 values of its group right below and above."""
 _PSEUDO_COUNT = 6
-
-
-class BlockState:
-    """A block on its way through the coder: values and symbols, column by column.
-
-    Attributes
-    ----------
-    values : ndarray of int64 (n_columns, n_rows)
-    symbols : ndarray of int32 (n_columns, n_rows)
-        The bin of every value coded so far.
-    coded : list of int
-        The columns known so far, in the order of coding.
-    matches : RowMatches
-    recent : RecentValues
-    bounds : tuple of three ndarray
-        The known values between which those of the present step lie.
-    """
-
-    def __init__(self, n_columns: int, n_rows: int, window: int = 0) -> None:
-        self.values = np.zeros((n_columns, n_rows), dtype=np.int64)
-        self.symbols = np.zeros((n_columns, n_rows), dtype=np.int32)
-        self.coded: list[int] = []
-        self.window, self.matches = window, RowMatches(n_rows)
-        self.recent = RecentValues(n_rows)
-        self.bounds: Bounds = (self.matches.rows,) * 3
-
-    @classmethod
-    def of(cls, rows: np.ndarray, window: int = 0) -> BlockState:
-        """Return the state of a block whose values (n_rows, n_columns) are known."""
-        state = cls(rows.shape[1], len(rows), window)
-        state.values[:] = rows.T
-        return state
-
-    def advance(self, model: ColumnModel) -> None:
-        """Take note that a column is known now."""
-        self.coded.append(model.column)
-        if model.usual is not None:
-            self.recent.update(self.values[model.column], model.usual)
-        if self.window:
-            self.matches.update(self.values, self.coded, self.window)
 
 
 @dataclass

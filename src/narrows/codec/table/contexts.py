@@ -12,7 +12,7 @@ from narrows.codec.table.arithmetic import bit_length, signed_class
 from narrows.codec.table.prediction import safe
 
 if TYPE_CHECKING:
-    from narrows.codec.table.column import BlockState
+    from narrows.codec.table.block import BlockState
     from narrows.codec.table.order import Step
 
 __all__ = ["KINDS", "OF_COLUMNS", "Context", "Feature", "cells_of", "feature_cells"]

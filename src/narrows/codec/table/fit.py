@@ -10,7 +10,8 @@ import numpy as np
 
 from narrows.codec.container.entropy import BitCounter
 from narrows.codec.table.bins import Bins
-from narrows.codec.table.column import RANKED, RESIDUAL, VALUE, BlockState, ColumnModel, code_column
+from narrows.codec.table.block import BlockState
+from narrows.codec.table.column import RANKED, RESIDUAL, VALUE, ColumnModel, code_column
 from narrows.codec.table.propose import propose_bins, propose_linear, propose_midpoint, propose_nearest_bins
 from narrows.codec.table.reuse import N_FLAGS
 from narrows.codec.table.search import CandidateCoder, choose_contexts, model_bits, start_counts
@@ -48,7 +49,7 @@ def fit_columns(
         if tried:
             seconds = (time.monotonic() - began) / tried
         known.append(model)
-        state.advance(model)
+        state.advance(model.column, model.usual)
         if progress is not None:
             progress(f"column {column + 1} of {len(kinds)}: {bits / n:.2f} bits per value")
     if not any(model.copies for model in known):

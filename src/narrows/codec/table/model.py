@@ -15,7 +15,8 @@ import numpy as np
 
 from narrows.codec.container.entropy import Reader, Writer
 from narrows.codec.table.bins import code_positive
-from narrows.codec.table.column import RANKED, BlockState, ColumnModel, code_column
+from narrows.codec.table.block import BlockState
+from narrows.codec.table.column import RANKED, ColumnModel, code_column
 from narrows.codec.table.fit import fit_columns
 from narrows.codec.table.prediction import SAFE
 from narrows.codec.table.state import columns_from_bytes, columns_to_bytes
@@ -106,7 +107,7 @@ class TableModel:
         for model in self.columns:
             if not (model.relation == RANKED and _code_far(coder, state.values[model.column])):
                 code_column(coder, model, state)
-            state.advance(model)
+            state.advance(model.column, model.usual)
 
     def to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Return what the model is, as options for JSON and tensors of whole numbers."""

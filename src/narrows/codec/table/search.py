@@ -17,7 +17,8 @@ from narrows.codec.table.reuse import N_RECENT, ValueDictionary
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from narrows.codec.table.column import BlockState, ColumnModel
+    from narrows.codec.table.block import BlockState
+    from narrows.codec.table.column import ColumnModel
 
 __all__ = ["CandidateCoder", "choose_contexts"]
 
