@@ -159,11 +159,10 @@ def test_what_cannot_be_run_is_refused(name, options, message):
 # --- comparisons
 
 
-def _entry(key, value, error=None, samples=None, resamples=None):
+def _entry(key, value, error=None, samples=None):
     values = {"score": value} | ({} if error is None else {"score_error": error})
     found = {"score": np.asarray(samples)} if samples is not None else {}
-    drawn = {"score": np.asarray(resamples)} if resamples is not None else {}
-    return Entry(key, key.upper(), values, found, drawn)
+    return Entry(key, key.upper(), values, found)
 
 
 @pytest.mark.parametrize(
@@ -184,16 +183,12 @@ def test_standard_errors_of_both_decide():
     assert found.error == pytest.approx(0.02**0.5)
 
 
-def test_pairs_and_bootstrap_samples_decide_where_they_are_known():
+def test_pairs_decide_where_they_are_known():
     wide, rng = np.array([0.0, 10.0, 20.0, 30.0]), np.random.default_rng(0)
     shifted = wide + 1 + 0.1 * rng.normal(size=4)
     one, other = _entry("a", shifted.mean(), samples=shifted), _entry("b", wide.mean(), samples=wide)
     assert compare(one, other, "score", 1).order == 1
     assert compare(one, other, "score", 1).error == pytest.approx((shifted - wide).std(ddof=1) / 2)
-    drawn = rng.normal(size=200)
-    near = compare(_entry("a", 0.1, resamples=drawn), _entry("b", 0.0, resamples=-drawn), "score", 1)
-    assert near.order == 0
-    assert near.error == pytest.approx(2 * drawn.std())
 
 
 def test_a_line_chooses_its_entries_and_its_order():

@@ -8,8 +8,7 @@ import torch
 
 from narrows import datasets
 from narrows.labs import run_lab
-from narrows.labs.classifier import n_fitted
-from narrows.labs.images import ImageClassifier, LinearGenerator, frechet_distance
+from narrows.labs.images import LinearGenerator, SampleJudge, frechet_distance, load_images
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -83,14 +82,14 @@ def test_frechet_distance_is_its_closed_form():
     assert frechet_distance(points[:, :1], points[:, :1] * 2) == pytest.approx(1, rel=1e-6)
 
 
-def test_the_classifier_reads_what_it_has_not_seen(digits):
-    train, test, labels, test_labels = digits
-    reader = ImageClassifier.fit(train.reshape(-1, 8, 8), labels, hidden=16, epochs=60, seed=0)
-    assert (reader.predict(test.reshape(-1, 8, 8)) == test_labels).mean() > 0.85
-    assert reader.features(test).shape == (360, 16)
-    unseen = reader.features(train[n_fitted(len(train)) :])
-    blurred = reader.features(test * 0 + train.mean(0))
-    assert frechet_distance(unseen, reader.features(test)) < 0.1 * frechet_distance(blurred, reader.features(test))
+def test_the_classifier_reads_what_it_has_not_seen():
+    images = load_images("digits")
+    judge = SampleJudge(images, hidden=16, epochs=60, repeats=2, seed=0)
+    assert (judge.predict(images.test) == images.test_labels).mean() > 0.85
+    assert judge.features(images.test).shape == (360, 16)
+    assert judge.distance(images.test) == pytest.approx(0, abs=1e-6)
+    blurred = np.broadcast_to(images.train.mean(0), images.test.shape)
+    assert judge.distance(judge.unseen) < 0.1 * judge.distance(blurred)
 
 
 def test_images_sampled_from_pca_have_their_digit(digits):

@@ -1,13 +1,14 @@
 """``narrows lab``: the exercises of a first course on this machine, held against the simple answers."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+from narrows.cli.printing import note, working
 
+if TYPE_CHECKING:
     from rich.console import Console
 
     from narrows.labs import LabResult
@@ -102,32 +103,17 @@ def _run(name: str, data: str | None, seed: int) -> "LabResult":
         if name == "anomalies" or "digits" in (name, data or (*LABS[name].datasets, "")[0]):
             # Its layers are too small to share out: threads would mostly wait for each other.
             torch.set_num_threads(1)
-        with _progress() as tell:
+        with working(f"lab {name}") as shown:
+
+            def tell(stage: str, detail: str) -> None:
+                """Show on the standard error what is being done: on a terminal how far it is, else each stage."""
+                shown(stage + (f": {detail}" if detail else ""))
+                if not detail and not sys.stderr.isatty():
+                    note(stage)
+
             return run_lab(name, seed=seed, progress=tell, **({} if data is None else {"data": data}))
     finally:
         torch.set_num_threads(threads)
-
-
-def _progress() -> Any:
-    """Show on the standard error what is being done: a line that changes on a terminal, else a line for each stage."""
-    from contextlib import contextmanager
-
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True, highlight=False, markup=False)
-
-    @contextmanager
-    def watching() -> "Iterator[Callable[[str, str], None]]":
-        if not console.is_terminal:
-            yield lambda stage, detail: None if detail else console.print(stage)
-            return
-        text = TextColumn("{task.description}", markup=False)
-        with Progress(SpinnerColumn(), TimeElapsedColumn(), text, console=console, transient=True) as shown:
-            task = shown.add_task("", total=None)
-            yield lambda stage, detail: shown.update(task, description=stage + (f": {detail}" if detail else ""))
-
-    return watching()
 
 
 def _print(result: "LabResult") -> None:

@@ -52,7 +52,7 @@ class CodeClassifier:
     learning_rate: float = 1e-3
     seed: int = 0
 
-    def fit(self, codes: np.ndarray, labels: np.ndarray) -> nn.Module:
+    def fit(self, codes: np.ndarray, labels: np.ndarray) -> nn.Sequential:
         """Train on codes and labels from 0 up, and return what gives one score a class."""
         # The loop takes rows of one table, so the label rides along as the last column.
         rows = ArrayRows(np.column_stack([codes, labels]).astype(np.float32))
@@ -70,7 +70,8 @@ class CodeClassifier:
         outcome = train(layers, rows, CrossEntropy(layers), plan, seed=self.seed)
         if outcome.stopped == "interrupted":
             raise KeyboardInterrupt
-        return layers.eval()
+        layers.eval()
+        return layers
 
 
 class CrossEntropy:

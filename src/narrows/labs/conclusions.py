@@ -37,14 +37,13 @@ class Entry:
     """One way of doing what a lab is about, and what was measured of it, by the key of a measure.
 
     ``<measure>_error`` among the values is a standard error. Samples are what a measure is the mean of, a value a row,
-    a user or a task in the same order for every entry; resamples are a measure on the same bootstrap samples.
+    a user or a task, in the same order for every entry.
     """
 
     key: str
     name: str
     values: dict[str, Any] = field(default_factory=dict)
     samples: dict[str, np.ndarray] = field(default_factory=dict, compare=False, repr=False)
-    resamples: dict[str, np.ndarray] = field(default_factory=dict, compare=False, repr=False)
     seconds: float | None = field(default=None, compare=False)
 
     def __getitem__(self, measure: str) -> Any:
@@ -106,12 +105,10 @@ def compare(one: Entry, other: Entry, measure: str, better: int) -> Comparison:
 
 
 def _difference_error(one: Entry, other: Entry, measure: str) -> float | None:
-    """Return the standard error of a difference, from pairs, bootstrap samples or both standard errors."""
+    """Return the standard error of a difference, from pairs or both standard errors."""
     if measure in one.samples and measure in other.samples:
         pairs = one.samples[measure] - other.samples[measure]
         return float(pairs.std(ddof=1)) / len(pairs) ** 0.5 if len(pairs) > 1 else 0.0
-    if measure in one.resamples and measure in other.resamples:
-        return float((one.resamples[measure] - other.resamples[measure]).std())
     first, second = (entry.values.get(f"{measure}_error") for entry in (one, other))
     return None if first is None or second is None else float(np.hypot(first, second))
 

@@ -45,12 +45,7 @@ def course_autoencoder(
     It is fitted by Adam at 0.001 to the squared error of all rows; none are held out.
     """
     network = Dense(
-        (hidden,),
-        activation="relu",
-        code_activation="relu",
-        output_activation=output,
-        linear_path=False,
-        init="glorot",
+        (hidden,), activation="relu", code_activation="relu", output_activation=output, linear_path=False, init="glorot"
     )
     return Autoencoder(
         n_components,

@@ -48,7 +48,7 @@ class Part:
     """
 
     key: str
-    columns: tuple[str, ...] | Callable[[LabResult], tuple[str, ...]] = ()
+    columns: tuple[str, ...] = ()
     table: Callable[[LabResult], Table] | None = None
     figure: Callable[[LabResult, str], Figure] | None = None
 

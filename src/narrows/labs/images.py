@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DigitImages",
-    "ImageClassifier",
     "LinearGenerator",
     "SampleJudge",
     "frechet_distance",
@@ -95,20 +94,19 @@ def frechet_distance(one: np.ndarray, other: np.ndarray) -> float:
     return float(max(0.0, shift @ shift + np.trace(covariances[0]) + np.trace(covariances[1]) - 2 * both))
 
 
-@dataclass(frozen=True)
-class ImageClassifier:
-    """A small classifier of images, the last of whose layers reads hidden units that say what an image looks like."""
+class SampleJudge:
+    """Holds sets of images against the test images, by what the hidden units of a small classifier see in them.
 
-    layers: nn.Sequential
+    It is trained on the first four fifths of the training images; the rest shows how far apart real images are.
+    """
 
-    @classmethod
-    def fit(cls, images: np.ndarray, labels: np.ndarray, *, hidden: int, epochs: int, seed: int) -> ImageClassifier:
-        """Train on the first four fifths of the training images; the rest shows how far apart real images are."""
-        seen = n_fitted(len(images))
+    def __init__(self, images: DigitImages, *, hidden: int, epochs: int, repeats: int, seed: int) -> None:
+        seen = n_fitted(len(images.train))
         classifier = CodeClassifier(hidden=hidden, epochs=epochs, seed=seed)
-        layers = classifier.fit(images[:seen].reshape(seen, -1), labels[:seen])
-        assert isinstance(layers, torch.nn.Sequential)
-        return cls(layers)
+        self.layers = classifier.fit(images.train[:seen].reshape(seen, -1), images.train_labels[:seen])
+        self.unseen = images.train[seen:][:MOST_IMAGES]
+        self.real = self.features(images.test[:MOST_IMAGES])
+        self.repeats, self.seed = repeats, seed
 
     def features(self, images: np.ndarray) -> np.ndarray:
         """Return the hidden units' values, shape (n, hidden)."""
@@ -118,26 +116,14 @@ class ImageClassifier:
         """Return the most likely class of each image."""
         return self._through(self.layers, images).argmax(1)
 
-    @staticmethod
-    def _through(layers: nn.Module, images: np.ndarray) -> np.ndarray:
+    def _through(self, layers: nn.Module, images: np.ndarray) -> np.ndarray:
         flat = np.ascontiguousarray(images.reshape(len(images), -1), dtype=np.float32)
         with torch.no_grad():
             return layers(torch.from_numpy(flat)).numpy()
 
-
-@dataclass(frozen=True)
-class SampleJudge:
-    """Holds sets of images of one size against real ones, by the features of a classifier."""
-
-    classifier: ImageClassifier
-    real: np.ndarray
-    n_images: int
-    repeats: int
-    seed: int
-
     def distance(self, images: np.ndarray) -> float:
         """Return the distance of one set of images."""
-        return frechet_distance(self.classifier.features(images), self.real)
+        return frechet_distance(self.features(images), self.real)
 
     def judge(self, draw: Callable[[int], np.ndarray]) -> dict[str, float]:
         """Return the mean distance of several sets, which are drawn from a seed each, and its standard error."""
@@ -146,13 +132,13 @@ class SampleJudge:
 
     def judge_samples(self, source: Any, prior: str) -> dict[str, float]:
         """Return the same of images sampled from a prior."""
-        return self.judge(lambda seed: source.sample(self.n_images, prior=prior, random_state=seed))
+        return self.judge(lambda seed: source.sample(len(self.unseen), prior=prior, random_state=seed))
 
     def read_as_meant(self, source: Any) -> float:
         """Return the fraction of images sampled for a digit that the classifier reads as that digit."""
         n_each = N_READ // N_DIGITS
         sampled = (source.sample(n_each, y=digit, random_state=self.seed) for digit in range(N_DIGITS))
-        right = [(self.classifier.predict(images) == digit).mean() for digit, images in enumerate(sampled)]
+        right = [(self.predict(images) == digit).mean() for digit, images in enumerate(sampled)]
         return float(np.mean(right))
 
 

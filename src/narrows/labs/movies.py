@@ -12,18 +12,10 @@ import numpy as np
 
 from narrows.errors import DataError
 from narrows.labs import course_baseline as course
+from narrows.labs import movies_lists as films
 from narrows.labs.conclusions import Compare, Measure
 from narrows.labs.engine import Lab, LabResult, Part, System, fit
 from narrows.labs.movies_data import DATA, MovieData, load_movies
-from narrows.labs.movies_lists import (
-    FilmLists,
-    films_table,
-    listed_title,
-    plot_loss,
-    plot_map,
-    plot_rankings,
-    plot_star_errors,
-)
 from narrows.recommend import Ensemble, Recommender, split_random, split_users
 from narrows.report.html import Table
 
@@ -52,8 +44,8 @@ WAYS = {
 def _printed(result: LabResult) -> Table:
     rows = []
     for number, line in enumerate(result.facts["suggestions"], 1):
-        meant = listed_title(line["title"]) if line["title"] else f"item {line['item']}"
-        read = listed_title(line["read_title"]) if line["read_title"] else "a film without a title"
+        meant = films.listed_title(line["title"]) if line["title"] else f"item {line['item']}"
+        read = films.listed_title(line["read_title"]) if line["read_title"] else "a film without a title"
         known = read if line["names_film"] else "no film"
         rows.append((f"{number}. {meant}", f"{line['stars']:.2f}", str(line["printed"]), known))
     return Table(("the film that is meant", "stars", "printed", "which is the id of"), tuple(rows))
@@ -78,17 +70,17 @@ class MoviesLab(Lab):
         "coverage": Measure("{coverage:.1%}"),
     }
     parts = (
-        Part("loss", ("loss",), figure=plot_loss),
+        Part("loss", ("loss",), figure=films.plot_loss),
         Part("course_stars", ("course_rmse",)),
         Part("printed", table=_printed),
-        Part("stars", ("rmse", "mae", "rmse_new"), figure=plot_star_errors),
-        Part("ranking", ("ndcg", "recall", "precision", "coverage"), figure=plot_rankings),
+        Part("stars", ("rmse", "mae", "rmse_new"), figure=films.plot_star_errors),
+        Part("ranking", ("ndcg", "recall", "precision", "coverage"), figure=films.plot_rankings),
         Part("candidates", table=_candidates),
-        Part("liked", table=lambda result: films_table(result.facts["liked"], "stars", "{stars:.1f}")),
-        Part("recommended", table=lambda result: films_table(result.facts["recommended"], "predicted", "{stars:.1f}")),
-        Part("newcomer", table=lambda result: films_table(result.facts["newcomer"], result.facts["kind"], "{group}")),
-        Part("similar", table=lambda result: films_table(result.facts["similar"], result.facts["kind"], "{group}")),
-        Part("map", figure=plot_map),
+        Part("liked", table=films.films_table("liked", "stars", "{stars:.1f}")),
+        Part("recommended", table=films.films_table("recommended", "predicted", "{stars:.1f}")),
+        Part("newcomer", table=films.films_table("newcomer", "{kind}", "{group}")),
+        Part("similar", table=films.films_table("similar", "{kind}", "{group}")),
+        Part("map", figure=films.plot_map),
     )
     comparisons = (
         Compare("loss", ("course", "zero", "average"), "loss"),
@@ -106,12 +98,7 @@ class MoviesLab(Lab):
     )
 
     def prepare(
-        self,
-        *,
-        data: str | MovieData | None = None,
-        method: str = "auto",
-        n_splits: int = 3,
-        max_epochs: int = 50,
+        self, *, data: str | MovieData | None = None, method: str = "auto", n_splits: int = 3, max_epochs: int = 50
     ) -> None:
         """Load the ratings and split them in every way that is needed."""
         if method not in METHODS:
@@ -211,7 +198,7 @@ class MoviesLab(Lab):
         self.found.setdefault(("mean of all", "rmse"), []).append(float(np.sqrt(np.mean(off**2))))
 
     def _all(self, model: Recommender) -> None:
-        lists = FilmLists(self.movies, model)
+        lists = films.FilmLists(self.movies, model)
         user = self.facts["user"]
         about, self.artifacts["map"] = lists.map()
         self.facts |= lists.of_user(user) | lists.of_newcomer() | lists.similar() | about

@@ -10,6 +10,8 @@ import numpy as np
 from narrows.report import Table, plot_bars, plot_history, plot_item_map
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from matplotlib.figure import Figure
 
     from narrows.labs.engine import LabResult
@@ -149,18 +151,22 @@ def listed_title(title: str) -> str:
     return name if len(name) <= LONGEST_TITLE else name[: LONGEST_TITLE - 1].rpartition(" ")[0].rstrip(" ,:-") + " …"
 
 
-def films_table(films: list[Film], heading: str, cell: str) -> Table:
-    """Return a list of films as a table, the second column of which is a template over a film."""
-    rows = tuple(
-        (
-            f"{number}. {listed_title(film['title'])}",
-            cell.format_map(film).lower(),
-            f"{film['mean']:.2f}",
-            f"{film['n_ratings']:,}",
+def films_table(fact: str, heading: str, cell: str) -> Callable[[LabResult], Table]:
+    """Return what shows a list of films, whose second column is a template over a film, as a table."""
+
+    def table(result: LabResult) -> Table:
+        rows = tuple(
+            (
+                f"{number}. {listed_title(film['title'])}",
+                cell.format_map(film).lower(),
+                f"{film['mean']:.2f}",
+                f"{film['n_ratings']:,}",
+            )
+            for number, film in enumerate(result.facts[fact], 1)
         )
-        for number, film in enumerate(films, 1)
-    )
-    return Table(("film", heading, "mean", "ratings"), rows)
+        return Table(("film", result.fill(heading), "mean", "ratings"), rows)
+
+    return table
 
 
 def _bars(result: LabResult, measure: str) -> dict[str, Any]:

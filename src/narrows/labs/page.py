@@ -56,8 +56,7 @@ def _section(result: LabResult, part: Part) -> Section | None:
     if part.table is not None:
         table = part.table(result)
     elif part.columns:
-        columns = part.columns if isinstance(part.columns, tuple) else part.columns(result)
-        table = table_of(result.entries, result.lab.measures, columns, words)
+        table = table_of(result.entries, result.lab.measures, part.columns, words)
     draw = part.figure
     if draw is None and (table is None or not table.rows):
         return None
@@ -68,8 +67,9 @@ def _section(result: LabResult, part: Part) -> Section | None:
 def table_of(
     entries: Iterable[Entry], measures: Mapping[str, Measure], columns: Sequence[str], words: Mapping[str, Any]
 ) -> Table:
-    """Return a table with a row for each entry that has any of the measures; the best of each column is marked."""
+    """Return a table of the entries that have any of the measures, and the measures that any has, the best marked."""
     rows = [entry for entry in entries if any(entry.cell(measures[key]) for key in columns if key != "seconds")]
+    columns = [key for key in columns if any(row.cell(measures[key]) for row in rows)]
     best: list[int | None] = [None]
     for column in columns:
         better = measures[column].better * measures[column].mark

@@ -13,19 +13,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from narrows.autoencoder import Autoencoder
+from narrows.labs import images
 from narrows.labs import vae_figures as figures
-from narrows.labs.classifier import n_fitted
 from narrows.labs.conclusions import Compare, Measure, proportion_error
 from narrows.labs.engine import Lab, Part, System, fit
-from narrows.labs.images import (
-    MOST_IMAGES,
-    N_READ,
-    ImageClassifier,
-    LinearGenerator,
-    SampleJudge,
-    load_images,
-    shuffled_pixels,
-)
 from narrows.networks import Dense
 from narrows.report.generation import plot_manifold
 from narrows.training.optimisers import Adam
@@ -112,14 +103,13 @@ class VaeLab(Lab):
         self, *, data: str | None = None, n_components: int | None = None, max_epochs: int | None = None
     ) -> None:
         """Load the images, and settle the sizes."""
-        self.images = images = load_images(data or "digits")
+        self.images = loaded = images.load_images(data or "digits")
         sizes = dict(SIZES[data or "digits"])
         if max_epochs is not None:
             sizes |= {name: min(max_epochs, sizes[name] or max_epochs) for name in sizes if name in _CUT}
-        self.train, self.test, self.labels = images.train, images.test, images.train_labels
-        self.flat = images.test.reshape(len(images.test), -1)
-        self.unseen = images.train[n_fitted(len(images.train)) :][:MOST_IMAGES]
-        self.facts |= sizes | images.facts(n_components or sizes["n_components"], least=SMALL + 1)
+        self.train, self.test, self.labels = loaded.train, loaded.test, loaded.train_labels
+        self.flat = loaded.test.reshape(len(loaded.test), -1)
+        self.facts |= sizes | loaded.facts(n_components or sizes["n_components"], least=SMALL + 1)
         self.widths = NETWORK.widths(self.facts["n_pixels"], posterior=True)
         pixels = self.flat.astype(np.float64)
         self.facts |= {
@@ -128,9 +118,9 @@ class VaeLab(Lab):
             "widths": " and ".join(map(str, self.widths)),
             "floor": _cross_entropy(pixels, pixels.clip(1e-12, 1 - 1e-12)),
         }
-        labels = images.test_labels[:_MOST_MAPPED]
+        labels = loaded.test_labels[:_MOST_MAPPED]
         self.artifacts |= {"images": self.test[:_MOST_MAPPED], "labels": labels, "models": {}}
-        self.sources = (images.source,)
+        self.sources = (loaded.source,)
 
     def systems(self) -> Iterable[System]:
         """Return the classifier that judges, the simple answers, and the models, by the size of their codes."""
@@ -155,9 +145,9 @@ class VaeLab(Lab):
         options: dict[str, Any] = {"network": NETWORK, "likelihood": "bernoulli", "random_state": self.seed}
         small = VariationalAutoencoder(SMALL, max_epochs=facts["small_epochs"] or "auto", **options)
         large = VariationalAutoencoder(size, max_epochs=facts["large_epochs"] or "auto", **options)
-        reader = {"hidden": facts["reader_hidden"], "epochs": facts["reader_epochs"]}
+        reader = {"hidden": facts["reader_hidden"], "epochs": facts["reader_epochs"], "repeats": facts["repeats"]}
         return (
-            System("real", lambda: ImageClassifier.fit(self.train, self.labels, seed=self.seed, **reader)),
+            System("real", lambda: images.SampleJudge(self.images, seed=self.seed, **reader)),
             # One more of each, so that nothing is impossible (Laplace).
             System("independent", lambda: (flat.astype(np.float64).sum(0) + 1) / (len(flat) + 2)),
             System("mean", lambda: self.train.mean(0, dtype=np.float64)),
@@ -189,11 +179,11 @@ class VaeLab(Lab):
             self._record_error(key, fitted.inverse_transform(fitted.transform(self.flat)).reshape(self.test.shape))
         if key == "pca":
             size = self.facts["n_components"]
-            self._measure_samples(key, LinearGenerator.fit(self.train, self.labels, size, self.seed))
+            self._measure_samples(key, images.LinearGenerator.fit(self.train, self.labels, size, self.seed))
         if isinstance(fitted, VariationalAutoencoder):
             self.artifacts["models"][key] = fitted
             self._measure_bound(key, fitted)
-            distance = self.judge.distance(fitted.reconstruct(self.unseen))
+            distance = self.judge.distance(fitted.reconstruct(self.judge.unseen))
             self.record(f"{key}_reconstructed", {"distance": distance})
             self._measure_samples(key, fitted)
 
@@ -205,19 +195,18 @@ class VaeLab(Lab):
     def _record_total(self, key: str, total: float) -> None:
         self.record(key, {"total": total, "bits": total / (self.facts["n_pixels"] * math.log(2))})
 
-    def _measure_real(self, classifier: ImageClassifier) -> None:
+    def _measure_real(self, judge: images.SampleJudge) -> None:
         """Hold other real images, and images of shuffled pixels, against the test images."""
-        real, n_images = classifier.features(self.test[:MOST_IMAGES]), len(self.unseen)
-        self.judge = SampleJudge(classifier, real, n_images, self.facts["repeats"], self.seed)
-        read = float((classifier.predict(self.test) == self.images.test_labels).mean())
-        self.record("real", {"distance": self.judge.distance(self.unseen), "read": read})
-        self.record("shuffled", self.judge.judge(lambda seed: shuffled_pixels(self.train, n_images, seed)))
+        self.judge, n_images = judge, len(judge.unseen)
+        read = float((judge.predict(self.test) == self.images.test_labels).mean())
+        self.record("real", {"distance": judge.distance(judge.unseen), "read": read})
+        self.record("shuffled", judge.judge(lambda seed: images.shuffled_pixels(self.train, n_images, seed)))
 
     def _measure_samples(self, key: str, source: Any) -> None:
         for prior in ("normal", "mixture"):
             self.record(f"{key}_{prior}", self.judge.judge_samples(source, prior))
         read = self.judge.read_as_meant(source)
-        self.record(f"{key}_mixture", {"read": read, "read_error": proportion_error(read, N_READ)})
+        self.record(f"{key}_mixture", {"read": read, "read_error": proportion_error(read, images.N_READ)})
 
     def _measure_bound(self, key: str, model: VariationalAutoencoder) -> None:
         bound, last = model.elbo(self.test), model.history_[-1]
