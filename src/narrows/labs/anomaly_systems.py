@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -11,15 +12,15 @@ from narrows.anomaly import AnomalyDetector
 from narrows.labs.course_baseline import course_autoencoder
 from narrows.labs.engine import fit
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 __all__ = ["DETECTORS", "RATES", "Scorer", "Task"]
 
 RATES = (0.01, 0.05, 0.1)
 """False-positive rates that thresholds are set for."""
 
 N_NEIGHBORS = 5
+
+Function = Callable[[np.ndarray], np.ndarray]
+"""Of rows."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Task:
 
         return pd.DataFrame(rows, columns=list(self.columns))
 
-    def scaler(self) -> Callable[[np.ndarray], np.ndarray]:
+    def scaler(self) -> Function:
         """Return what brings rows to the scale that courses train on."""
         if self.white is not None:
             return lambda rows: (rows / self.white).astype(np.float32)
@@ -66,30 +67,25 @@ class Scorer:
     the number of the column with the highest attribution.
     """
 
-    scores: Callable[[np.ndarray], np.ndarray]
-    flags: Callable[[np.ndarray], np.ndarray]
-    attributed: Callable[[np.ndarray], np.ndarray] | None = None
+    scores: Function
+    flags: Function
+    attributed: Function | None = None
     detector: AnomalyDetector | None = None
 
 
-def _standardiser(train: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+def _standardiser(train: np.ndarray) -> Function:
     from sklearn.preprocessing import StandardScaler
 
-    transform: Callable[[np.ndarray], np.ndarray] = StandardScaler().fit(train).transform
-    return transform
+    return StandardScaler().fit(train).transform
 
 
-def _with_quantiles(
-    scores: Callable[[np.ndarray], np.ndarray],
-    of_fit: np.ndarray,
-    attributed: Callable[[np.ndarray], np.ndarray] | None = None,
-) -> Scorer:
+def _with_quantiles(scores: Function, of_fit: np.ndarray, attributed: Function | None = None) -> Scorer:
     """Return a detector with the usual thresholds: quantiles of the scores of the rows of the fit."""
     thresholds = np.quantile(of_fit, [1 - rate for rate in RATES])
     return Scorer(scores, lambda rows: scores(rows) > thresholds[:, None], attributed)
 
 
-def _by_error(task: Task, reconstruct: Callable[[np.ndarray], np.ndarray]) -> Scorer:
+def _by_error(task: Task, reconstruct: Function) -> Scorer:
     """Return the detector by squared reconstruction errors, of a row and of each column."""
     scale = task.scaler()
 
@@ -147,11 +143,5 @@ def _narrows(task: Task, seed: int) -> Scorer:
     )
 
 
-DETECTORS: dict[str, Callable[[Task, int], Scorer]] = {
-    "course": _course,
-    "pca": _pca,
-    "neighbors": _neighbors,
-    "forest": _forest,
-    "narrows": _narrows,
-}
+DETECTORS = {"course": _course, "pca": _pca, "neighbors": _neighbors, "forest": _forest, "narrows": _narrows}
 """What fits each detector to a task, from a seed."""

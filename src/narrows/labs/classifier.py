@@ -109,9 +109,9 @@ def classify_codes(
     """
     cut = n_fitted(len(codes))
     if standardise:
-        mean, deviation = codes[:cut].mean(0), codes[:cut].std(0)
-        deviation[deviation == 0] = 1
-        codes, test_codes = (codes - mean) / deviation, (test_codes - mean) / deviation
+        mean, std = codes[:cut].mean(0), codes[:cut].std(0)
+        std[std == 0] = 1
+        codes, test_codes = (codes - mean) / std, (test_codes - mean) / std
     layers = classifier.fit(codes[:cut], labels[:cut])
     return Accuracy(_accuracy(layers, codes[cut:], labels[cut:]), _accuracy(layers, test_codes, test_labels))
 

@@ -20,14 +20,7 @@ if TYPE_CHECKING:
 
     from narrows.priors import CodePrior
 
-__all__ = [
-    "DigitImages",
-    "LinearGenerator",
-    "SampleJudge",
-    "frechet_distance",
-    "load_images",
-    "shuffled_pixels",
-]
+__all__ = ["DigitImages", "LinearGenerator", "SampleJudge", "frechet_distance", "load_images", "shuffled_pixels"]
 
 MOST_IMAGES, MOST_CODES = 10_000, 20_000
 N_DIGITS, N_READ = 10, 1000
