@@ -206,8 +206,8 @@ def test_tables_mark_the_best_and_leave_out_what_was_not_measured():
     measures = {"x": Measure("{x:.0f}", -1), "y": Measure("{y:.1f}", 1), "seconds": Measure("{seconds:.1f}")}
     words = {"head": "model", "headings": {"x": "X", "y": "Y", "seconds": "s"}}
     found = table_of(entries, measures, ("x", "y", "seconds"), words)
-    assert found.rows == (("A", "2", "1.0", ""), ("B", "1", "", ""))
-    assert found.best == (None, 1, 0, None)
+    assert found.rows == (("A", "2", "1.0"), ("B", "1", ""))
+    assert found.best == (None, 1, 0)
 
 
 # --- digits and the classifier
