@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
-from string import Formatter
 
 import numpy as np
 import pytest
@@ -18,7 +17,7 @@ pytest.importorskip("pandas")
 
 from narrows.cli.lab import lab
 from narrows.errors import DataError
-from narrows.labs import LABS, run_lab, write_lab_page
+from narrows.labs import run_lab, write_lab_page
 from narrows.labs.classifier import Accuracy, CodeClassifier, classify_codes
 from narrows.labs.conclusions import Compare, Entry, Measure, Sentences, compare
 from narrows.labs.movies_data import make_movies
@@ -86,7 +85,6 @@ def test_all_words_are_there_and_filled_in(results, name):
 def test_tables_hold_what_was_measured(results, name):
     result = results(name)
     sections = lab_sections(result)
-    assert {part.key for part in result.lab.parts if part.figure} <= {part.key for part in result.lab.parts}
     for section in sections:
         assert section.table or section.figure
         if section.table:
@@ -128,14 +126,6 @@ def test_progress_names_every_system(results, name):
     steps = [(int(found[1]), int(found[2])) for found in numbered if found]
     assert steps == [(number + 1, len(steps)) for number in range(len(steps))]
     assert any(detail.startswith("epoch ") for _, detail in told) or name == "anomalies"
-
-
-@pytest.mark.parametrize("lab_name", list(LABS))
-def test_translations_have_all_fields(lab_name):
-    """A translator finds every field in the English sentence; no field stands in an ending alone."""
-    for templates in Sentences(LABS[lab_name].prose)["conclusions"].values():
-        fields = {field for _, field, _, _ in Formatter().parse(templates["text"]) if field is not None}
-        assert "" not in fields
 
 
 @pytest.mark.parametrize(
