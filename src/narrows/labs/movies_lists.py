@@ -201,7 +201,7 @@ def plot_map(result: LabResult, theme: str) -> Figure:
 
 
 def plot_loss(result: LabResult, theme: str) -> Figure:
-    """Draw the loss of the users of the fit, and that of trivial answers for them."""
-    levels = {result[key].name: result.artifacts["training_losses"][key] for key in ("zero", "average")}
+    """Draw the loss of the users of the fit, and that of a table of zeros for them."""
+    levels = {result["zero"].name: result.artifacts["training_losses"]["zero"]}
     history = {result["course"].name: result.artifacts["history"]}
     return plot_history(history, references=levels, ylabel="loss over all cells", theme=theme)
