@@ -140,6 +140,7 @@ class VaeLab(Lab):
             batch_size=128,
             max_epochs=facts["course_epochs"],
             early_stopping=False,
+            validation_fraction=0.1,
             random_state=self.seed,
         )
         options: dict[str, Any] = {"network": NETWORK, "likelihood": "bernoulli", "random_state": self.seed}
