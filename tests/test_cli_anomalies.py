@@ -118,7 +118,7 @@ def test_rows_are_flagged_as_the_detector_says(run, home, tmp_path, rule, flags)
 def test_the_wrong_value_is_shown_with_what_was_expected(run, home):
     pytest.importorskip("pandas")
     record = json.loads(run("anomalies", "new.csv", "--train", "ordinary.csv", "--json").out)
-    first = record["strangest"][0]
+    first = record["most_anomalous"][0]
     assert (first["row"], first["anomaly"], record["contamination"]) == (WRONG, True, None)
     assert {part["column"] for part in first["columns"][:2]} >= {"outer"}
     run("anomalies", "new.csv", "-m", "d.narrows")
@@ -126,20 +126,20 @@ def test_the_wrong_value_is_shown_with_what_was_expected(run, home):
     assert blamed["seen"] == tables.read(home / "new.csv").values[WRONG, 1]
     # The same fit with the same seed, so the same scores.
     again = json.loads(run("anomalies", "new.csv", "-m", "d.narrows", "--json").out)
-    assert again["strangest"][0]["score"] == first["score"]
+    assert again["most_anomalous"][0]["score"] == first["score"]
 
 
 def test_without_a_detector_the_rows_themselves_are_fitted_to(run, tmp_path):
     command = ["anomalies", "new.csv", "--json"]
     record = json.loads(run(*command, "--save", tmp_path / "own.narrows").out)
     assert record["contamination"] == "auto"
-    assert WRONG in [entry["row"] for entry in record["strangest"] if entry["anomaly"]]
+    assert WRONG in [entry["row"] for entry in record["most_anomalous"] if entry["anomaly"]]
     assert record["model"] == str(tmp_path / "own.narrows")
     # What was kept says the same, and so does another run.
     assert json.loads(run("anomalies", "new.csv", "-m", tmp_path / "own.narrows", "--json").out) == {
         key: value for key, value in record.items() if key != "model"
     }
-    assert json.loads(run(*command).out)["strangest"] == record["strangest"]
+    assert json.loads(run(*command).out)["most_anomalous"] == record["most_anomalous"]
     tenth = json.loads(run(*command, "--contamination", "0.1", "--method", "ranks,reconstruction").out)
     assert (tenth["contamination"], tenth["anomalies"]) == (0.1, 25)
 
@@ -188,12 +188,12 @@ def test_a_stream_says_the_same(run, home, tmp_path, monkeypatch, data):
     np.testing.assert_allclose(values, np.load(home / "new.npy")[index])
     # Fitted to a stream, too.
     found = json.loads(run("anomalies", data, "--train", "ordinary.csv", "--json").out)
-    assert found["strangest"][0]["row"] == WRONG
+    assert found["most_anomalous"][0]["row"] == WRONG
 
 
 def test_columns_of_text_and_gaps(run, home, of_people, tmp_path):
     record = json.loads(run("anomalies", "people.csv", "-m", of_people, "--json").out)
-    wrong = next(entry for entry in record["strangest"] if entry["row"] == WRONG)
+    wrong = next(entry for entry in record["most_anomalous"] if entry["row"] == WRONG)
     assert wrong["anomaly"]
     told = {part["column"]: part for part in wrong["columns"]}
     # Either may be the wrong one: the city, or the warmth.
@@ -229,8 +229,8 @@ def test_categories_that_were_numbers_in_the_fit(run, tmp_path):
     narrows.AnomalyDetector(random_state=0).fit(frame).save(tmp_path / "rooms.narrows")
     (tmp_path / "rooms.csv").write_text("room,size\n1,10.1\n2,19.7\n1,30.2\n")
     record = json.loads(run("anomalies", tmp_path / "rooms.csv", "-m", tmp_path / "rooms.narrows", "--json").out)
-    assert record["strangest"][0]["row"] == 2
-    assert record["strangest"][0]["score"] > record["strangest"][1]["score"] + 2
+    assert record["most_anomalous"][0]["row"] == 2
+    assert record["most_anomalous"][0]["score"] > record["most_anomalous"][1]["score"] + 2
 
 
 def test_a_slip_in_a_column_of_numbers_is_named_by_its_line(home, monkeypatch, capsys, tmp_path):
@@ -250,7 +250,7 @@ def test_images_go_by_their_files(run, tmp_path):
         image = np.full((4, 4), 250 if k == 11 else 90) + rng.integers(0, 5, (4, 4))
         tables.write_image(folder / f"i{k:02}.png", image.astype(np.uint8))
     record = json.loads(run("anomalies", folder, "--json").out)
-    assert record["strangest"][0]["file"] == "i11.png"
+    assert record["most_anomalous"][0]["file"] == "i11.png"
     run("anomalies", folder, "-o", tmp_path / "out.csv")
     assert _table(tmp_path / "out.csv")[11]["file"] == "i11.png"
 

@@ -179,7 +179,7 @@ def test_a_history_needs_no_log(run, home, ratings):
     model = narrows.load(home / "log.narrows")
     expected = model.recommend_for({some[0]: 5, some[1]: 4, some[2]: 1}, 5)
     [user] = record["users"]
-    assert (user["user"], user["seen"], user["liked"], record["log"]) == (None, 3, 2, None)
+    assert (user["user"], user["seen"], user["positives"], record["log"]) == (None, 3, 2, None)
     assert [entry["item"] for entry in user["items"]] == expected["item"].tolist()
     run("recommend", "-m", "log.narrows", "--history", text, "-k", "5")
     # Ids do as well, and without ratings all are liked.

@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 
 from narrows.cli import files
-from narrows.cli.anomaly_output import Findings, explained, show, write
+from narrows.cli.anomaly_output import Findings, find, show, write
 from narrows.cli.describe import describe_threshold
 from narrows.cli.errors import CommandError, named_columns
 from narrows.cli.files import Data
 from narrows.cli.fit import fitted_detector
 from narrows.cli.flags import parse, refuse_beside_model, refuse_together, split_names
 from narrows.cli.mixed import read_for_detector, read_mixed
-from narrows.cli.printing import note
 
 
 def anomalies(
@@ -52,7 +51,7 @@ def anomalies(
         rows = read_for_detector(detector, data)
     else:
         detector, rows = _fitted(data, train, split_names(columns), options | {"device": device})
-    found = _find(detector, rows, rule, explain_all=explain_all, explain_flagged=out is not None)
+    found = find(detector, rows, rule, explain_all=explain_all, explain_flagged=out is not None)
     written: dict[str, Path] = {}
     if save is not None:
         detector.save(save)
@@ -148,21 +147,6 @@ def _fitted(data: str, train: str | None, columns: list[str] | None, options: di
     rows = read_mixed(data if train is None else train, columns)
     detector = fitted_detector(rows, own | options)
     return detector, rows if train is None else read_for_detector(detector, data, columns)
-
-
-def _find(detector: Any, data: Data, rule: _Rule, *, explain_all: bool, explain_flagged: bool) -> Findings:
-    """Look at rows; a file is read once for the scores, and once more for the rows that are explained."""
-    from narrows.anomaly.scorer import conformal_p_values
-
-    with named_columns(data.columns):
-        scores = detector.anomaly_score(data.rows)
-    p_values = conformal_p_values(scores, detector.calibration_scores_)
-    flags = rule.flags(detector, scores, p_values)
-    doubt = rule.doubt(detector, flags)
-    if doubt is not None:
-        note(f"Note: {doubt}.")
-    wanted = (flags & explain_flagged) | explain_all
-    return explained(detector, data, scores, p_values, flags, rule.describe(detector), wanted)
 
 
 def _write_report(path: Path, data: str, found: Findings) -> None:

@@ -18,7 +18,7 @@ from narrows.tables.formats import format_of
 SHOWN = 10
 """Of the most anomalous rows so many are told of."""
 
-BLAMED = 3
+ATTRIBUTED = 3
 """Columns to blame that are named of a row."""
 
 LEAST_FRACTION = 0.1
@@ -31,8 +31,8 @@ BLOCK_ROWS = 1 << 14
 class Findings:
     """What a detector found: scores, p-values and flags of all rows, by what rule, and the columns to blame.
 
-    ``blamed`` has numbers of columns, -1 for none and for rows that are not explained; ``strangest`` is what is to be
-    told of the most anomalous rows.
+    ``attributed`` has numbers of columns, -1 for none and for rows that are not explained; ``most_anomalous`` is what
+    is to be told of a few rows.
     """
 
     detector: Any
@@ -41,56 +41,60 @@ class Findings:
     p_values: np.ndarray
     flags: np.ndarray
     rule: str
-    blamed: np.ndarray
-    strangest: list[dict[str, Any]]
+    attributed: np.ndarray
+    most_anomalous: list[dict[str, Any]]
 
 
-def explained(
-    detector: Any,
-    data: Data,
-    scores: np.ndarray,
-    p_values: np.ndarray,
-    flags: np.ndarray,
-    rule: str,
-    wanted: np.ndarray,
-) -> Findings:
-    """Explain the most anomalous rows and those that are ``wanted``; of a file, the rows are read once more for it."""
-    strangest = np.argsort(-scores, kind="stable")[:SHOWN]
-    wanted = wanted.copy()
-    wanted[strangest] = True
-    blamed, told = _blamed(detector, data, len(scores), np.flatnonzero(wanted), set(strangest.tolist()))
+def find(detector: Any, data: Data, rule: Any, *, explain_all: bool, explain_flagged: bool) -> Findings:
+    """Look at rows; a file is read once for the scores, and once more for the rows that are explained.
+
+    ``rule`` says which rows are flagged, in words too, and why there may be more than it finds.
+    """
+    from narrows.anomaly.scorer import conformal_p_values
+
+    with named_columns(data.columns):
+        scores = detector.anomaly_score(data.rows)
+    p_values = conformal_p_values(scores, detector.calibration_scores_)
+    flags = rule.flags(detector, scores, p_values)
+    doubt = rule.doubt(detector, flags)
+    if doubt is not None:
+        note(f"Note: {doubt}.")
+    first = np.argsort(-scores, kind="stable")[:SHOWN]
+    wanted = (flags & explain_flagged) | explain_all
+    wanted[first] = True
+    attributed, told = _attributed(detector, data, len(scores), np.flatnonzero(wanted), set(first.tolist()))
     listed = []
-    for row in strangest.tolist():
+    for row in first.tolist():
         file = {} if data.names is None else {"file": data.names[row]}
         numbers = {"score": float(scores[row]), "p_value": float(p_values[row]), "anomaly": bool(flags[row])}
         listed.append({"row": row, **file, **numbers, "columns": told.get(row, [])})
-    return Findings(detector, data, scores, p_values, flags, rule, blamed, listed)
+    return Findings(detector, data, scores, p_values, flags, rule.describe(detector), attributed, listed)
 
 
-def _blamed(
-    detector: Any, data: Data, n_rows: int, index: np.ndarray, strangest: set[int]
+def _attributed(
+    detector: Any, data: Data, n_rows: int, index: np.ndarray, first: set[int]
 ) -> tuple[np.ndarray, dict[int, list[dict[str, Any]]]]:
-    """Return the columns to blame for the rows with these numbers, and all that is said of the strangest of them."""
+    """Return the columns to blame for the rows with these numbers, and all that is said of the first."""
     names = column_names(detector)
-    blamed = np.full((n_rows, BLAMED), -1, dtype=np.int32)
+    attributed = np.full((n_rows, ATTRIBUTED), -1, dtype=np.int32)
     told: dict[int, list[dict[str, Any]]] = {}
     if not has_pandas():
         note('Note: the columns to blame are not named, for which pandas is needed: pip install "narrows[frames]".')
-        return blamed, told
+        return attributed, told
     number = {name: place for place, name in enumerate(names)}
-    width = min(BLAMED, len(names))
+    width = min(ATTRIBUTED, len(names))
     with named_columns(data.columns):
         for rows, values in picked(data.rows, index):
             frame = detector.explain(values, top=width)
             places = np.array([number[name] for name in frame["column"]], dtype=np.int32)
             # Of a missing value nothing is anomalous.
             places[frame["share"].to_numpy() <= 0] = -1
-            blamed[rows, :width] = places.reshape(-1, width)
+            attributed[rows, :width] = places.reshape(-1, width)
             parts = frame.drop(columns="row").to_dict("records")
             for place, row in enumerate(rows.tolist()):
-                if row in strangest:
+                if row in first:
                     told[row] = [part for part in parts[place * width : (place + 1) * width] if part["share"] > 0]
-    return blamed, told
+    return attributed, told
 
 
 def column_names(detector: Any) -> list[str]:
@@ -108,11 +112,11 @@ def show(found: Findings, written: dict[str, Path], *, as_json: bool) -> None:
         "threshold": -found.detector.offset_,
         "contamination": found.detector.contamination,
         "n_calibration": len(found.detector.calibration_scores_),
-        "strangest": found.strangest,
+        "most_anomalous": found.most_anomalous,
     }
     if not as_json:
-        told = [entry | {"columns": _describe_columns(entry["columns"])} for entry in found.strangest]
-        record["strangest"] = [] if "file" in written else told
+        told = [entry | {"columns": _describe_columns(entry["columns"])} for entry in found.most_anomalous]
+        record["most_anomalous"] = [] if "file" in written else told
     print_record(record | written, as_json=as_json)
 
 
@@ -152,9 +156,9 @@ def _blocks(found: Findings) -> Iterator[dict[str, list[Any]]]:
             block["file"] = found.data.names[some]
         block |= {"score": found.scores[some].tolist(), "p_value": found.p_values[some].tolist()}
         block["anomaly"] = found.flags[some].tolist()
-        for place in range(BLAMED):
+        for place in range(ATTRIBUTED):
             # -1 is the last of the names: none.
-            block[f"column_{place + 1}"] = [names[number] for number in found.blamed[some, place].tolist()]
+            block[f"column_{place + 1}"] = [names[number] for number in found.attributed[some, place].tolist()]
         yield block
 
 

@@ -71,7 +71,7 @@ def show(
     print_record(record, as_json=False)
     for one in found:
         whose = "for this history" if one["user"] is None else f"user {one['user']}"
-        has = f"{one['seen']:,} items known to the model, {one['liked']:,} of them positive"
+        has = f"{one['seen']:,} items known to the model, {one['positives']:,} of them positive"
         if one["items"]:
             rows = [item.values() for item in one["items"]]
             print_table([name.replace("_", " ") for name in one["items"][0]], map(list, rows), title=f"{whose} ({has})")
@@ -89,4 +89,4 @@ def _one(lists: Lists, row: int) -> dict[str, Any]:
     places = np.flatnonzero(lists.columns["row"] == row).tolist()
     entries = [{name: plain(values[place]) for name, values in columns.items()} for place in places]
     seen = int(np.diff(lists.users.rows.indptr)[row])
-    return {"user": lists.users.ids[row], "seen": seen, "liked": lists.positives[row], "items": entries}
+    return {"user": lists.users.ids[row], "seen": seen, "positives": lists.positives[row], "items": entries}
