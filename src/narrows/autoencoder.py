@@ -237,4 +237,4 @@ class Autoencoder(BaseAutoencoder):
     def _config(self, rows: Rows) -> FitConfig:
         kind = OrderedReconstruction if self.ordered else Reconstruction
         objective = kind(resolve_corruption(self.corruption))
-        return resolve_config(self, rows.n_features, objective, names=self._names(), shape=self.image_shape_)
+        return resolve_config(self, rows.n_features, objective, names=self._feature_names(), shape=self.image_shape_)

@@ -124,21 +124,21 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FittedE
     def _validate(self, X: Any, *, reset: bool) -> ValidatedInput:
         """Check options and rows for a fit, and learn the shape of a row from them (``reset=True``)."""
         check_options(self)
-        given = self._taken(X, reset=reset, allow_missing=self.missing == "mask")
+        given = self._validate_rows(X, reset=reset, allow_missing=self.missing == "mask")
         if reset:
             self.image_shape_ = resolve_image_shape(self, given.rows.n_features, given.row_shape)
             self._row_shape = given.row_shape
         self._check_row_shape(given.row_shape)
         return given
 
-    def _taken(self, X: Any, *, reset: bool, allow_missing: bool) -> ValidatedInput:
+    def _validate_rows(self, X: Any, *, reset: bool, allow_missing: bool) -> ValidatedInput:
         """Validate input and turn it into rows of numbers."""
         return validate_rows(self, X, reset=reset, allow_missing=allow_missing)
 
-    def _rows(self, X: Any) -> ValidatedInput:
+    def _validate_new(self, X: Any) -> ValidatedInput:
         """Validate rows for a fitted model."""
         check_is_fitted(self)
-        given = self._taken(X, reset=False, allow_missing=self._model.standardise.missing)
+        given = self._validate_rows(X, reset=False, allow_missing=self._model.standardise.missing)
         self._check_row_shape(given.row_shape)
         return given
 
@@ -187,7 +187,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FittedE
         self._partial = partial
         return partial
 
-    def _names(self) -> list[str] | None:
+    def _feature_names(self) -> list[str] | None:
         names = getattr(self, "feature_names_in_", None)
         return None if names is None else [str(name) for name in names]
 
@@ -238,7 +238,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FittedE
         ndarray of shape (n, n_components_)
             The codes, float32 for float32 and 8- and 16-bit input, otherwise float64.
         """
-        given = self._rows(X)
+        given = self._validate_new(X)
         self._check_code("transform")
         size = self._code_size(n_components)
         return apply_in_blocks(
@@ -283,7 +283,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FittedE
         ndarray of the shape of X
             In the data's units; missing values are filled in.
         """
-        given = self._rows(X)
+        given = self._validate_new(X)
         model = self._model
         wide = given.float_dtype == np.float64
         size = None if n_components is None else self._code_size(n_components)
@@ -355,7 +355,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FittedE
             Squared errors in the data's units; in standard deviations of each column with ``scaling="standard"``.
             Missing values have NaN and do not count in the mean.
         """
-        given = self._rows(X)
+        given = self._validate_new(X)
         model = self._model
         unit = model.standardise.scale64 if model.standardise.scale64.numel() > 1 else 1.0
 
@@ -382,7 +382,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FittedE
         ndarray of shape (n,)
             Minus the cost per value: minus the mean squared error in the data's units, or minus the cross-entropy.
         """
-        given = self._rows(X)
+        given = self._validate_new(X)
         model = self._model
         factor = model.head.unit / self.n_features_in_
 

@@ -40,7 +40,7 @@ class BaseVariational(BaseGenerator):
         mean, std : ndarray of shape (n, n_components_)
             Of the normal posterior of each number of the code; the mean is what ``transform`` gives.
         """
-        given = self._rows(X)
+        given = self._validate_new(X)
         model = self._model
         size = self.n_components_
 
@@ -72,7 +72,7 @@ class BaseVariational(BaseGenerator):
         if y is None:
             rebuilt = super().reconstruct(X, n_components)
             return rebuilt if self._form.columns is None else self._in_data_form(rebuilt)
-        given = self._rows(X)
+        given = self._validate_new(X)
         codes = np.asarray(self.transform(X, n_components))
         rebuilt = self._decoded(codes, y).astype(given.float_dtype)
         return rebuilt.reshape(-1, *given.row_shape) if self._form.columns is None else self._in_data_form(rebuilt)
@@ -172,6 +172,6 @@ class BaseVariational(BaseGenerator):
 
     def _bound_inputs(self, X: Any, y: Any, prior: str, n_samples: int) -> tuple[Any, Tensor | None, CodePrior | None]:
         check_number("n_samples", n_samples, integer=True, low=1)
-        rows = self._rows(X).rows
+        rows = self._validate_new(X).rows
         labels = self._label_columns(y, rows.n_rows)
         return rows, labels, self._prior_named(prior)

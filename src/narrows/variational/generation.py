@@ -42,11 +42,11 @@ class BaseGenerator(BaseAutoencoder):
     classes_: np.ndarray
     prior: Prior | str
 
-    def _taken(self, X: Any, *, reset: bool, allow_missing: bool) -> ValidatedInput:
+    def _validate_rows(self, X: Any, *, reset: bool, allow_missing: bool) -> ValidatedInput:
         """Validate input and take it for rows of numbers, of a frame with categories a column for each of these."""
         columns = FrameColumns.learn(X) if reset else self._form.columns
         if columns is None:
-            return super()._taken(X, reset=reset, allow_missing=allow_missing)
+            return super()._validate_rows(X, reset=reset, allow_missing=allow_missing)
         values = columns.encode(X)
         _check_feature_names(self, X, reset=reset)
         _check_n_features(self, X, reset=reset)
@@ -160,7 +160,7 @@ class BaseGenerator(BaseAutoencoder):
         columns = None if labels is None or not self._model.n_labels else sampling.one_hot(labels, self._model.n_labels)
         drawn = self._form.draws if noise == "auto" else bool(noise)
         rows = sampling.decode(self._model, codes, columns, generator if drawn else None)
-        return self._form.finish(rows, drawn=drawn, row_shape=self._row_shape, names=self._names())
+        return self._form.finish(rows, drawn=drawn, row_shape=self._row_shape, names=self._feature_names())
 
     def interpolate(self, a: Any, b: Any, steps: int = 10, *, method: str = "linear", y: Any = None) -> np.ndarray:
         """Decode the codes on the way from one row to another.

@@ -330,7 +330,7 @@ class VariationalAutoencoder(BaseVariational):
             resolve_corruption(self.corruption),
             len(self.classes_) if self.conditional else 0,
         )
-        columns, names = self._columns, self._names()
+        columns, names = self._columns, self._feature_names()
         return resolve_config(
             self,
             rows.n_features,
@@ -393,7 +393,7 @@ class VariationalAutoencoder(BaseVariational):
         model._mixture = CodePrior.from_tensors(own_prior, model.n_components_, n_classes) if own_prior else None
         model._form = Form.from_file(fitted["form"], parts["form"])
         model._columns = model._form.columns
-        model._form.check(model._model.standardise.shift64, model._row_shape, model._names())
+        model._form.check(model._model.standardise.shift64, model._row_shape, model._feature_names())
         return model
 
 
