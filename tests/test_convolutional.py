@@ -26,7 +26,7 @@ def cleaner(digits):
     return narrows.Autoencoder(8, network=network, corruption=Gaussian(4.0), max_epochs=8, random_state=0).fit(digits)
 
 
-@pytest.mark.parametrize("shape", [(8, 8), (5, 7), (1, 9), (9, 1), (6, 5, 3), (4, 4, 2), (3, 10, 4)])
+@pytest.mark.parametrize("shape", [(5, 7), (1, 9), (9, 1), (6, 5, 3)])
 @pytest.mark.parametrize("skips", [False, True])
 @pytest.mark.filterwarnings("ignore::narrows.NotBetterThanBaselineWarning")
 def test_images_of_any_height_width_and_channels(shape, skips):
@@ -106,8 +106,8 @@ def test_the_model_file_keeps_the_shape(digits, tmp_path):
     assert again.inverse_transform(again.transform(digits)).shape == digits.shape
 
 
-@pytest.mark.parametrize("size", [(61, 45), (64, 64), (8, 8), (3, 200), (130, 1)])
-@pytest.mark.parametrize("tile", [1, 16, 50])
+@pytest.mark.parametrize("size", [(61, 45), (8, 8), (3, 200)])
+@pytest.mark.parametrize("tile", [5, 16])
 def test_tiles_leave_no_seams(cleaner, size, tile):
     picture = np.random.default_rng(0).uniform(0, 16, size).astype(np.float32)
     whole = cleaner.denoise_image(picture, tile=10_000)

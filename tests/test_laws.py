@@ -320,9 +320,7 @@ def test_detectors_take_sparse_as_dense(detector, curved: np.ndarray) -> None:
 
 
 @each_detector
-@pytest.mark.parametrize(
-    "dtype", ["uint8", "int8", "uint16", "int32", "int64", "uint64", "bool", "float16", "float32", ">f8"]
-)
+@pytest.mark.parametrize("dtype", ["uint8", "int64", "uint64", "bool", "float16", ">f8"])
 def test_types_make_no_difference_to_scores(detector, dtype: str) -> None:
     X = np.random.default_rng(0).integers(0, 2 if dtype == "bool" else 100, (60, 5))
     model = clone(detector).fit(X.astype(dtype))
@@ -332,7 +330,7 @@ def test_types_make_no_difference_to_scores(detector, dtype: str) -> None:
 
 
 @each_detector
-@pytest.mark.parametrize(("n", "d"), [(1, 1), (1, 5), (2, 3), (3, 1), (7, 4), (11, 2), (33, 3), (5, 200)])
+@pytest.mark.parametrize(("n", "d"), [(1, 1), (1, 5), (2, 3), (3, 1), (11, 2), (5, 200)])
 def test_detectors_take_every_size(detector, n: int, d: int) -> None:
     rng = np.random.default_rng(0)
     X, new = rng.normal(size=(n, d)) * 3 + 5, rng.normal(size=(40, d)) * 3 + 5
