@@ -104,7 +104,7 @@ def _conforms_to_generic(value: Any, origin: Any, parts: tuple[Any, ...]) -> boo
         return any(type(value) is type(part) and value == part for part in parts)
     if origin is dict:
         return isinstance(value, dict) and all(_conforms(part, parts[1]) for part in value.values())
-    if not isinstance(value, list):
+    if not isinstance(value, (list, tuple)):
         return False
     if origin is tuple and parts[-1] is not ...:
         return len(value) == len(parts) and all(map(_conforms, value, parts))
