@@ -209,6 +209,10 @@ def test_a_fitted_estimator_is_copied_and_a_refit_that_fails_changes_nothing(est
         with pytest.raises((ValueError, TypeError, OSError)):
             model.fit(bad)
         assert pickle.dumps(model) == before
+    before = pickle.dumps(model.set_params(random_state="no seed"))
+    with pytest.raises((ValueError, TypeError)):
+        model.fit(rows)
+    assert pickle.dumps(model) == before
 
 
 # Detectors of anomalies have no code; their laws are of scores.

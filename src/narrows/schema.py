@@ -82,7 +82,7 @@ def _conforms(value: Any, kind: Any) -> bool:
     if kind is None or kind is NoneType:
         return value is None
     if kind is float:
-        return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < math.inf
+        return type(value) in (int, float) and abs(value) < (LARGEST if isinstance(value, int) else math.inf)
     if kind is int:
         return isinstance(value, int) and not isinstance(value, bool) and abs(value) < LARGEST
     if is_typeddict(kind):
