@@ -140,7 +140,6 @@ class VaeLab(Lab):
             batch_size=128,
             max_epochs=facts["course_epochs"],
             early_stopping=False,
-            validation_fraction=0.1,
             random_state=self.seed,
         )
         options: dict[str, Any] = {"network": NETWORK, "likelihood": "bernoulli", "random_state": self.seed}
@@ -226,18 +225,11 @@ class VaeLab(Lab):
 
     def finish(self) -> None:
         """Find out how the course baseline's training ended, and whether the larger code is used."""
-        records = [record for record in self.artifacts["models"]["course"].history_ if "val_total_loss" in record]
-        values = np.array([record["val_total_loss"] for record in records])
-        fall = values[len(values) * 4 // 5 - 1] - values[-1]
-        overfits = values[-1] > 1.01 * values.min()
+        losses = [record["total_loss"] for record in self.artifacts["models"]["course"].history_]
+        fall = losses[len(losses) * 4 // 5 - 1] - losses[-1]
         narrows = self.entries["narrows"]
-        self.facts |= {
-            "best_epoch": records[int(values.argmin())]["epoch"],
-            "best_loss": float(values.min()),
-            "last_loss": float(values[-1]),
-            "ending": -1 if overfits else int(fall > 0.002 * values[-1]),
-            "unused": int(narrows["n_active"] == narrows["n_code"]),
-        }
+        self.facts |= {"fall": fall, "last_loss": losses[-1], "ending": int(fall > 0.002 * losses[-1])}
+        self.facts["unused"] = int(narrows["n_active"] == narrows["n_code"])
 
 
 def _cross_entropy(pixels: np.ndarray, probability: np.ndarray) -> float:
