@@ -155,8 +155,6 @@ def test_components_are_those_of_pca(n: int, d: int, k: int) -> None:
 
 @pytest.mark.parametrize("suffix", ["npy", "csv", "parquet"])
 def test_a_file_trains_as_its_array_does(suffix: str, curved: np.ndarray, tmp_path: Path) -> None:
-    if suffix == "parquet":
-        pytest.importorskip("pyarrow")
     path = tmp_path / f"rows.{suffix}"
     names = None if suffix == "npy" else [f"c{i}" for i in range(curved.shape[1])]
     narrows.tables.write(path, curved, columns=names)

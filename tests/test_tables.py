@@ -10,26 +10,14 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from narrows import tables
 from narrows.errors import DataError
 from narrows.io.atomic import atomic_write
-from narrows.tables import arrow, text
-
-pa = pytest.importorskip("pyarrow")
-pq = pytest.importorskip("pyarrow.parquet")
-
-
-@pytest.fixture(params=["pyarrow", "plain"])
-def engine(request, monkeypatch):
-    """Text is read and written the same with and without pyarrow."""
-    if request.param == "plain":
-        from narrows.tables import parquet, text_stream, writing
-
-        for module in (arrow, parquet, text_stream, writing):
-            monkeypatch.setattr(module, "pyarrow_or_none", lambda: None)
-    return request.param
+from narrows.tables import text
 
 
 def idx(array: np.ndarray, kind: int) -> bytes:
@@ -78,7 +66,7 @@ TEXTS = {
 
 
 @pytest.mark.parametrize("case", TEXTS)
-def test_text(case, engine, tmp_path):
+def test_text(case, tmp_path):
     name, content, columns, values, dtype = TEXTS[case]
     path = tmp_path / name
     path.write_text(content, encoding="utf-8", newline="")
@@ -90,7 +78,7 @@ def test_text(case, engine, tmp_path):
     assert table.path == path
 
 
-def test_gzipped_text(engine, tmp_path):
+def test_gzipped_text(tmp_path):
     path = tmp_path / "a.csv.gz"
     path.write_bytes(gzip.compress(b"x,y\n1,2\n"))
     table = tables.read(path)
@@ -98,10 +86,9 @@ def test_gzipped_text(engine, tmp_path):
     np.testing.assert_array_equal(table.values, [[1, 2]])
 
 
-def test_whole_numbers_followed_by_others_far_down(engine, tmp_path, monkeypatch):
+def test_whole_numbers_followed_by_others_far_down(tmp_path, monkeypatch):
     # pyarrow reads a megabyte at a time; it must not need the slow parser's help here.
-    if engine == "pyarrow":
-        monkeypatch.setattr(text, "parse_text", None)
+    monkeypatch.setattr(text, "parse_text", None)
     path = tmp_path / "a.csv"
     path.write_text("x,y\n" + "1,2\n" * 400_000 + "1.5,3\n")
     table = tables.read(path)
@@ -110,14 +97,13 @@ def test_whole_numbers_followed_by_others_far_down(engine, tmp_path, monkeypatch
     np.testing.assert_array_equal(table.values[[0, -1]], [[1, 2], [1.5, 3]])
 
 
-def test_both_engines_read_the_same_numbers(tmp_path, monkeypatch):
+def test_both_parsers_read_the_same_numbers(tmp_path):
     rng = np.random.default_rng(0)
     values = rng.standard_normal((500, 3)) * 10.0 ** rng.integers(-300, 300, (500, 3))
     path = tmp_path / "a.csv"
     path.write_text("\n".join(",".join(map(repr, row)) for row in values.tolist()))
     fast = tables.read(path).values
-    monkeypatch.setattr(arrow, "pyarrow_or_none", lambda: None)
-    slow = tables.read(path).values
+    slow = text.parse_text(path, text.read_head(path, ","), range(3))
     np.testing.assert_array_equal(fast, values)
     np.testing.assert_array_equal(slow, values)
 
@@ -150,7 +136,7 @@ def test_columns_by_position_as_text_where_there_are_no_names(tmp_path):
 
 
 @pytest.mark.parametrize(("header", "names"), [("x,y,z\n", ["x", "y", "z"]), ("", None)])
-def test_truth_values_are_one_and_zero(header, names, engine, tmp_path):
+def test_truth_values_are_one_and_zero(header, names, tmp_path):
     path = tmp_path / "a.csv"
     path.write_text(f"{header}true,2,False\nFALSE,3,True\ntrue,4,true\n")
     table = tables.read(path)
@@ -183,7 +169,7 @@ BAD_TEXTS = {
 
 
 @pytest.mark.parametrize("case", BAD_TEXTS)
-def test_bad_text(case, engine, tmp_path):
+def test_bad_text(case, tmp_path):
     content, message = BAD_TEXTS[case]
     path = tmp_path / "bad.csv"
     path.write_bytes(content)
@@ -192,7 +178,7 @@ def test_bad_text(case, engine, tmp_path):
     assert str(path) in str(caught.value)
 
 
-def test_truncated_gzip(engine, tmp_path):
+def test_truncated_gzip(tmp_path):
     path = tmp_path / "a.csv.gz"
     path.write_bytes(gzip.compress(b"x,y\n" + os.urandom(2000).hex().encode())[:-40])
     with pytest.raises(DataError, match="not a whole gzip file"):
@@ -469,22 +455,6 @@ def test_parquet_types(case, tmp_path):
     np.testing.assert_array_equal(table.values, expected)
 
 
-def test_parquet_without_pyarrow_says_how_to_get_it(tmp_path, monkeypatch):
-    from narrows.tables import parquet, writing
-
-    path = tmp_path / "a.parquet"
-    pq.write_table(pa.table({"x": [1]}), path)
-    for module in (parquet, writing):
-        monkeypatch.setattr(module, "pyarrow_or_none", lambda: None)
-    for action in (
-        lambda: tables.read(path),
-        lambda: tables.open_segments(path),
-        lambda: tables.write(path, [[1]]),
-    ):
-        with pytest.raises(DataError, match=r'pip install "narrows\[files\]"'):
-            action()
-
-
 def test_importing_is_light():
     code = (
         "import sys, narrows.tables, narrows.datasets, narrows.io.atomic\n"
@@ -500,9 +470,7 @@ def test_importing_is_light():
 @pytest.mark.parametrize("dtype", ["u1", "i8", "f4", "f8"])
 @pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.parquet", "a.npy", "a.npz"])
 @pytest.mark.parametrize("columns", [None, ["first, one", 'the "second"', "3"]])
-def test_what_is_written_is_read_back(name, dtype, columns, engine, tmp_path):
-    if engine == "plain" and name == "a.parquet":
-        pytest.skip("Parquet needs pyarrow")
+def test_what_is_written_is_read_back(name, dtype, columns, tmp_path):
     rng = np.random.default_rng(0)
     values = (rng.standard_normal((50, 3)) * 100).astype(dtype)
     if values.dtype.kind == "f":
@@ -520,7 +488,7 @@ def test_what_is_written_is_read_back(name, dtype, columns, engine, tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == [name]
 
 
-def test_text_has_no_more_digits_than_needed(engine, tmp_path):
+def test_text_has_no_more_digits_than_needed(tmp_path):
     tables.write(tmp_path / "a.csv", np.array([[0.1, 1 / 3]], np.float32))
     assert (tmp_path / "a.csv").read_text() == "0.1,0.33333334\n"
 
@@ -652,14 +620,8 @@ def test_the_plain_parser_is_used_only_where_needed(tmp_path, monkeypatch):
     np.testing.assert_array_equal(tables.read(path).values, [[1, 2]])
 
 
-def test_whole_numbers_are_written_as_such_with_and_without_pyarrow(tmp_path, monkeypatch):
+def test_whole_numbers_are_written_without_a_point(tmp_path):
     values = np.array([[37.0, -4.0, 0.5], [1e16, 10.0, -0.0]])
-    text = []
-    for without in (False, True):
-        if without:
-            monkeypatch.setitem(sys.modules, "pyarrow", None)
-        tables.write(tmp_path / "a.csv", values)
-        text.append((tmp_path / "a.csv").read_text())
-        np.testing.assert_array_equal(tables.read(tmp_path / "a.csv").values, values)
-    assert text[1].splitlines()[0] == "37,-4,0.5"
-    assert text[0] == text[1]
+    tables.write(tmp_path / "a.csv", values)
+    assert (tmp_path / "a.csv").read_text().splitlines()[0] == "37,-4,0.5"
+    np.testing.assert_array_equal(tables.read(tmp_path / "a.csv").values, values)

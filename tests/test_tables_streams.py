@@ -6,14 +6,13 @@ import subprocess
 import sys
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from narrows import tables
 from narrows.errors import DataError
 from narrows.tables import text_stream
-
-pa = pytest.importorskip("pyarrow")
-pq = pytest.importorskip("pyarrow.parquet")
 
 
 def make(name, values, path):
@@ -99,12 +98,9 @@ def test_empty_row_groups_are_left_out(tmp_path):
 
 
 @pytest.mark.usefixtures("small_segments")
-@pytest.mark.parametrize("engine", ["pyarrow", "plain"])
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 @pytest.mark.parametrize("start", ["", "\ufeff", "\ufeffx,y\n", '"x,\n",y\n', "\n\nx,y\n"])
-def test_text_in_every_dress(start, end, engine, tmp_path, monkeypatch):
-    if engine == "plain":
-        monkeypatch.setattr(text_stream, "pyarrow_or_none", lambda: None)
+def test_text_in_every_dress(start, end, tmp_path, monkeypatch):
     rows = [f"{k},{k / 4}" for k in range(1000)]
     rows[10] = '"10","2.5"'
     content = start.replace("\n", end) + end.join([*rows[:20], "", *rows[20:]])
@@ -151,10 +147,7 @@ def test_the_shape_of_every_line_is_checked_on_opening(line, message, tmp_path):
 
 
 @pytest.mark.usefixtures("small_segments")
-@pytest.mark.parametrize("engine", ["pyarrow", "plain"])
-def test_text_far_down_is_found_with_its_line(engine, tmp_path, monkeypatch):
-    if engine == "plain":
-        monkeypatch.setattr(text_stream, "pyarrow_or_none", lambda: None)
+def test_text_far_down_is_found_with_its_line(tmp_path, monkeypatch):
     path = tmp_path / "a.csv"
     path.write_text("x,y\n" + "1,2\n" * 899 + "1,Rome\n")
     file = tables.open_segments(path)

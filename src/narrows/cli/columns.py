@@ -32,9 +32,6 @@ def text_head(path: Path) -> Head | None:
 
 def parquet_schema(path: Path) -> Any:
     """Return the schema of a Parquet file, or say what is wrong with it."""
-    from narrows.tables.parquet import required_pyarrow
-
-    required_pyarrow(path)
     import pyarrow as pa
     import pyarrow.parquet as pq
 

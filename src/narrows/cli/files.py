@@ -76,10 +76,6 @@ def check_table_place(out: Path | None, *inputs: Path | None, text: bool = False
     if text and kind in ("npy", "npz"):
         raise CommandError(f"{out} must be a .csv, .tsv or .parquet file, for some of its columns are text.")
     check_place(out, *inputs)
-    if kind == "parquet":
-        from narrows.tables.parquet import required_pyarrow
-
-        required_pyarrow(out)
 
 
 def check_model_place(out: Path | None, *inputs: Path | None, ending: str = "narrows") -> None:

@@ -14,16 +14,7 @@ if TYPE_CHECKING:
 
     from narrows.tables.text import Head
 
-__all__ = ["matrix", "parse_chunk", "parse_file", "pyarrow_or_none"]
-
-
-def pyarrow_or_none() -> Any:
-    """Return pyarrow, or None where it is not installed."""
-    try:
-        import pyarrow as pa
-    except ImportError:
-        return None
-    return pa
+__all__ = ["matrix", "parse_chunk", "parse_file"]
 
 
 def matrix(batch: Any, dtype: np.dtype) -> np.ndarray:

@@ -69,10 +69,9 @@ def _text_columns(file: Path, delimiter: str, columns: Sequence[str | int] | Non
     names = named(positions, head.names) or [str(position) for position in positions]
     found: dict[str, np.ndarray] = {}
     texts = []
-    quick = arrow.pyarrow_or_none() is not None
     for name, position in zip(names, positions, strict=True):
         try:
-            values = arrow.parse_file(file, head, [position]) if quick else None
+            values = arrow.parse_file(file, head, [position])
             found[name] = (text.parse_text(file, head, [position]) if values is None else values)[:, 0]
         except DataError:
             texts.append((name, position))
@@ -88,11 +87,9 @@ def _text_columns(file: Path, delimiter: str, columns: Sequence[str | int] | Non
 
 
 def _parquet_columns(file: Path, columns: Sequence[str | int] | None) -> dict[str, np.ndarray]:
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError:
-        raise DataError(f'{file} needs pyarrow, which is not installed: pip install "narrows[files]"') from None
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
         with pq.ParquetFile(file) as opened:
             names = opened.schema_arrow.names

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from narrows.errors import DataError
-from narrows.tables.arrow import matrix, pyarrow_or_none
+from narrows.tables.arrow import matrix
 from narrows.tables.columns import choose, named
 from narrows.tables.table import SegmentedFile, Table
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-__all__ = ["ParquetSegments", "read_parquet", "required_pyarrow"]
+__all__ = ["ParquetSegments", "read_parquet"]
 
 # What each column reads ahead, of its compressed bytes. Larger buys nothing and is paid for once per column.
 _BUFFER_BYTES = 1 << 16
@@ -25,19 +25,10 @@ _BATCH_ROWS = 8192
 _BATCH_BYTES = 4 << 20
 
 
-def required_pyarrow(path: Path) -> Any:
-    """Return pyarrow, or say how to get it."""
-    pyarrow = pyarrow_or_none()
-    if pyarrow is None:
-        raise DataError(f'{path}: Parquet files need pyarrow, which is not installed: pip install "narrows[files]"')
-    return pyarrow
-
-
 class ParquetSegments(SegmentedFile):
     """A Parquet file read in pieces; a segment is a row group."""
 
     def __init__(self, path: Path, columns: Sequence[str | int] | None = None) -> None:
-        required_pyarrow(path)
         self.path = path
         with self._open() as file:
             schema = file.schema_arrow

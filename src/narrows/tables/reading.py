@@ -23,8 +23,8 @@ def read(
     r"""Read a file of numbers into memory.
 
     The name says the format: ``.csv``, ``.tsv`` (both also with ``.gz``), ``.parquet``, ``.npy``, ``.npz``,
-    ``.idx`` or MNIST's ``*-ubyte`` (both also with ``.gz``). Parquet needs pyarrow (``pip install
-    "narrows[files]"``), which also makes csv many times faster.
+    ``.idx`` or MNIST's ``*-ubyte`` (both also with ``.gz``). Text is parsed by pyarrow, and what
+    that refuses once more in Python, to say what is wrong and where.
 
     A folder is a table whose rows are the ``.png``, ``.jpg`` and ``.tif`` images in it, in the order of their names;
     they must be of one size and kind, and folders in it are not looked into. Images need Pillow (``pip install
@@ -117,7 +117,7 @@ def _read_text(file: Path, delimiter: str, columns: Sequence[str | int] | None) 
 
     head = text.read_head(file, delimiter)
     positions = choose(columns, head.names, head.n_columns, str(file))
-    values = arrow.parse_file(file, head, positions) if arrow.pyarrow_or_none() else None
+    values = arrow.parse_file(file, head, positions)
     if values is None:
         values = text.parse_text(file, head, positions)
     return Table(values, named(positions, head.names), (len(positions),), file)

@@ -1,7 +1,6 @@
 """Text tables (csv and tsv): the head of a file, and the parser that says exactly what is wrong and where.
 
-This parser is plain Python, so it is slow; with pyarrow installed it reads only what pyarrow would not, which
-is how one set of messages serves both.
+This parser is plain Python, so it is slow: it reads only what pyarrow would not, to say what is wrong and where.
 """
 
 from __future__ import annotations

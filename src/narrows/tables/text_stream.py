@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from narrows.errors import DataError
-from narrows.tables.arrow import parse_chunk, pyarrow_or_none
+from narrows.tables.arrow import parse_chunk
 from narrows.tables.columns import choose, named
 from narrows.tables.table import SegmentedFile
 from narrows.tables.text import Head, parse_rows, read_head, utf8_lines
@@ -81,7 +81,7 @@ class TextSegments(SegmentedFile):
 
     def _parse(self, chunk: _Chunk) -> np.ndarray:
         content = self._bytes(chunk)
-        rows = parse_chunk(content, self._head, self._positions) if pyarrow_or_none() else None
+        rows = parse_chunk(content, self._head, self._positions)
         if rows is None:
             lines = utf8_lines(content, self.path)
             blocks = parse_rows(

@@ -9,7 +9,6 @@ import numpy as np
 
 from narrows.errors import DataError
 from narrows.io.atomic import atomic_write
-from narrows.tables.arrow import pyarrow_or_none
 from narrows.tables.formats import WRITABLE, format_of
 from narrows.tables.table import numeric_dtype
 
@@ -28,7 +27,7 @@ _GROUP_ROWS = 1 << 16
 def write(path: str | os.PathLike[str], values: ArrayLike, *, columns: Sequence[str] | None = None) -> None:
     """Write an array of numbers into a file.
 
-    The name says the format: ``.csv``, ``.tsv``, ``.parquet`` (needs pyarrow), ``.npy`` or ``.npz``. The file
+    The name says the format: ``.csv``, ``.tsv``, ``.parquet``, ``.npy`` or ``.npz``. The file
     takes its place only when all of it has been written; until then, and if anything fails, an old file
     stays.
 
@@ -72,7 +71,7 @@ def write(path: str | os.PathLike[str], values: ArrayLike, *, columns: Sequence[
     names = _checked_names(columns, array, kind)
     with atomic_write(file) as temporary:
         if kind == "parquet":
-            _write_parquet(temporary, file, array, names)
+            _write_parquet(temporary, array, names)
         elif kind in ("csv", "tsv"):
             _write_text(temporary, array, names, "," if kind == "csv" else "\t")
         else:
@@ -140,10 +139,7 @@ def _schema(array: np.ndarray, names: list[str] | None) -> Any:
     )
 
 
-def _write_parquet(temporary: Path, file: Path, array: np.ndarray, names: list[str] | None) -> None:
-    from narrows.tables.parquet import required_pyarrow
-
-    required_pyarrow(file)
+def _write_parquet(temporary: Path, array: np.ndarray, names: list[str] | None) -> None:
     import pyarrow.parquet as pq
 
     schema = _schema(array, names)
@@ -159,20 +155,10 @@ def _write_text(temporary: Path, array: np.ndarray, names: list[str] | None, del
         if names is not None:
             csv.writer(text, delimiter=delimiter, lineterminator="\n").writerow(names)
     with temporary.open("ab") as stream:
-        if pyarrow_or_none():
-            from pyarrow import csv as arrow_csv
+        from pyarrow import csv as arrow_csv
 
-            schema = _schema(array, None)
-            options = arrow_csv.WriteOptions(include_header=False, delimiter=delimiter)
-            with arrow_csv.CSVWriter(stream, schema, write_options=options) as writer:
-                for block in _blocks(array):
-                    writer.write_batch(_record_batch(block, schema))
-        else:
+        schema = _schema(array, None)
+        options = arrow_csv.WriteOptions(include_header=False, delimiter=delimiter)
+        with arrow_csv.CSVWriter(stream, schema, write_options=options) as writer:
             for block in _blocks(array):
-                stream.write(_shortest(block, delimiter).encode())
-
-
-def _shortest(block: np.ndarray, delimiter: str) -> str:
-    """Return rows as text; numpy's text of a float is the shortest that brings it back, whatever its size."""
-    rows = block.astype(np.str_).tolist()
-    return "".join(delimiter.join(cell.removesuffix(".0") for cell in row) + "\n" for row in rows)
+                writer.write_batch(_record_batch(block, schema))
