@@ -7,6 +7,10 @@ import re
 import warnings
 from pathlib import Path
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Processes side by side have a core each; torch looks at this when it is imported.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
