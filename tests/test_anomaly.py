@@ -53,12 +53,12 @@ def test_rows_whose_columns_do_not_go_together_are_found(method) -> None:
 def test_one_wild_column_of_many_is_found() -> None:
     rng = np.random.default_rng(2)
     X = np.column_stack([correlated(rng, 400), np.exp(3 * rng.normal(size=(400, 12)))])
-    strange = X[300:].copy()
-    strange[:, 0] += 6
+    anomalous = X[300:].copy()
+    anomalous[:, 0] += 6
     detector = AnomalyDetector(random_state=0).fit(X[:200])
-    scores = detector.anomaly_score(np.vstack([X[200:300], strange]))
+    scores = detector.anomaly_score(np.vstack([X[200:300], anomalous]))
     truth = np.repeat([0, 1], (100, 100))
-    both = np.vstack([X[200:300], strange])
+    both = np.vstack([X[200:300], anomalous])
     plain = np.abs((both - X[:200].mean(0)) / X[:200].std(0)).max(1)
     assert roc_auc_score(truth, scores) > roc_auc_score(truth, plain) + 0.05
 
@@ -79,10 +79,10 @@ def test_a_cluster_among_the_rows_of_the_fit(contamination) -> None:
         assert found.sum() == 50
 
 
-@pytest.mark.parametrize("share", [0.02, 0.1, 0.25, 0.5])
-def test_the_share_that_is_asked_for_is_flagged(share: float) -> None:
+@pytest.mark.parametrize("fraction", [0.02, 0.1, 0.25, 0.5])
+def test_the_fraction_that_is_asked_for_is_flagged(fraction: float) -> None:
     X = correlated(np.random.default_rng(4), 400)
-    assert (quick(contamination=share).fit(X).predict(X) == -1).sum() == 400 * share
+    assert (quick(contamination=fraction).fit(X).predict(X) == -1).sum() == 400 * fraction
 
 
 def test_random_state_seeds_the_autoencoder_and_chooses_rows(curved: np.ndarray) -> None:
@@ -100,7 +100,7 @@ def test_random_state_seeds_the_autoencoder_and_chooses_rows(curved: np.ndarray)
 
 
 @pytest.mark.parametrize(("n", "seeds", "small"), [(200, 8, True), (2000, 4, True), (200, 2, False)])
-def test_p_values_of_new_ordinary_rows_are_uniform_or_larger(n: int, seeds: int, small: bool) -> None:
+def test_p_values_of_new_normal_rows_are_uniform_or_larger(n: int, seeds: int, small: bool) -> None:
     rates = []
     asked = np.array([0.01, 0.05, 0.1, 0.2, 0.5, 0.8])
     for seed in range(seeds):
@@ -178,7 +178,7 @@ def test_false_discoveries_are_as_rare_as_asked_for() -> None:
 # Explanations.
 
 
-def test_planted_columns_are_blamed_first() -> None:
+def test_planted_columns_come_first() -> None:
     rng = np.random.default_rng(6)
     units, centres = 10.0 ** rng.integers(-3, 5, 8), 1000 * rng.normal(size=8)
     detector = AnomalyDetector(random_state=0).fit(correlated(rng, 500) * units + centres)
@@ -203,10 +203,10 @@ def test_planted_columns_are_blamed_first() -> None:
     expected = ((told.expected.to_numpy() - centres[numbers]) / units[numbers])[alone]
     assert np.mean((expected - was) ** 2) < 0.5 * np.mean(was**2)
     assert detector.explain(spoilt[:1] * units + centres, top=2).equals(told[:2])
-    assert (told.share >= 0).all()
+    assert (told.attribution >= 0).all()
 
 
-def test_what_is_foretold_from_a_wrong_value_is_not_blamed_as_well() -> None:
+def test_what_is_predicted_from_a_wrong_value_is_not_attributed_too() -> None:
     rng = np.random.default_rng(6)
 
     def pairs(n: int) -> np.ndarray:
@@ -217,7 +217,7 @@ def test_what_is_foretold_from_a_wrong_value_is_not_blamed_as_well() -> None:
     told = detector.explain(rows)
     first, second = told[::2], told[1::2]
     assert (first.column == "x0").all()
-    assert first.share.quantile(0.1) > 0.9
+    assert first.attribution.quantile(0.1) > 0.9
     # Once the wrong one is not looked at, nothing is known of the other: the mean is expected.
     assert np.abs(second.expected - second.seen).mean() < 1.2 * np.abs(rows[:, 1]).mean()
 
@@ -240,10 +240,10 @@ def test_frames_with_categories(library: str, tmp_path) -> None:
     assert list(detector.feature_names_in_) == ["size", "colour", "weight", "double", "heavy"]
     assert (detector.predict(new) == -1).mean() < 0.06
     columns = {name: new[name].to_numpy().copy() for name in new.columns}
-    strange = type(new)({**columns, "colour": np.where(columns["size"] > 55, "blue", "red")})
+    anomalous = type(new)({**columns, "colour": np.where(columns["size"] > 55, "blue", "red")})
     truth = np.repeat([0, 1], 300)
-    assert roc_auc_score(truth, np.append(detector.anomaly_score(new), detector.anomaly_score(strange))) > 0.9
-    told = detector.explain(strange[:60], top=1)
+    assert roc_auc_score(truth, np.append(detector.anomaly_score(new), detector.anomaly_score(anomalous))) > 0.9
+    told = detector.explain(anomalous[:60], top=1)
     # Close to where one colour ends the other is no wonder.
     clear = np.abs(columns["size"][:60, None] - [45, 55]).min(1) > 4
     assert clear.sum() > 15
@@ -252,7 +252,7 @@ def test_frames_with_categories(library: str, tmp_path) -> None:
     assert right[clear & (told.column == "colour").to_numpy()].mean() >= 0.9
     assert set(told.seen[told.column == "colour"]) <= {"red", "blue"}
     unseen = type(new)({**columns, "colour": ["violet"] * 300})
-    for other in (new, strange):
+    for other in (new, anomalous):
         assert (detector.anomaly_score(unseen) > detector.anomaly_score(other)).mean() > 0.95
     assert np.median(detector.anomaly_score(unseen)) > detector.anomaly_score(new).max()
     told = detector.explain(unseen[:20], top=1)
@@ -282,14 +282,14 @@ def test_frames_keep_their_index_and_take_what_pandas_holds() -> None:
     gaps.loc[3, ["heavy", "size", "colour"]] = None
     told = quick().fit(gaps).explain(gaps[3:4])
     assert set(told.column[-3:]) == {"heavy", "size", "colour"}
-    assert (told.share[-3:] == 0).all()
+    assert (told.attribution[-3:] == 0).all()
     nullable = frame.drop(columns="colour").astype({"heavy": "boolean", "size": "Float64"})
     nullable.loc[3, ["heavy", "size"]] = pd.NA
     told = quick().fit(nullable).explain(nullable[3:4])
-    assert set(told.column[told.share == 0]) == {"heavy", "size"}
+    assert set(told.column[told.attribution == 0]) == {"heavy", "size"}
 
 
-def test_missing_values_are_not_blamed() -> None:
+def test_missing_values_have_no_attribution() -> None:
     rng = np.random.default_rng(7)
 
     def with_gaps(rows: np.ndarray) -> np.ndarray:
@@ -299,12 +299,12 @@ def test_missing_values_are_not_blamed() -> None:
     rows = correlated(rng, 300)
     gaps = with_gaps(rows)
     told = detector.explain(gaps[:100])
-    assert (told.share[told.seen.isna()] == 0).all()
+    assert (told.attribution[told.seen.isna()] == 0).all()
     places = told.groupby("row").cumcount()
     for row in range(100):
         missing = np.isnan(gaps[row]).sum()
         assert told.seen[(told.row == row) & (places >= 8 - missing)].isna().all()
-    # A gap alone makes no row strange, nor does it hide another column.
+    # A gap alone makes no row anomalous, nor does it hide another column.
     assert (detector.predict(gaps) == -1).mean() <= 0.03
     spoilt = gaps.copy()
     spoilt[:, 0], spoilt[:, 7] = rows[:, 0] + 8, np.nan

@@ -50,19 +50,19 @@ def _write(path, names, columns):
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    """Tables with one wrong value, ordinary rows, and a detector of each kind."""
+    """Tables with one wrong value, normal rows, and a detector of each kind."""
     folder = tmp_path_factory.mktemp("anomalies")
     X = _sensors(250, 1, wrong=WRONG)
     for ending in ("csv", "parquet", "npy"):
         tables.write(folder / f"new.{ending}", X, columns=None if ending == "npy" else NAMES)
     tables.write(folder / "shuffled.tsv", X[:, [2, 1, 3, 0, 0]], columns=["load", "outer", "speed", "inner", "more"])
-    tables.write(folder / "ordinary.csv", _sensors(400, 0), columns=NAMES)
+    tables.write(folder / "normal.csv", _sensors(400, 0), columns=NAMES)
     tables.write(folder / "few.csv", X[:, :2], columns=NAMES[:2])
     _write(folder / "people.csv", PEOPLE, _people())
     (folder / "none.csv").write_text(",".join(PEOPLE) + "\n")
-    arguments = ["fit", folder / "ordinary.csv", "--model", "detector", "-o", folder / "d.narrows", "--random-state", 0]
+    arguments = ["fit", folder / "normal.csv", "--model", "detector", "-o", folder / "d.narrows", "--random-state", 0]
     assert main([*map(str, arguments), "-q"]) == 0
-    arguments = ["fit", folder / "ordinary.csv", "-o", folder / "ae.narrows", "--max-epochs", "1", "-q"]
+    arguments = ["fit", folder / "normal.csv", "-o", folder / "ae.narrows", "--max-epochs", "1", "-q"]
     assert main([str(argument) for argument in arguments]) == 0
     return folder
 
@@ -108,22 +108,22 @@ def test_rows_are_flagged_as_the_detector_says(run, home, tmp_path, rule, flags)
     assert [row["anomaly"] for row in rows] == ["true" if flag else "false" for flag in expected]
     assert record["anomalies"] == expected.sum() > 0
     assert record["rule"].startswith(rule[0] if rule else "a score above")
-    # Those that are flagged have columns to blame, and so do the ten strangest.
+    # Those that are flagged have an attribution, and so do the ten most anomalous.
     explained = {k for k, row in enumerate(rows) if row["column_1"]}
-    strangest = np.argsort(-detector.anomaly_score(X))[:10]
-    assert explained == set(np.flatnonzero(expected).tolist()) | set(strangest.tolist())
+    highest = np.argsort(-detector.anomaly_score(X))[:10]
+    assert explained == set(np.flatnonzero(expected).tolist()) | set(highest.tolist())
     assert rows[WRONG]["column_1"] in ("inner", "outer")
 
 
 def test_the_wrong_value_is_shown_with_what_was_expected(run, home):
     pytest.importorskip("pandas")
-    record = json.loads(run("anomalies", "new.csv", "--train", "ordinary.csv", "--json").out)
+    record = json.loads(run("anomalies", "new.csv", "--train", "normal.csv", "--json").out)
     first = record["most_anomalous"][0]
     assert (first["row"], first["anomaly"], record["contamination"]) == (WRONG, True, None)
     assert {part["column"] for part in first["columns"][:2]} >= {"outer"}
     run("anomalies", "new.csv", "-m", "d.narrows")
-    blamed = next(part for part in first["columns"] if part["column"] == "outer")
-    assert blamed["seen"] == tables.read(home / "new.csv").values[WRONG, 1]
+    named = next(part for part in first["columns"] if part["column"] == "outer")
+    assert named["seen"] == tables.read(home / "new.csv").values[WRONG, 1]
     # The same fit with the same seed, so the same scores.
     again = json.loads(run("anomalies", "new.csv", "-m", "d.narrows", "--json").out)
     assert again["most_anomalous"][0]["score"] == first["score"]
@@ -187,7 +187,7 @@ def test_a_stream_says_the_same(run, home, tmp_path, monkeypatch, data):
     assert rows.tolist() == index.tolist()
     np.testing.assert_allclose(values, np.load(home / "new.npy")[index])
     # Fitted to a stream, too.
-    found = json.loads(run("anomalies", data, "--train", "ordinary.csv", "--json").out)
+    found = json.loads(run("anomalies", data, "--train", "normal.csv", "--json").out)
     assert found["most_anomalous"][0]["row"] == WRONG
 
 
@@ -197,8 +197,8 @@ def test_columns_of_text_and_gaps(run, home, of_people, tmp_path):
     assert wrong["anomaly"]
     told = {part["column"]: part for part in wrong["columns"]}
     # Either may be the wrong one: the city, or the warmth.
-    blamed = max(told.values(), key=lambda part: part["share"])
-    assert (blamed["column"], blamed["seen"]) in (("city", "Oslo"), ("warmth", 27.5))
+    named = max(told.values(), key=lambda part: part["attribution"])
+    assert (named["column"], named["seen"]) in (("city", "Oslo"), ("warmth", 27.5))
     run("anomalies", "people.csv", "-m", of_people, "-o", tmp_path / "out.csv")
     row = _table(tmp_path / "out.csv")[WRONG]
     assert [row[f"column_{k}"] for k in (1, 2, 3)] == list(told)
@@ -276,7 +276,7 @@ def test_fit_and_info_speak_of_a_detector(run, tmp_path):
     run("info", model)
     record = json.loads(run("info", model, "--json").out)
     assert record["in_words"].startswith("a score above")
-    record = json.loads(run("fit", "ordinary.csv", "-o", model, "--model", "detector", "--stream", "--json").out)
+    record = json.loads(run("fit", "normal.csv", "-o", model, "--model", "detector", "--stream", "--json").out)
     assert (record["class"], record["rows"], record["n_calibration"]) == ("AnomalyDetector", 400, 400)
     assert record["threshold"] == -narrows.load(model).offset_
 
@@ -289,13 +289,13 @@ def test_mistakes_are_one_line_and_leave_nothing(home, refuse):
         anomalies none.csv
         anomalies people.csv ~
         anomalies new.csv | -m nowhere.narrows ; -m ae.narrows ; -m new.csv
-        anomalies few.csv | -m d.narrows ; --train ordinary.csv
+        anomalies few.csv | -m d.narrows ; --train normal.csv
         anomalies digits -m d.narrows
         anomalies new.csv | --rate 0 ; --rate 2 ; -m d.narrows --fdr 1 ; --top 0 ; --top 3 --rate 0.1 ; --fdr 0.1 ~
         anomalies new.csv | --contamination none ~ ; --contamination 0.7 ~ ; --contamination some ~ ; --method forest
         anomalies new.csv | --method ranks,forest ; --n-neighbors 0 ~ ; --device abacus ; --columns inner,size
         anomalies new.csv | --explain-all ~ ; -o x.npy ; -o new.csv ~ ; -o nowhere/x.csv ~ ; --save x.csv ~
-        anomalies new.csv | --save x.narrows --report x.narrows ~ ; -m d.narrows --train ordinary.csv
+        anomalies new.csv | --save x.narrows --report x.narrows ~ ; -m d.narrows --train normal.csv
         anomalies new.csv | -m d.narrows --n-neighbors 3 ; -m d.narrows --save x.narrows
         fit new.csv -o m.narrows | --model detector --n-components 2 ; --contamination 0.1 ~
         fit new.csv -o m.narrows | --model detector --labels load ; --model detector --clean new.npy

@@ -245,8 +245,8 @@ def test_scores_and_decisions_agree(watching: list, curved: np.ndarray, place: i
     order = scores.argsort()
     assert (np.diff(p_values[order]) <= 0).all()
     told = model.explain(curved[:7])
-    assert list(told.columns) == ["row", "column", "seen", "expected", "share"]
-    assert told.groupby("row").share.sum().to_numpy() == pytest.approx(np.ones(7))
+    assert list(told.columns) == ["row", "column", "seen", "expected", "attribution"]
+    assert told.groupby("row").attribution.sum().to_numpy() == pytest.approx(np.ones(7))
     assert set(told.column) == {f"x{k}" for k in range(10)}
     assert len(model.explain(curved[:7], top=3)) == 21
 
@@ -264,7 +264,7 @@ def test_a_row_is_scored_alone_as_among_others(watching: list, curved: np.ndarra
         for some in (slice(0, 1), slice(3, 4), slice(5, 70), slice(280, 360), slice(699, 700), slice(703, 704)):
             np.testing.assert_array_equal(method(X[some]), whole[some])
         np.testing.assert_array_equal(method(X[shuffled]), whole[shuffled])
-    columns = ["column", "seen", "expected", "share"]
+    columns = ["column", "seen", "expected", "attribution"]
     whole = model.explain(X[290:330])[columns].to_numpy().reshape(40, 10, 4)
     for row in (0, 7, 39):
         np.testing.assert_array_equal(model.explain(X[290 + row : 291 + row])[columns].to_numpy(), whole[row])
@@ -345,7 +345,7 @@ def test_detectors_take_every_size(detector, n: int, d: int) -> None:
         assert model.detect(rows).dtype == bool
     told = model.explain(new[:2])
     assert len(told) == 2 * d
-    assert np.isfinite(told[["seen", "expected", "share"]].to_numpy()).all()
+    assert np.isfinite(told[["seen", "expected", "attribution"]].to_numpy()).all()
 
 
 @each_detector
@@ -400,7 +400,7 @@ def test_detectors_take_awkward_columns(detector, curved: np.ndarray, name: str)
     model = clone(detector).fit(X)
     scores = model.anomaly_score(X)
     assert np.isfinite(scores).all()
-    assert np.isfinite(model.explain(X[:3]).share).all()
+    assert np.isfinite(model.explain(X[:3]).attribution).all()
     if model.contamination is None:
         assert (model.predict(X) == -1).mean() <= 0.05
     elif model.contamination != "auto":

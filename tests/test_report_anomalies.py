@@ -86,7 +86,7 @@ def test_an_explanation_has_a_bar_for_each_column(numbers, anomalous, theme):
     axes = figure.axes[0]
     told = numbers.explain(anomalous[50:51], top=3)
     assert [label.get_text() for label in axes.get_yticklabels()] == told["column"].tolist()
-    assert [bar.get_width() for bar in axes.patches] == pytest.approx(told["share"].tolist())
+    assert [bar.get_width() for bar in axes.patches] == pytest.approx(told["attribution"].tolist())
     assert axes.get_yticklabels()[0].get_text() == "x3"
     assert _texts(axes)[0] == f"200  (expected {value_text(told['expected'][0])})"
     assert re.match(r"score \d+\.\d, threshold \d\.\d", axes.get_title(loc="left"))

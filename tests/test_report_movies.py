@@ -64,7 +64,7 @@ def test_no_title_of_the_map_lies_on_another(theme):
     assert [text.get_text() for text in axes.get_legend().get_texts()] == sorted(set(groups))
 
 
-def test_map_without_groups_and_with_strange_titles():
+def test_map_without_groups_and_with_odd_titles():
     figure = plot_item_map([[0, 0], [5, 5], [9, 0]], ["$x_$ & <y>", "(500)", "x" * 90])
     assert [text.get_text() for text in figure.axes[0].texts] == ["$x_$ & <y>", "(500)"]
     assert _drawn(figure)

@@ -282,8 +282,8 @@ class AnomalyDetector(OutlierMixin, FittedEstimator):
         """Attribute anomalies to columns: which make a row anomalous, and what was expected there.
 
         Of each row the column is sought whose value goes least with the others and with what the column usually holds;
-        then the next, as if the first were not known; and so on for five columns. So one wrong value is not blamed on
-        the columns that were predicted from it.
+        then the next, as if the first were not known; and so on for five columns. So one wrong value is not
+        attributed to the columns that were predicted from it.
 
         Parameters
         ----------
@@ -296,7 +296,7 @@ class AnomalyDetector(OutlierMixin, FittedEstimator):
         -------
         pandas.DataFrame
             ``row`` (the frame's index, otherwise a number), ``column``, ``seen`` and ``expected`` in the data's own
-            units, ``share``, the column's fraction of what is anomalous about the row; top columns first.
+            units, ``attribution``, the column's fraction of what is anomalous about the row; top columns first.
         """
         if top is not None:
             check_number("top", top, integer=True, low=1)

@@ -174,7 +174,7 @@ class Explainer:
                 "column": [self.names[column] for column in columns],
                 "seen": _picked(seen, rows, columns),
                 "expected": _picked(expected, rows, columns),
-                "share": (surprise / total)[rows, columns],
+                "attribution": (surprise / total)[rows, columns],
             }
         )
 

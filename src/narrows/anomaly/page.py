@@ -280,7 +280,7 @@ def _explanations(detector: Any) -> tuple[str, ...]:
         "The score says how far a row is from the nearest rows of the fit, in spreads of normal rows.",
         "The p-value says how rare such a score or a higher one is among normal rows"
         + ("; the rows of the fit were not all normal, so it is larger than it should be." if mixed else "."),
-        "Columns come by their attribution; what is wrong in one is not blamed on those predicted from it.",
+        "Columns come by their attribution; what is wrong in one is not attributed to those predicted from it.",
         "The attribution is a column's fraction of all that is anomalous about the row.",
         "What was expected is what the other columns of the row predict.",
         "All this explains the score, not what has happened.",

@@ -157,8 +157,8 @@ class Scorer:
         if any(t.dtype != (torch.float32 if name.endswith(single) else torch.float64) for name, t in tensors.items()):
             raise ModelFileError("the parts of the detector are not of the kinds that they should be")
         scorer._check()
-        ordinary = torch.cat([scaler.center, torch.zeros(sum(scaler.block_sizes), dtype=torch.float64)])
-        if not bool(scorer.scores(ordinary[None]).isfinite().all()):
+        normal = torch.cat([scaler.center, torch.zeros(sum(scaler.block_sizes), dtype=torch.float64)])
+        if not bool(scorer.scores(normal[None]).isfinite().all()):
             raise ModelFileError("the detector gives no numbers")
         return scorer
 

@@ -1,4 +1,4 @@
-"""What a detector found in rows: scores, which rows are flagged, the columns to blame; shown, or written as a table."""
+"""What a detector found in rows: scores, flags and the attribution to columns; shown, or written as a table."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ SHOWN = 10
 """Of the most anomalous rows so many are told of."""
 
 ATTRIBUTED = 3
-"""Columns to blame that are named of a row."""
+"""Columns of the attribution that are named of a row."""
 
 LEAST_FRACTION = 0.1
 """What a column must have of all that is anomalous about a row to be shown beside the first."""
@@ -29,7 +29,7 @@ BLOCK_ROWS = 1 << 14
 
 @dataclass(frozen=True)
 class Findings:
-    """What a detector found: scores, p-values and flags of all rows, by what rule, and the columns to blame.
+    """What a detector found: scores, p-values and flags of all rows, by what rule, and the attribution.
 
     ``attributed`` has numbers of columns, -1 for none and for rows that are not explained; ``most_anomalous`` is what
     is to be told of a few rows.
@@ -74,12 +74,12 @@ def find(detector: Any, data: Data, rule: Any, *, explain_all: bool, explain_fla
 def _attributed(
     detector: Any, data: Data, n_rows: int, index: np.ndarray, first: set[int]
 ) -> tuple[np.ndarray, dict[int, list[dict[str, Any]]]]:
-    """Return the columns to blame for the rows with these numbers, and all that is said of the first."""
+    """Return the attribution of the rows with these numbers, and all that is said of the first."""
     names = column_names(detector)
     attributed = np.full((n_rows, ATTRIBUTED), -1, dtype=np.int32)
     told: dict[int, list[dict[str, Any]]] = {}
     if not has_pandas():
-        note('Note: the columns to blame are not named, for which pandas is needed: pip install "narrows[frames]".')
+        note('Note: no attribution to columns, for which pandas is needed: pip install "narrows[frames]".')
         return attributed, told
     number = {name: place for place, name in enumerate(names)}
     width = min(ATTRIBUTED, len(names))
@@ -88,12 +88,12 @@ def _attributed(
             frame = detector.explain(values, top=width)
             places = np.array([number[name] for name in frame["column"]], dtype=np.int32)
             # Of a missing value nothing is anomalous.
-            places[frame["share"].to_numpy() <= 0] = -1
+            places[frame["attribution"].to_numpy() <= 0] = -1
             attributed[rows, :width] = places.reshape(-1, width)
             parts = frame.drop(columns="row").to_dict("records")
             for place, row in enumerate(rows.tolist()):
                 if row in first:
-                    told[row] = [part for part in parts[place * width : (place + 1) * width] if part["share"] > 0]
+                    told[row] = [part for part in parts[place * width : (place + 1) * width] if part["attribution"] > 0]
     return attributed, told
 
 
@@ -121,8 +121,8 @@ def show(found: Findings, written: dict[str, Path], *, as_json: bool) -> None:
 
 
 def _describe_columns(columns: list[dict[str, Any]]) -> str:
-    """Name the columns to blame that matter, with what was seen and expected there."""
-    shown = [part for part in columns if part["share"] >= LEAST_FRACTION] or columns[:1]
+    """Name the columns that matter, with what was seen and expected there."""
+    shown = [part for part in columns if part["attribution"] >= LEAST_FRACTION] or columns[:1]
     said = [f"{p['column']}: {_value(p['seen'])} (expected {_value(p['expected'])})" for p in shown]
     return ", ".join(said)
 

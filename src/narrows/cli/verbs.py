@@ -145,13 +145,13 @@ VERBS = {
             Flag("--rate FRACTION", "Flag what this fraction of normal rows would reach: 0.01, say.", float),
             Flag("--top N", "Flag the N most anomalous rows, whatever they are.", int, least=1),
             Flag("--out -o OUT", "Write a line for each row: .csv, .tsv or .parquet; else a summary.", Path),
-            _switch("--explain-all", "In OUT name columns to blame also for rows that are not flagged."),
+            _switch("--explain-all", "In OUT name the columns of the attribution also for rows that are not flagged."),
             Flag("--report PAGE.html", "Write what was found as a page with pictures.", Path),
             Flag("--save MODEL", "Keep the fitted detector, for -m.", Path),
             DEVICE,
             AS_JSON,
         ),
-        """Find the anomalies among the rows of DATA, and the columns to blame.
+        """Find the anomalies among the rows of DATA, and the columns that make them so.
 
         Without -m and --train the detector is fitted to DATA itself, whose anomalies are among its rows. DATA may have
         columns of text and missing cells. Rows are flagged by the detector's own threshold, or as one of --fdr, --rate

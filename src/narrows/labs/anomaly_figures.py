@@ -80,7 +80,7 @@ def _explained(result: LabResult, digit: int, rank: float) -> tuple[str, np.ndar
     pixels = told["column"].str.removeprefix("x").astype(int).to_numpy()
     images = np.zeros((3, _SIDE * _SIDE))
     seen, expected = told["seen"].to_numpy(), told["expected"].to_numpy()
-    images[:, pixels] = seen, expected, told["share"].to_numpy() * np.sign(seen - expected)
+    images[:, pixels] = seen, expected, told["attribution"].to_numpy() * np.sign(seen - expected)
     score = round(float(shown["scores"]["narrows"][row]), 1) + 0.0
     return f"{digit}: {score}", images.reshape(3, _SIDE, _SIDE)
 

@@ -24,7 +24,7 @@ LONGEST_NAME, LONGEST_VALUE = 32, 20
 
 
 def plot_explanation(detector: Any, row: Any, *, top: int = 10, ax: Any = None, theme: str = "light") -> Figure:
-    """Draw which columns make a row anomalous: the share of each, what was seen in it and what was expected.
+    """Draw which columns make a row anomalous: the attribution of each, what was seen in it and what was expected.
 
     Parameters
     ----------
@@ -81,13 +81,13 @@ def draw_attribution(told: Any, *, title: str = "", ax: Any = None, theme: str =
     colours = theme_of(theme)
     axes = _axes(ax, 7.2, 0.9 + 0.34 * max(2, len(told)), colours)
     style_axes(axes, colours, title=title, xlabel="fraction of what is anomalous about the row")
-    shares = told["share"].to_numpy(dtype=np.float64)
+    attributions = told["attribution"].to_numpy(dtype=np.float64)
     places = np.arange(len(told))
-    axes.barh(places, shares, height=0.62, color=colours.series[0])
-    for place, share, seen, expected in zip(places, shares, told["seen"], told["expected"], strict=True):
+    axes.barh(places, attributions, height=0.62, color=colours.series[0])
+    for place, attribution, seen, expected in zip(places, attributions, told["seen"], told["expected"], strict=True):
         axes.annotate(
             f"{value_text(seen)}  (expected {value_text(expected)})",
-            (share, place),
+            (attribution, place),
             (5, 0),
             textcoords="offset points",
             color=colours.ink,
@@ -99,8 +99,8 @@ def draw_attribution(told: Any, *, title: str = "", ax: Any = None, theme: str =
     axes.set_yticks(places, names, color=colours.ink, parse_math=False)
     axes.set_ylim(len(told) - 0.4, -0.6)
     # Room for what is written behind the longest bar.
-    axes.set_xlim(0, max(float(shares.max(initial=0.0)), 1e-9) * 1.75)
-    axes.xaxis.set_major_formatter(lambda share, _: f"{share * 100:.3g}%" if share <= 1 else "")
+    axes.set_xlim(0, max(float(attributions.max(initial=0.0)), 1e-9) * 1.75)
+    axes.xaxis.set_major_formatter(lambda attribution, _: f"{attribution * 100:.3g}%" if attribution <= 1 else "")
     axes.tick_params(axis="y", length=0)
     return axes.figure
 

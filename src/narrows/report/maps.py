@@ -34,7 +34,7 @@ def plot_code_map(
 ) -> Figure:
     """Draw codes as points in the plane, each class labelled where the middle of its points lies.
 
-    Codes of more than two numbers are brought to two, and the axes say how. By PCA, with the share of their variance
+    Codes of more than two numbers are brought to two, and the axes say how. By PCA, with the fraction of their variance
     that two numbers hold: points that lie apart are apart, points that lie together may not be. By t-SNE (van der
     Maaten and Hinton 2008), which keeps neighbours together: distances and sizes of clusters mean nothing.
 
@@ -115,9 +115,9 @@ def _in_plane(codes: np.ndarray, method: str = "pca") -> tuple[np.ndarray, tuple
     variances, directions = variances[::-1][:2].clip(0), directions[:, ::-1][:, :2]
     # An eigenvector may point either way: its largest entry is taken as positive.
     signs = np.sign(directions[np.abs(directions).argmax(0), [0, 1]])
-    shares = variances / max(float(np.square(centred).sum()), 1e-300)
+    fractions = variances / max(float(np.square(centred).sum()), 1e-300)
     first, second = (
-        f"PC {number + 1} of the codes ({share:.0%} of their variance)" for number, share in enumerate(shares)
+        f"PC {number + 1} of the codes ({fraction:.0%} of their variance)" for number, fraction in enumerate(fractions)
     )
     return centred @ (directions * signs), (first, second)
 

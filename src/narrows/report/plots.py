@@ -218,7 +218,7 @@ def plain_ticks(axis: Any) -> None:
 
 
 def plot_errors(errors: Any, *, xlabel: str = "squared error per value", theme: str = "light") -> Figure:
-    """Draw how the errors of single rows are spread: which share of the rows has at most this error.
+    """Draw how the errors of single rows are spread: which fraction of the rows has at most this error.
 
     Parameters
     ----------
@@ -247,7 +247,7 @@ def plot_errors(errors: Any, *, xlabel: str = "squared error per value", theme: 
     lines = named(errors)
     figure = new_figure(7.2, 3.4, colours)
     axes = figure.subplots()
-    style_axes(axes, colours, xlabel=xlabel, ylabel="share of rows")
+    style_axes(axes, colours, xlabel=xlabel, ylabel="fraction of rows")
     dashes = ("-", "--", "-.", ":", (0, (5, 1)))
     positive = True
     for number, (label, values) in enumerate(lines.items()):
@@ -256,14 +256,14 @@ def plot_errors(errors: Any, *, xlabel: str = "squared error per value", theme: 
         if not len(ordered):
             raise DataError(f"There are no errors to draw{f' for {label}' * bool(label)}.")
         positive &= bool(ordered[0] > 0)
-        shares = np.arange(1, len(ordered) + 1) / len(ordered)
+        fractions = np.arange(1, len(ordered) + 1) / len(ordered)
         colour, dash = colours.series[number % 5], dashes[number % 5]
-        axes.step(ordered, shares, where="post", label=label, color=colour, ls=dash, lw=1.8)
+        axes.step(ordered, fractions, where="post", label=label, color=colour, ls=dash, lw=1.8)
     if positive:
         axes.set_xscale("log")
         plain_ticks(axes.xaxis)
     axes.set_ylim(0, 1.02)
-    axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
+    axes.yaxis.set_major_formatter(lambda fraction, _: f"{fraction:.0%}")
     if any(lines):
         axes.legend(frameon=False, fontsize=9, labelcolor=colours.ink, loc="upper left")
     return figure
