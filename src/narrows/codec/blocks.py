@@ -56,13 +56,7 @@ def _in_order(function: Callable[[_In], _Out], items: Iterable[_In], n_jobs: int
 
 
 def row_numbers(rows: Any, n_rows: int) -> range | np.ndarray:
-    """Turn what says which rows are wanted, as numpy takes it, into their numbers.
-
-    Raises
-    ------
-    DataError
-        If a row is not there.
-    """
+    """Turn what says which rows are wanted, as numpy takes it, into their numbers."""
     if rows is None:
         return range(n_rows)
     if isinstance(rows, slice):
@@ -82,13 +76,7 @@ def row_numbers(rows: Any, n_rows: int) -> range | np.ndarray:
 
 
 def write_blocks(batches: Iterator[ColumnBatch], engine: Engine, file: BinaryIO, n_jobs: int | None) -> int:
-    """Write batches of any length as blocks of one into a container; return how many bytes that were.
-
-    Raises
-    ------
-    DataError
-        If there is none, or one is not for this codec or not like the first.
-    """
+    """Write batches of any length as blocks of one into a container; return how many bytes that were."""
     first = next(batches, None)
     if first is None:
         raise DataError("there is nothing to compress: give at least one piece, perhaps of no rows")
@@ -156,24 +144,7 @@ def _by_block(wanted: range | np.ndarray, size: int) -> Iterator[tuple[int, slic
 
 
 class Decoder:
-    """Reads rows out of a container.
-
-    Parameters
-    ----------
-    engine : Engine
-        What decodes blocks.
-    source : bytes or binary file
-        The container.
-    n_jobs : int or None
-        How many blocks are decoded at once.
-    what : str
-        The file in messages.
-
-    Raises
-    ------
-    CodecFileError
-        If the file is foreign, newer, damaged where that spoils all of it, or made with another codec.
-    """
+    """Reads rows out of a container; a CodecFileError if the file is spoilt as a whole, or made with another codec."""
 
     def __init__(self, engine: Engine, source: bytes | BinaryIO, n_jobs: int | None, what: str = "this data") -> None:
         self.reader = FileReader(source, what, engine.fingerprint)

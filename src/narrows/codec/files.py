@@ -25,13 +25,7 @@ __all__ = ["describe", "description", "opened", "write_rows"]
 
 @contextmanager
 def opened(data: Any) -> Iterator[tuple[bytes | BinaryIO, str]]:
-    """Give bytes as they are, and of a path the file, with what to call it in messages.
-
-    Raises
-    ------
-    DataError
-        If it is neither, or the file cannot be read.
-    """
+    """Give bytes as they are, and of a path the file, with what to call it in messages."""
     if isinstance(data, (bytes, bytearray, memoryview)):
         yield bytes(data), "this data"
         return
@@ -89,13 +83,7 @@ def description(reader: FileReader, layout: Layout) -> dict[str, Any]:
 
 
 def write_rows(decoder: Decoder, target: str | os.PathLike[str]) -> None:
-    """Write all rows of a container into a file, whole or not at all.
-
-    Raises
-    ------
-    DataError
-        If the name's ending is of no kind that holds such rows.
-    """
+    """Write all rows of a container into a file, whole or not at all."""
     from narrows.tables.formats import format_of
 
     layout, kind = decoder.layout, format_of(Path(target))

@@ -35,15 +35,7 @@ class Bound:
 
 
 def choose_transform(values: np.ndarray, bound: Bound | None) -> ColumnTransform:
-    """Choose the transform of a column of numbers.
-
-    Parameters
-    ----------
-    values : ndarray of shape (n,)
-        Whole numbers or floats of at most eight bytes, of this machine's byte order; at least one.
-    bound : Bound or None
-        How far off they may be; None for not at all.
-    """
+    """Choose the transform of a column of numbers."""
     if values.dtype.kind in "iu":
         return _for_integers(values, bound)
     exact = _for_floats(values)

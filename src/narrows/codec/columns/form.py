@@ -42,18 +42,9 @@ _MOST_LEARNED = 1 << 30
 
 @dataclass(frozen=True)
 class Coded:
-    """Rows of a table as the model takes them.
+    """Rows of a table as the model takes them, what stands beside, and a checksum over the rows as they come back.
 
-    Attributes
-    ----------
-    codes : ndarray of int64, shape (n, n_codes)
-        For the model.
-    side_info : bytes
-        What stands beside it.
-    crc : int
-        Checksum over the rows as they will be restored.
-    fits : bool
-        Whether what stands beside them is as little as a reader takes; if not, it is left out.
+    Where ``fits`` is false, more stands beside the codes than a reader takes, and it is left out.
     """
 
     codes: np.ndarray
@@ -86,13 +77,7 @@ class TableForm:
         return cls(schema, transforms)
 
     def check(self, schema: Schema) -> None:
-        """Refuse columns that are not those of the fit; whole numbers may be of any width.
-
-        Raises
-        ------
-        DataError
-            If there are more or fewer, or one holds another kind of values.
-        """
+        """Refuse columns that are not those of the fit by a DataError; whole numbers may be of any width."""
         own = [len(one) > 0 and one[-1][0] == INDEX for one in (schema, self.schema)]
         if own[0] != own[1]:
             known = "has an index of its own, and that of the fit had none" if own[0] else "lacks the index of the fit"
@@ -166,12 +151,11 @@ class TableForm:
         for (name, dtype), transform in zip(self.schema, self.transforms, strict=True):
             record = transform.to_record()
             if isinstance(transform, LookupTable):
-                keys = record.pop("keys")
                 # Planes of bytes of the differences, which are small.
-                steps = np.diff(keys, prepend=np.int64(0)).astype("<i8")
+                steps = np.diff(record.pop("keys"), prepend=np.int64(0)).astype("<i8")
                 arrays.append(pack(steps.view(np.uint8).reshape(-1, 8).T.tobytes(), bounded=True))
             elif isinstance(transform, Dictionary):
-                record["n"] = len(transform.words)
+                record["n"] = len(record.pop("words"))
                 arrays.append(pack(cells_to_bytes(transform.words), bounded=True))
             records.append([name, dtype.str, record])
         return pack(json.dumps(records, separators=(",", ":")).encode(), bounded=True) + b"".join(arrays)

@@ -29,26 +29,12 @@ _NULLABLE |= {"Float32", "Float64", "boolean"}
 
 @dataclass(frozen=True)
 class Column:
-    """One column.
-
-    Attributes
-    ----------
-    name : str, int or None
-        What it is called.
-    kind : str
-        "numpy", "text", "nullable", "category" or "zoned".
-    dtype : str
-        Its type as pandas calls it (of "numpy" as numpy does).
-    categories : tuple or None
-        Of categories the list, packed in hexadecimal digits, the type of the list, and its length.
-    ordered : bool
-        Whether categories have an order.
-    """
+    """One column."""
 
     name: str | int | None
-    kind: str
-    dtype: str
-    categories: tuple[str, str, int] | None = None
+    kind: str  # "numpy", "text", "nullable", "category" or "zoned"
+    dtype: str  # as pandas calls it; of "numpy" as numpy does
+    categories: tuple[str, str, int] | None = None  # the list, packed, in hexadecimal digits; its type; its length
     ordered: bool = False
 
     def held(self) -> list[np.dtype]:
@@ -100,21 +86,11 @@ def _zone(dtype: str) -> str:
 
 @dataclass(frozen=True)
 class ColumnsLayout(Layout):
-    """A frame, or a dictionary of arrays.
-
-    Attributes
-    ----------
-    columns : tuple of Column
-        Its columns.
-    axis : tuple or None
-        Type and name of the index of its columns; None for a dictionary.
-    index : tuple or None
-        ("range", start, step, name); or ("column", name), and the last column is the index.
-    """
+    """A frame, or a dictionary of arrays."""
 
     columns: tuple[Column, ...]
-    axis: tuple[Any, ...] | None = None
-    index: tuple[Any, ...] | None = None
+    axis: tuple[Any, ...] | None = None  # type and name of the index of the columns; None for a dictionary
+    index: tuple[Any, ...] | None = None  # ("range", start, step, name), or ("column", name): the last column is it
 
     @property
     def row_values(self) -> int:  # type: ignore[override]
@@ -239,13 +215,7 @@ def take_columns(X: dict[str, Any]) -> ColumnBatch:
 
 
 def take_frame(X: Any) -> ColumnBatch:
-    """Take a pandas frame apart.
-
-    Raises
-    ------
-    DataError
-        If something about it could not be given back; the message names the column.
-    """
+    """Take a pandas frame apart."""
     import pandas as pd
 
     if not isinstance(X, pd.DataFrame):

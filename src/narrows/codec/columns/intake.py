@@ -23,20 +23,7 @@ _FIT_BYTES = 256 << 20
 
 
 def take(X: Any, image_shape: tuple[int, ...] | None = None) -> ColumnBatch:
-    """Take what is handed in apart.
-
-    Parameters
-    ----------
-    X : array-like, Table, frame or dict of arrays
-        Rows first.
-    image_shape : tuple of int or None
-        Height, width and perhaps channels of the pictures that rows of uint8 are.
-
-    Raises
-    ------
-    DataError
-        If it is nothing that could be given back as it is.
-    """
+    """Take what is handed in apart."""
     from narrows.tables.table import Table
 
     if isinstance(X, ColumnBatch):
@@ -95,13 +82,7 @@ def _picture(array: np.ndarray, image_shape: tuple[int, ...] | None) -> tuple[in
 
 
 def layout_from_json(record: Any) -> Layout:
-    """Rebuild a layout from what its `to_json` gave.
-
-    Raises
-    ------
-    CodecFileError
-        If it is none.
-    """
+    """Rebuild a layout from what its `to_json` gave."""
     try:
         return ArrayLayout.from_json(*record) if isinstance(record, list) else ColumnsLayout.from_json(record)
     except CodecFileError:
@@ -115,11 +96,6 @@ def pieces_of(path: str | os.PathLike[str], most_bytes: int | None = None) -> It
 
     An ``.npy`` file keeps its type and shape; others come as :func:`narrows.tables.open_segments` reads them, and text
     columns as :func:`narrows.tables.read_named` does.
-
-    Raises
-    ------
-    DataError
-        If the file cannot be read.
     """
     from narrows import tables
     from narrows.tables.formats import DELIMITERS, existing_file, format_of
@@ -177,13 +153,7 @@ def _npy_pieces(file: Path, most_bytes: int | None) -> Iterator[np.ndarray]:
 
 
 def take_for_fit(X: Any, image_shape: tuple[int, ...] | None) -> ColumnBatch:
-    """Take what is handed to a fit: data, or a file, of which a very big one is read in part.
-
-    Raises
-    ------
-    DataError
-        If it cannot be read, or has no rows.
-    """
+    """Take what is handed to a fit: data, or a file, of which a very big one is read in part."""
     from narrows.data.inputs import is_path
 
     if is_path(X):

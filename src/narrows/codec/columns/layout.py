@@ -56,18 +56,10 @@ class Layout(ABC):
 
 @dataclass(frozen=True)
 class ColumnBatch:
-    """Rows taken apart.
-
-    Attributes
-    ----------
-    layout : Layout
-        What they were.
-    parts : list of ndarray
-        One array for each column of its schema; or of pictures one array (n, height, width[, channels]) of uint8.
-    """
+    """Rows taken apart."""
 
     layout: Layout
-    parts: list[np.ndarray]
+    parts: list[np.ndarray]  # one for each column of the schema; or of pictures one (n, height, width[, channels])
 
     @property
     def n_rows(self) -> int:
@@ -91,26 +83,12 @@ class ColumnBatch:
 
 @dataclass(frozen=True)
 class ArrayLayout(Layout):
-    """An array.
-
-    Attributes
-    ----------
-    dtype : numpy.dtype
-        Its type, byte order and all.
-    row_shape : tuple of int
-        The shape of a row.
-    order : str
-        "C", or "F" for Fortran's.
-    picture : tuple of int or None
-        The shape rows are coded in, if they are pictures.
-    names : tuple of str or None
-        What the columns are called, if anything.
-    """
+    """An array."""
 
     dtype: np.dtype
     row_shape: tuple[int, ...]
-    order: Any = "C"
-    picture: tuple[int, ...] | None = None
+    order: Any = "C"  # or "F" for Fortran's
+    picture: tuple[int, ...] | None = None  # the shape rows are coded in, if they are pictures
     names: tuple[str, ...] | None = None
 
     @property

@@ -8,7 +8,8 @@ machine; there is no logarithm and no power in it.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
@@ -35,6 +36,7 @@ _MOST_WORDS = 1 << 16
 _MOST_LEARNED = 1 << 26
 
 Encoded = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Codes, int64 of shape (n, len(kinds)); which values they do not bring back, bool (n,); and what they bring back."""
 
 
 def to_keys(values: np.ndarray) -> np.ndarray:
@@ -64,31 +66,18 @@ def objects(cells: list[Any]) -> np.ndarray:
     return table
 
 
+@dataclass(eq=False)
 class ColumnTransform(ABC):
-    """How one column becomes columns of whole numbers, none to two of them.
+    """How one column becomes columns of whole numbers, none to two of them; a file keeps the fields."""
 
-    Attributes
-    ----------
-    kinds : tuple of str
-        Of each such column, "category" or "ordered".
-    """
-
-    kinds: tuple[str, ...] = ("ordered",)
-    names: ClassVar[tuple[str, ...]] = ()
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Of each column of whole numbers, "category" or "ordered"."""
+        return ("ordered",)
 
     @abstractmethod
     def encode(self, values: np.ndarray) -> Encoded:
-        """Turn values into codes.
-
-        Returns
-        -------
-        codes : ndarray of int64, shape (n, len(kinds))
-            Where a value is bad, those of the value before.
-        bad : ndarray of bool, shape (n,)
-            Which values the codes do not bring back.
-        restored : ndarray of the type of values, shape (n,)
-            What the codes bring back.
-        """
+        """Turn values into codes; a bad one has the code of the value before it."""
 
     @abstractmethod
     def decode(self, codes: np.ndarray, dtype: np.dtype) -> np.ndarray:
@@ -96,9 +85,10 @@ class ColumnTransform(ABC):
 
     def to_record(self) -> dict[str, Any]:
         """Return plain values and arrays, for a file."""
-        return {"transform": type(self).__name__, **{name: getattr(self, name) for name in self.names}}
+        return {"transform": type(self).__name__, **{field.name: getattr(self, field.name) for field in fields(self)}}
 
 
+@dataclass(eq=False)
 class Raw(ColumnTransform):
     """A column that is kept as it is, outside the model."""
 
@@ -113,21 +103,12 @@ class Raw(ColumnTransform):
         return np.zeros(len(codes), dtype)
 
 
+@dataclass(eq=False)
 class Integers(ColumnTransform):
-    """Whole numbers less the lowest one, to the nearest of steps; of an error of 0 they go round beyond 64 bits.
+    """Whole numbers to the nearest of steps of 2 · error + 1, less an offset; without error, modulo 2**64."""
 
-    Parameters
-    ----------
-    offset : int
-        What has the code 0, in steps.
-    error : int
-        The most a value may be off; a step is twice as much and 1.
-    """
-
-    names = ("offset", "error")
-
-    def __init__(self, offset: int, error: int = 0) -> None:
-        self.offset, self.error, self._step = offset, error, 2 * error + 1
+    offset: int
+    error: int = 0
 
     def encode(self, values: np.ndarray) -> Encoded:
         """Round to steps; numbers so large that a step could leave the type are bad."""
@@ -135,34 +116,26 @@ class Integers(ColumnTransform):
         bad = np.zeros(len(values), bool)
         if not self.error:
             return (whole - np.int64(self.offset))[:, None], bad, values
+        step = 2 * self.error + 1
         bad |= (np.abs(whole.astype(np.float64)) > 2.0**62) | ((values > 0) & (whole < 0))
         whole = np.where(bad, 0, whole)
-        codes = (whole + self.error) // self._step
-        back = codes * self._step
+        codes = (whole + self.error) // step
+        back = codes * step
         restored = back.astype(values.dtype)
         bad |= (restored.astype(np.int64) != back) | (np.abs(whole - back) > self.error)
         return _carried(codes - self.offset, bad, 0)[:, None], bad, restored
 
     def decode(self, codes: np.ndarray, dtype: np.dtype) -> np.ndarray:
         """Add the offset, and multiply by the step."""
-        return ((codes[:, 0] + np.int64(self.offset)) * self._step).astype(dtype)
+        return ((codes[:, 0] + np.int64(self.offset)) * (2 * self.error + 1)).astype(dtype)
 
 
+@dataclass(eq=False)
 class LookupTable(ColumnTransform):
-    """Values out of a list, coded by their rank.
+    """Values out of a list, coded by their rank: their keys, rising, and the code for a bad value before the first."""
 
-    Parameters
-    ----------
-    keys : ndarray of int64
-        The keys of the values, rising.
-    filler : int
-        The code that stands for a value before the first.
-    """
-
-    names = ("keys", "filler")
-
-    def __init__(self, keys: np.ndarray, filler: int) -> None:
-        self.keys, self.filler = np.asarray(keys, np.int64), filler
+    keys: np.ndarray
+    filler: int
 
     def encode(self, values: np.ndarray) -> Encoded:
         """Look values up."""
@@ -176,15 +149,16 @@ class LookupTable(ColumnTransform):
         return from_keys(self.keys[codes[:, 0]], dtype)
 
 
+@dataclass(eq=False)
 class Dictionary(ColumnTransform):
     """Cells out of a list: text, categories, anything that is not an array of numbers."""
 
+    words: list[Any]
     kinds = ("category",)
 
-    def __init__(self, words: list[Any]) -> None:
-        self.words = words
-        self._codes = {_word(word): code for code, word in enumerate(words)}
-        self._table = objects(words)
+    def __post_init__(self) -> None:
+        self._codes = {_word(word): code for code, word in enumerate(self.words)}
+        self._table = objects(self.words)
 
     @classmethod
     def fit(cls, cells: np.ndarray) -> ColumnTransform:
@@ -222,22 +196,18 @@ def _word(cell: Any) -> Any:
 
 
 class _Reals(ColumnTransform):
-    """What transforms of floats share: a first column that says what is missing, where the fit saw such values.
+    """Floats: where the fit saw missing values (a NaN of the key ``nan``), a first column says what is missing."""
 
-    Parameters
-    ----------
-    nan : int or None
-        The key of the NaN that stands for a missing value.
-    """
+    nan: int | None
 
-    def __init__(self, nan: int | None) -> None:
-        self.nan = nan
-        self.kinds = ("ordered",) if nan is None else ("category", "ordered")
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        return ("ordered",) if self.nan is None else ("category", "ordered")
 
     def encode(self, values: np.ndarray) -> Encoded:
-        """Turn values into codes, and look at what comes back."""
         with np.errstate(all="ignore"):
-            codes, restored = self._forth(values)
+            codes = self._to_codes(values)
+            restored = self._to_values(codes, values.dtype)
             good = self._good(values, restored)
         codes = _carried(codes, ~good, 0)
         if self.nan is None:
@@ -247,101 +217,79 @@ class _Reals(ColumnTransform):
         return np.stack([missing.astype(np.int64), codes], 1), ~(good | missing), restored
 
     def decode(self, codes: np.ndarray, dtype: np.dtype) -> np.ndarray:
-        """Turn codes into values."""
         with np.errstate(all="ignore"):
-            values = self._back(codes[:, -1], dtype)
+            values = self._to_values(codes[:, -1], dtype)
         if self.nan is not None:
             values = np.where(codes[:, 0] != 0, from_keys(np.array([self.nan], np.int64), dtype), values)
         return values
 
     @abstractmethod
-    def _forth(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]: ...
+    def _to_codes(self, values: np.ndarray) -> np.ndarray: ...
 
     @abstractmethod
-    def _back(self, codes: np.ndarray, dtype: np.dtype) -> np.ndarray: ...
+    def _to_values(self, codes: np.ndarray, dtype: np.dtype) -> np.ndarray: ...
 
     @abstractmethod
     def _good(self, values: np.ndarray, restored: np.ndarray) -> np.ndarray: ...
 
 
+@dataclass(eq=False)
 class FixedPoint(_Reals):
     """Numbers of so many decimals, times a power of ten, less an offset."""
 
-    names = ("decimals", "offset", "nan")
+    decimals: int
+    offset: int = 0
+    nan: int | None = None
 
-    def __init__(self, decimals: int, offset: int = 0, nan: int | None = None) -> None:
-        super().__init__(nan)
-        self.decimals, self.offset, self._power = decimals, offset, float(10**decimals)
+    def _to_codes(self, values: np.ndarray) -> np.ndarray:
+        return _whole(values.astype(np.float64) * float(10**self.decimals)).astype(np.int64) - self.offset
 
-    def _forth(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        scaled = _whole(values.astype(np.float64) * self._power)
-        return scaled.astype(np.int64) - self.offset, (scaled / self._power).astype(values.dtype)
-
-    def _back(self, codes: np.ndarray, dtype: np.dtype) -> np.ndarray:
-        return ((codes + self.offset).astype(np.float64) / self._power).astype(dtype)
+    def _to_values(self, codes: np.ndarray, dtype: np.dtype) -> np.ndarray:
+        return ((codes + self.offset).astype(np.float64) / float(10**self.decimals)).astype(dtype)
 
     def _good(self, values: np.ndarray, restored: np.ndarray) -> np.ndarray:
         kind = f"i{values.dtype.itemsize}"
         return values.view(kind) == restored.view(kind)
 
 
+@dataclass(eq=False)
 class Bounded(_Reals):
     """Numbers to the nearest of steps, no further off than an error.
 
-    Parameters
-    ----------
-    error, step : float
-        The most a value may be off; from code to code, twice as much or a little less where the type is too coarse.
-    offset : int
-        What has the code 0.
-    nan : int or None
-        The key of the NaN that stands for a missing value.
+    A step is twice the error, or a little less where the type is too coarse.
     """
 
-    names = ("error", "step", "offset", "nan")
+    error: float
+    step: float
+    offset: int = 0
+    nan: int | None = None
 
-    def __init__(self, error: float, step: float, offset: int = 0, nan: int | None = None) -> None:
-        super().__init__(nan)
-        self.error, self.step, self.offset = error, step, offset
+    def _to_codes(self, values: np.ndarray) -> np.ndarray:
+        return _whole(values.astype(np.float64) / self.step).astype(np.int64) - self.offset
 
-    def _forth(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        scaled = _whole(values.astype(np.float64) / self.step)
-        return scaled.astype(np.int64) - self.offset, (scaled * self.step).astype(values.dtype)
-
-    def _back(self, codes: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    def _to_values(self, codes: np.ndarray, dtype: np.dtype) -> np.ndarray:
         return ((codes + self.offset).astype(np.float64) * self.step).astype(dtype)
 
     def _good(self, values: np.ndarray, restored: np.ndarray) -> np.ndarray:
-        # In the array's own arithmetic, which may round the distance, and in float64.
-        own = np.abs(values - restored).astype(np.float64)
-        wide = np.abs(values.astype(np.float64) - restored.astype(np.float64))
-        return (own <= self.error) & (wide <= self.error)
+        return _within(values, restored, self.error, relative=False)
 
 
+@dataclass(eq=False)
 class Relative(_Reals):
     """Numbers no further off than a fraction of themselves: every octave has the same cells, finer where it begins.
 
     An octave is parted into segments, and each segment into cells of one width, as wide as its lower end allows; a
     segment is one cell where that is not too many. A code tells the sign and counts the cells from the smallest number
-    on; a zero is 0.
-
-    Parameters
-    ----------
-    fraction : float
-        The most a value may be off, over its own size.
-    base : int
-        The cells below the first code.
-    nan : int or None
-        The key of the NaN that stands for a missing value.
+    on, less ``base``; a zero is 0.
     """
 
-    names = ("fraction", "base", "nan")
+    fraction: float
+    base: int = 0
+    nan: int | None = None
     _lowest = 1100
 
-    def __init__(self, fraction: float, base: int = 0, nan: int | None = None) -> None:
-        super().__init__(nan)
-        self.fraction, self.base = fraction, base
-        self._ends, cells = _octave(fraction)
+    def __post_init__(self) -> None:
+        self._ends, cells = _octave(self.fraction)
         self._widths = np.diff(self._ends, append=2.0) / cells
         self._starts = np.concatenate([[0], np.cumsum(cells.astype(np.int64))])
 
@@ -354,12 +302,11 @@ class Relative(_Reals):
         inner = np.clip(inner, 0, np.diff(self._starts)[segment] - 1)
         return (power.astype(np.int64) + self._lowest) * self._starts[-1] + self._starts[segment] + inner + 1
 
-    def _forth(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _to_codes(self, values: np.ndarray) -> np.ndarray:
         counted = np.maximum(self.cells(values) - self.base, 0)
-        codes = np.where(values == 0, 0, np.where(np.signbit(values), -counted, counted))
-        return codes, self._back(codes, values.dtype)
+        return np.where(values == 0, 0, np.where(np.signbit(values), -counted, counted))
 
-    def _back(self, codes: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    def _to_values(self, codes: np.ndarray, dtype: np.dtype) -> np.ndarray:
         power, inner = np.divmod(np.abs(codes) + (self.base - 1), self._starts[-1])
         segment = np.clip(np.searchsorted(self._starts, inner, side="right") - 1, 0, len(self._ends) - 1)
         part = self._ends[segment] + (inner - self._starts[segment] + 0.5) * self._widths[segment]
@@ -369,9 +316,16 @@ class Relative(_Reals):
     def _good(self, values: np.ndarray, restored: np.ndarray) -> np.ndarray:
         # An infinite number is off by no more than a fraction of itself from anything.
         finite = np.isfinite(values) & np.isfinite(restored)
-        own = np.abs(values - restored) <= self.fraction * np.abs(values)
-        wide = np.abs(values.astype(np.float64) - restored) <= self.fraction * np.abs(values.astype(np.float64))
-        return finite & own & wide
+        return finite & _within(values, restored, self.fraction, relative=True)
+
+
+def _within(values: np.ndarray, restored: np.ndarray, error: float, *, relative: bool) -> np.ndarray:
+    """Say what is near enough, both in the array's own arithmetic, which may round the distance, and in float64."""
+    exact = values.astype(np.float64)
+    own, wide = np.abs(values - restored).astype(np.float64), np.abs(exact - restored)
+    if not relative:
+        return (own <= error) & (wide <= error)
+    return (own <= error * np.abs(values)) & (wide <= error * np.abs(exact))
 
 
 def _octave(fraction: float) -> tuple[np.ndarray, np.ndarray]:
@@ -403,19 +357,13 @@ def _carried(codes: np.ndarray, bad: np.ndarray, filler: int) -> np.ndarray:
 
 
 _BY_NAME = {kind.__name__: kind for kind in (Bounded, FixedPoint, Integers, LookupTable, Raw, Relative)}
-_LARGEST = {"decimals": 10, "error": 2**31, "filler": 1 << 14, "step": 1e308, "fraction": 1e308}
+_LARGEST = {"decimals": 10, "error": 2**31, "filler": 1 << 14}
 
 
 def transform_from_record(record: dict[str, Any]) -> ColumnTransform:
-    """Rebuild a transform from what its `to_record` gave.
-
-    Raises
-    ------
-    CodecFileError
-        If it is none, or of numbers that none has.
-    """
+    """Rebuild a transform from what its `to_record` gave; a CodecFileError if it is none, or has numbers none has."""
     kind: Any = _BY_NAME.get(str(record.pop("transform", None)))
-    good = kind is not None and set(record) == set(kind.names)
+    good = kind is not None and set(record) == {field.name for field in fields(kind)}
     for name, value in record.items():
         if name == "keys":
             good = good and len(value) > 0 and bool((np.diff(value) > 0).all())
