@@ -52,8 +52,8 @@ def home(tmp_path_factory):
 @pytest.fixture(scope="module")
 def damaged(home):
     """A compressed file of several blocks, one of which has a flipped bit, and its description."""
-    codec = Codec.load(home / "pictures.narrows")
-    rows = np.random.default_rng(1).integers(0, 256, (2 * codec._engine.rows_per_block + 7, 6, 5), dtype=np.uint8)
+    codec = Codec.load(home / "sales.narrows")
+    rows = np.random.default_rng(1).integers(0, 7, (2 * codec._engine.rows_per_block + 7, 3)) / 4
     data = bytearray(codec.compress(rows))
     record = codec.describe(bytes(data))
     assert record["n_blocks"] == 3
@@ -85,8 +85,6 @@ def test_fit_gives_the_same_as_json(run, home):
     assert told["peers"] == codec.peers_
     assert told["rows_to_pay"] == codec.rows_to_pay_
     assert told["model_bytes"] == (home / "told.narrows").stat().st_size
-    best = min(bits for bits in codec.peers_.values() if bits is not None)
-    assert f"{1 - told['bits_per_value'] / best:.1%} smaller" in told["in_words"]
 
 
 def test_a_codec_that_is_not_smaller_says_so(run, home):
@@ -130,9 +128,12 @@ def test_arrays_come_back_with_their_shape_and_type(run, name, bound):
 
 
 @pytest.mark.parametrize(
-    ("rows", "chosen"), [("100:200", slice(100, 200)), (":3", slice(3)), ("-2:", slice(-2, None)), ("-1", [-1])]
+    ("rows", "chosen", "ending"),
+    [
+        *[("100:200", slice(100, 200), "npy"), (":3", slice(3), "csv")],
+        *[("-2:", slice(-2, None), "parquet"), ("-1", [-1], "npz")],
+    ],
 )
-@pytest.mark.parametrize("ending", ["npy", "csv", "parquet", "npz"])
 def test_some_rows_alone(run, home, rows, chosen, ending):
     told = json.loads(
         run("decompress", "sales.nrw", "-m", "sales.narrows", "-o", f"some.{ending}", "--rows", rows, "--json").out
@@ -161,7 +162,9 @@ def test_named_sets_and_their_parts(run, home):
     told = json.loads(run("compress", "digits:test", "-m", "codes.narrows", "-o", "digits.nrw", "--json").out)
     given = narrows.datasets.load("digits").test
     assert told["n_rows"] == len(given)
-    assert told["bits_per_value"] == 8 * (home / "digits.nrw").stat().st_size / given.size
+    assert told["n_bytes"] == (home / "digits.nrw").stat().st_size
+    assert told["ratio"] == told["raw_bytes"] / told["n_bytes"]
+    assert told["bits_per_value"] == 8 * told["n_bytes"] / given.size
     run("decompress", "digits.nrw", "-m", "codes.narrows", "-o", "digits.npy")
     found = np.load(home / "digits.npy").reshape(given.shape)
     assert np.square(found - given.astype(float)).mean() < 0.9 * given.astype(float).var(axis=0).mean()
@@ -175,14 +178,6 @@ def test_a_folder_of_images(run, home):
     run("compress", "images", "-m", "pictures.narrows", "-o", "images.nrw")
     run("decompress", "images.nrw", "-m", "pictures.narrows", "-o", "images.npy")
     assert np.array_equal(np.load(home / "images.npy").reshape(pictures.shape), pictures)
-
-
-def test_compress_says_how_small_and_how_quick(run, home):
-    assert "said.nrw" in run("compress", "sales.npy", "-m", "sales.narrows", "-o", "said.nrw").out
-    told = json.loads(run("compress", "sales.npy", "-m", "sales.narrows", "-o", "said.nrw", "--json").out)
-    assert told["ratio"] == 72_000 / (home / "said.nrw").stat().st_size
-    assert told["n_bytes"] == (home / "said.nrw").stat().st_size
-    assert told["raw_bytes"] == 72_000
 
 
 def test_info_of_a_codec_and_of_a_compressed_file(run):
@@ -207,9 +202,9 @@ def test_verify_names_what_is_damaged(run, damaged):
     assert json.loads(run("codec", "verify", "sales.nrw", "-m", "sales.narrows", "--json").out)["whole"] is True
     _, record = damaged
     step = record["rows_per_block"]
-    printed = run("codec", "verify", "damaged.nrw", "-m", "pictures.narrows", code=1)
+    printed = run("codec", "verify", "damaged.nrw", "-m", "sales.narrows", code=1)
     assert printed.err == "narrows: damaged.nrw is damaged.\n"
-    told = json.loads(run("codec", "verify", "damaged.nrw", "-m", "pictures.narrows", "--json", code=1).out)
+    told = json.loads(run("codec", "verify", "damaged.nrw", "-m", "sales.narrows", "--json", code=1).out)
     assert told["whole"] is False
     assert told["damaged"] == [{"block": 1, "first_row": step, "last_row": 2 * step - 1}]
 
@@ -217,25 +212,19 @@ def test_verify_names_what_is_damaged(run, damaged):
 def test_what_is_whole_can_be_had(run, home, damaged):
     rows, record = damaged
     step = record["rows_per_block"]
-    refused = run("decompress", "damaged.nrw", "-m", "pictures.narrows", "-o", "saved.npy", code=2)
+    refused = run("decompress", "damaged.nrw", "-m", "sales.narrows", "-o", "saved.npy", code=2)
     assert all(word in refused.err for word in (f"{step:,}", f"{2 * step - 1:,}", "--skip-damaged"))
     assert not (home / "saved.npy").exists()
-    printed = run("decompress", "damaged.nrw", "-m", "pictures.narrows", "-o", "saved.npy", "--skip-damaged")
+    printed = run("decompress", "damaged.nrw", "-m", "sales.narrows", "-o", "saved.npy", "--skip-damaged")
     assert printed.err.startswith("Note: ")
     assert np.array_equal(np.load(home / "saved.npy"), np.concatenate([rows[:step], rows[2 * step :]]))
-    run("decompress", "damaged.nrw", "-m", "pictures.narrows", "-o", "first.npy", "--rows", ":9")
+    run("decompress", "damaged.nrw", "-m", "sales.narrows", "-o", "first.npy", "--rows", ":9")
     assert np.array_equal(np.load(home / "first.npy"), rows[:9])
 
 
-@pytest.fixture(scope="module")
-def hostile(home):
-    """The same folder with a truncated file and a model that is no codec."""
+def test_mistakes_are_one_line_and_leave_nothing(home, refuse):
     (home / "cut.nrw").write_bytes((home / "sales.nrw").read_bytes()[:-30])
     narrows.Autoencoder(1, max_epochs=1, random_state=0).fit(np.eye(8)).save(home / "plain.narrows")
-    return home
-
-
-def test_mistakes_are_one_line_and_leave_nothing(hostile, refuse):
     refuse(
         """
         codec fit | ~ ; sales.csv ~

@@ -3,12 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
-import signal
-import subprocess
-import sys
-import textwrap
-import time
 import tracemalloc
 from pathlib import Path
 
@@ -93,14 +87,6 @@ def test_every_type_and_shape_comes_back(dtype):
             assert describe(data)["dtype"] == X.dtype.str
 
 
-@pytest.mark.parametrize("dtype", ["<f2", "<f4", ">f4", "<f8", ">f8"])
-def test_every_pattern_of_bits_comes_back(dtype):
-    noise = np.frombuffer(RNG.bytes(2000 * np.dtype(dtype).itemsize), dtype).reshape(-1, 4)
-    codec = fitted((BASE[:, [0, 1, 2, 0]] / 4).astype(dtype))
-    for X in (noise, -noise[::-1], np.full((5, 4), -0.0, dtype)):
-        assert codec.decompress(codec.compress(X)).tobytes() == np.ascontiguousarray(X).tobytes()
-
-
 def test_extremes_beyond_the_fit_come_back():
     codec = fitted(BASE)
     X = np.array([[-(2**63), 2**63 - 1, 0], [0, -1, 1]])
@@ -119,11 +105,9 @@ def test_pictures_come_back_in_the_shape_they_had(shape):
     for X in (images, images[:1], images[:0], np.asfortranarray(images), 255 - images):
         assert_same(codec.decompress(codec.compress(X)), X)
     assert_same(codec.decompress(codec.compress(flat)), flat)
-    for other in (flat[:, :32], images[:, :2], images.reshape(200, 2, 32)):
-        with pytest.raises(DataError, match="no pictures of image_shape"):
+    for other in (flat[:, :32], images[:, :2], images.reshape(200, 2, 32), flat.astype(int)):
+        with pytest.raises(DataError):
             codec.compress(other)
-    with pytest.raises(DataError, match=r"fitted to pictures of .* and these are a table"):
-        codec.compress(flat.astype(int))
     by_option = fitted(flat, image_shape=shape)
     assert by_option.kind_ == "pictures"
     assert_same(by_option.decompress(by_option.compress(flat)), flat)
@@ -154,45 +138,20 @@ def test_strange_tables_cost_one_part_in_a_hundred(dtype):
     assert len(data) < 1.01 * noise.nbytes + 200
 
 
-@pytest.mark.parametrize(
-    "rows",
-    [
-        slice(None),
-        slice(3, 500),
-        slice(None, None, -1),
-        slice(100, 90),
-        slice(500, 5, -7),
-        5,
-        -1,
-        np.int64(3),
-        range(4, 400, 3),
-        [],
-        [0],
-        [599, 0, 300, 300, -600],
-        np.array([255, 256, 257]),
-        np.arange(600) % 7 == 0,
-    ],
-)
-def test_some_rows_are_those_rows(rows):
-    codec = fitted(BASE)
-    data = codec.compress(BASE)
-    if isinstance(rows, (int, np.integer)):
-        wanted = BASE[[rows]]
-    else:
-        wanted = BASE[np.array(rows, dtype=int) if isinstance(rows, list) else rows]
-    assert_same(codec.decompress(data, rows), np.ascontiguousarray(wanted))
+MASK = np.arange(600) % 7 == 0
+ROWS = [slice(None), slice(3, 500), slice(None, None, -1), slice(100, 90), slice(500, 5, -7), range(4, 400, 3), 5, -1]
+ROWS += [np.int64(3), [], [0], [599, 0, 300, 300, -600], np.array([255, 256, 257]), MASK]
 
 
-def test_rows_that_are_not_there():
+def test_some_rows_are_those_rows():
     codec = fitted(BASE)
     data = codec.compress(BASE)
-    for rows, message in [
-        (600, "no row 600"),
-        ([0, -601], "no row -601"),
-        ("a", "must be a slice"),
-        ([0.5], "must be"),
-    ]:
-        with pytest.raises(DataError, match=message):
+    for rows in ROWS:
+        wanted = [rows] if isinstance(rows, (int, np.integer)) else rows
+        wanted = np.array(wanted, dtype=int) if isinstance(wanted, list) else wanted
+        assert_same(codec.decompress(data, rows), np.ascontiguousarray(BASE[wanted]))
+    for rows in (600, [0, -601], "a", [0.5]):
+        with pytest.raises(DataError):
             codec.decompress(data, rows)
 
 
@@ -222,29 +181,9 @@ def test_threads_and_pieces_do_not_change_a_byte():
     pieces = list(one.decompress_pieces(data))
     assert [len(piece) for piece in pieces] == [256] * 11 + [184]
     assert np.array_equal(np.concatenate(pieces), X)
-    with pytest.raises(DataError, match="a later piece"):
-        one.compress_to([X, X.astype("i4")], io.BytesIO())
-    with pytest.raises(DataError, match="nothing to compress"):
-        one.compress_to([], io.BytesIO())
-
-
-@pytest.mark.parametrize("error", [1e-6, 0.01, {0: 0.5, 2: 1e-3}])
-@pytest.mark.parametrize("relative", [False, True])
-@pytest.mark.parametrize("dtype", ["<f4", ">f8", "<f2"])
-def test_no_value_is_out_of_bound(error, relative, dtype):
-    X = (RNG.normal(size=(1500, 3)) * [1, 1e4, 1e-3]).astype(dtype)
-    X[::50, 0], X[7], X[9, 2] = np.nan, -0.0, -np.inf
-    codec = fitted(X, max_error=error, relative=relative)
-    found = codec.decompress(codec.compress(X))
-    assert found.dtype == X.dtype
-    for j in range(3):
-        limit = error if not isinstance(error, dict) else error.get(j, 0.0)
-        finite = np.isfinite(X[:, j])
-        assert found[~finite, j].tobytes() == X[~finite, j].tobytes()
-        x, y = X[finite, j].astype(np.longdouble), found[finite, j].astype(np.longdouble)
-        assert (np.abs(x - y) <= limit * (np.abs(x) if relative else 1)).all()
-        if not limit:
-            assert found[:, j].tobytes() == X[:, j].tobytes()
+    for wrong in ([X, X.astype("i4")], []):
+        with pytest.raises(DataError):
+            one.compress_to(wrong, io.BytesIO())
 
 
 def test_columns_of_a_frame_within_bounds_by_name():
@@ -335,76 +274,50 @@ def test_frames_that_are_not_kept():
     pd = pytest.importorskip("pandas")
     frame = pd.DataFrame({"a": RNG.integers(0, 5, 50), "b": 1})
     codec = fitted(frame)
-    for strange, message in [
-        (frame.set_index(["a"], append=True), "several levels"),
-        (frame.assign(a=pd.period_range("2020", periods=50)), "column 'a' of type period"),
-        (frame.assign(a=[{1}] * 50), "column .a. holds values of type object"),
-        (frame.assign(a=frame["a"] / 2), "column 'a' holds values of type float64.*int64"),
-        (frame[["a"]], "fitted to 2 columns"),
-        (frame[["b", "a"]], "column 'b' stands where the fit had 'a'"),
-        (frame.iloc[[3, 1, 7]], r"index of its own.*reset_index"),
-        (frame["a"], "Series is not rows"),
-        (pd.DataFrame(index=[1]), "no columns"),
-    ]:
-        with pytest.raises(DataError, match=message):
-            codec.compress(strange)
+    changed = [pd.period_range("2020", periods=50), [{1}] * 50, frame["a"] / 2]
+    others = [frame.set_index(["a"], append=True), frame[["a"]], frame[["b", "a"]], frame.iloc[[3, 1, 7]], frame["a"]]
+    for other in [*(frame.assign(a=values) for values in changed), *others, pd.DataFrame(index=[1])]:
+        with pytest.raises(DataError):
+            codec.compress(other)
 
 
 def test_columns_come_back():
-    columns = {
-        "user": RNG.integers(0, 50, 400),
-        "film": RNG.choice(["Heat", "Alien"], 400),
-        "rating": RNG.integers(1, 11, 400) / 2,
-    }
+    columns = {"user": RNG.integers(0, 50, 400), "film": RNG.choice(["Heat", "Alien"], 400)}
+    columns["rating"] = RNG.integers(1, 11, 400) / 2
     codec = fitted(columns)
     data = codec.compress(columns)
     found = codec.decompress(data)
-    assert list(found) == list(columns)
+    assert list(found) == list(columns) == describe(data)["columns"]
     for name, values in columns.items():
         assert_same(found[name], values)
-    assert describe(data)["columns"] == list(columns)
     pieces = [{name: values[s : s + 90] for name, values in columns.items()} for s in range(0, 400, 90)]
-    file = io.BytesIO()
-    codec.compress_to(pieces, file)
+    codec.compress_to(pieces, file := io.BytesIO())
     assert file.getvalue() == data
 
 
+RECORDS, MASKED = np.zeros(3, [("a", int)]), np.ma.masked_array([1, 2])
+
+
 @pytest.mark.parametrize(
-    ("X", "message"),
-    [
-        (np.zeros((0, 3)), "no rows to fit"),
-        (np.zeros((3, 0)), "no columns"),
-        (np.float64(3), "single value"),
-        (np.zeros(3, [("a", int)]), "each field as a column"),
-        (np.ma.masked_array([1, 2]), "masked array"),
-        ({}, "no columns"),
-        ({"a": [1], "b": [1, 2]}, "of one length"),
-        ("no such file.csv", "no file|does not exist|not there"),
-    ],
+    "X", [np.zeros((0, 3)), np.zeros((3, 0)), np.float64(3), RECORDS, MASKED, {}, {"a": [1], "b": [1, 2]}, "none.csv"]
 )
-def test_what_cannot_be_fitted_to(X, message):
-    with pytest.raises(DataError, match=message):
+def test_what_cannot_be_fitted_to(X):
+    with pytest.raises(DataError):
         fitted(X)
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"max_error": 0}, "max_error must be a number above 0"),
-        ({"max_error": float("nan")}, "max_error must be"),
-        ({"max_error": "small"}, "max_error must be"),
-        ({"max_error": {"z": 1.0}}, "column 'z' that is not there"),
-        ({"relative": True}, "there is no max_error"),
-        ({"code_only": True, "max_error": 1.0}, "no bound"),
-        ({"n_components": 3}, "code_only=True"),
-        ({"max_seconds": 0}, "max_seconds"),
-        ({"n_jobs": 0}, "n_jobs"),
-        ({"image_shape": (5, 5)}, "no pictures"),
-    ],
-)
-def test_options_that_cannot_be(options, message):
-    with pytest.raises(DataError, match=message):
-        fitted(BASE.astype(np.uint8), **options)
+@pytest.mark.parametrize("error", [0, float("nan"), "small", {"z": 1.0}])
+def test_bounds_that_cannot_be(error):
+    with pytest.raises(DataError, match="max_error"):
+        fitted(BASE.astype(np.uint8), max_error=error)
+
+
+@pytest.mark.parametrize("options", ["relative", "n_components", "max_seconds", "n_jobs", "image_shape", "code_only"])
+def test_options_that_cannot_be(options):
+    values = {"relative": True, "n_components": 3, "max_seconds": 0, "n_jobs": 0, "image_shape": (5, 5)}
+    given = {"code_only": True, "max_error": 1.0} if options == "code_only" else {options: values[options]}
+    with pytest.raises(DataError, match=options):
+        fitted(BASE.astype(np.uint8), **given)
 
 
 def test_it_is_a_scikit_learn_object(tmp_path):
@@ -415,16 +328,8 @@ def test_it_is_a_scikit_learn_object(tmp_path):
     codec.save(tmp_path / "codec")
     again = load_any(tmp_path / "codec")
     assert again.get_params() == codec.get_params()
-    for name in (
-        "bits_per_value_",
-        "peers_",
-        "rows_to_pay_",
-        "model_bytes_",
-        "fingerprint_",
-        "kind_",
-        "n_features_in_",
-    ):
-        assert getattr(again, name) == getattr(codec, name), name
+    names = ["bits_per_value_", "peers_", "rows_to_pay_", "model_bytes_", "fingerprint_", "kind_", "n_features_in_"]
+    assert [getattr(again, name) for name in names] == [getattr(codec, name) for name in names]
     assert again.compress(X) == codec.compress(X)
     assert abs(codec.model_bytes_ - (tmp_path / "codec").stat().st_size) < 50
     from narrows import Autoencoder
@@ -549,46 +454,6 @@ def test_a_file_that_cannot_be_restored_leaves_nothing(tmp_path):
     with pytest.raises(DataError, match="no file"):
         codec.decompress(tmp_path / "y.nrw")
     assert [path.name for path in tmp_path.iterdir()] == ["x.nrw"]
-
-
-SLOW = """
-    import sys, time
-    sys.path.insert(0, {tests!r})
-    import numpy as np
-    from plain_models import PlainTable
-    from narrows.codec import Codec
-    from narrows.codec.table import engine
-    engine.TableModel = PlainTable
-    honest = PlainTable.encode
-    def slow(self, rows):
-        print("block", flush=True)
-        time.sleep(0.05)
-        return honest(self, rows)
-    codec = Codec.load({codec!r})
-    PlainTable.encode = slow
-    codec.compress_file({source!r}, {target!r})
-"""
-
-
-@pytest.mark.skipif(os.name != "posix", reason="a kill that cannot be caught is posix's")
-@pytest.mark.parametrize("old", [None, b"an older file"])
-def test_a_kill_leaves_no_file_or_a_whole_one(tmp_path, old):
-    X = RNG.integers(0, 9, (256 * 60, 3))
-    np.save(tmp_path / "in.npy", X)
-    codec = fitted(X)
-    codec.save(tmp_path / "codec")
-    target = tmp_path / "out.nrw"
-    if old is not None:
-        target.write_bytes(old)
-    names = {"codec": "codec", "source": "in.npy", "target": "out.nrw"}
-    text = SLOW.format(tests=str(Path(__file__).parent), **{key: str(tmp_path / name) for key, name in names.items()})
-    process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(text)], stdout=subprocess.PIPE)
-    process.stdout.readline()
-    time.sleep(0.2)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    process.stdout.close()
-    assert target.read_bytes() == old if old is not None else not target.exists()
 
 
 def test_memory_is_bounded_by_the_block(tmp_path):

@@ -78,12 +78,3 @@ def test_a_time_zone_that_has_no_name_is_refused():
         Codec(max_seconds=5).fit(pd.DataFrame({"when": days}))
     named = pd.DataFrame({"when": days.tz_convert("Europe/Berlin")})
     pd.testing.assert_frame_equal(round_trip(named), named, check_freq=False)
-
-
-def test_pieces_of_other_columns_are_refused():
-    import io
-
-    rows = {"a": np.arange(50), "b": np.arange(50.0)}
-    codec = Codec(max_seconds=5, random_state=0).fit(rows)
-    with pytest.raises(DataError):
-        codec.compress_to([rows, {"a": np.arange(50)}], io.BytesIO())

@@ -52,6 +52,19 @@ def container(blocks, rows=4, description=("x", [1])):
     return file.getvalue()
 
 
+def rebuilt(reader, description=..., blocks=None):
+    """Write a file anew with other things in it, and all checksums right but those of rows."""
+    file, head = io.BytesIO(), reader.head
+    description = head.description if description is ... else description
+    writer = FileWriter(file, Head(head.fingerprint, head.rows_per_block, description))
+    for block in reader.blocks if blocks is None else []:
+        writer.add(reader.read(block), block.last - block.first, block.rows_crc)
+    for data in blocks or []:
+        writer.add(data, head.rows_per_block, 0)
+    writer.finish()
+    return file.getvalue()
+
+
 def outcome(codec, data, X, rows=None):
     """Decompress; what comes is the exact data or one clear error."""
     try:
@@ -133,7 +146,7 @@ def test_mutations_give_an_error_or_the_data_quickly_and_in_bounded_memory(codec
     honest = tracemalloc.get_traced_memory()[1]
     tracemalloc.reset_peak()
     slowest = 0.0
-    for spoilt in mutations(data, 1_500, seed=1):
+    for spoilt in mutations(data, 700, seed=1):
         start = time.perf_counter()
         outcome(codec, spoilt, X)
         slowest = max(slowest, time.perf_counter() - start)
@@ -192,40 +205,32 @@ def test_a_damaged_block_loses_only_itself(codec):
     block = FileReader(bytes(data)).blocks[1]
     data[block.offset + block.size // 2] ^= 0x10
     data = bytes(data)
-    with pytest.raises(
-        CodecFileError, match=r"block 1 \(rows 256 to 511\) of this data is damaged.*256 to 511"
-    ) as caught:
+    with pytest.raises(CodecFileError, match="256 to 511") as caught:
         codec.decompress(data)
     assert caught.value.lost == [(256, 512)]
     assert np.array_equal(codec.decompress(data, rows=slice(512, None)), X[512:])
     assert np.array_equal(codec.decompress(data, rows=[0, 999, 255]), X[[0, 999, 255]])
-    with pytest.warns(UserWarning, match="256 to 511"):
-        found = codec.decompress(data, on_damage="skip")
-    assert np.array_equal(found, np.delete(X, np.s_[256:512], axis=0))
+    kept = np.delete(np.arange(1000), np.s_[256:512])
+    for rows, left in ((None, kept), (slice(None, None, -1), kept[::-1]), ([900, 300, 2], [900, 2])):
+        with pytest.warns(UserWarning, match="256 to 511"):
+            assert np.array_equal(codec.decompress(data, rows, on_damage="skip"), X[left])
     with pytest.raises(CodecFileError, match="256 to 511"):
         codec.verify(data)
 
 
-def test_a_model_that_decodes_otherwise_is_found(codec, monkeypatch):
-    X = table(300)
-    data = codec.compress(X)
-    honest = PlainTable.decode
-    monkeypatch.setattr(
-        PlainTable, "decode", lambda self, data, n: honest(self, data, n) + (np.arange(n) == 7)[:, None]
-    )
-    with pytest.raises(CodecFileError, match=r"block 0 .* does not decode to the rows it was made of"):
+@pytest.mark.parametrize("error", [AssertionError("no more words"), IndexError("out"), MemoryError(), None])
+def test_whatever_a_decoder_does_is_one_error(codec, monkeypatch, error):
+    honest, data = PlainTable.decode, codec.compress(table(300))
+
+    def wrong(self, data, n):
+        if error is not None:
+            raise error
+        return honest(self, data, n) + (np.arange(n) == 7)[:, None]
+
+    monkeypatch.setattr(PlainTable, "decode", wrong)
+    with pytest.raises(CodecFileError) as caught:
         codec.decompress(data)
-
-
-@pytest.mark.parametrize("error", [AssertionError("no more words"), IndexError("out"), MemoryError(), ValueError("x")])
-def test_whatever_a_decoder_raises_is_one_error(codec, monkeypatch, error):
-    def fail(*_):
-        raise error
-
-    data = codec.compress(table(300))
-    monkeypatch.setattr(PlainTable, "decode", fail)
-    with pytest.raises(CodecFileError, match="cannot be decoded"):
-        codec.decompress(data)
+    assert caught.value.lost == [(0, 256), (256, 300)]
 
 
 def test_another_codec_is_refused_by_both_names(codec):
@@ -235,61 +240,30 @@ def test_another_codec_is_refused_by_both_names(codec):
         other.decompress(data)
 
 
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        (b"", "is empty"),
-        (b"PK\x03\x04" + b"x" * 100, "no compressed file of narrows"),
-        (b"\x89", "truncated|no compressed"),
-        (MAGIC, "truncated"),
-        (MAGIC + b"\x02" + b"x" * 100, "newer than 1"),
-        (MAGIC + b"\x01\x00" + b"\xff" * 100, "damaged"),
-        (MAGIC + b"\x01\x07" + b"x" * 100, "damaged"),
-        (b"\x89PNG" + b"x" * 200, "no compressed file of narrows"),
-    ],
-)
-def test_foreign_newer_and_cut_files(codec, data, message):
-    with pytest.raises(CodecFileError, match=message):
-        codec.decompress(data)
-    with pytest.raises(CodecFileError, match=message):
-        describe(data)
+FOREIGN = [b"", b"\x89", MAGIC, b"PK\x03\x04" + b"x" * 100, b"\x89PNG" + b"x" * 200]
+FOREIGN += [MAGIC + start + b"x" * 100 for start in (b"\x02", b"\x01\x07", b"\x01\x00" + b"\xff" * 100)]
 
 
-@pytest.mark.parametrize(
-    "description",
-    [
-        None,
-        5,
-        [],
-        ["|u1"],
-        ["|u1", [2**62]],
-        ["|u1", [-4]],
-        ["nonsense", [3]],
-        ["<V8", [3]],
-        ["<U99999999", [3]],
-        ["<i8", [2**30]],
-        ["<i8", [3], {"names": ["a"]}],
-        ["<i8", [3], {"picture": [3, 1]}],
-        ["|u1", [784], {"picture": [29, 28]}],
-        {},
-        {"d": [["a", "<i8"]] * 100_000},
-        {"f": [], "x": [], "i": []},
-        {"f": [["a", "evil", "x"]], "x": ["object", None], "i": ["range", 0, 1, None]},
-        {"f": [["a", "numpy", "<i8"]] * 3, "x": ["object", None], "i": ["range", "0", [], None]},
-        {"f": [["a", "numpy", "<i8"]] * 3, "x": ["nonsense", None], "i": ["range", 0, 1, None]},
-    ],
-)
+@pytest.mark.parametrize("data", FOREIGN)
+def test_foreign_newer_and_cut_files(codec, data):
+    for read in (codec.decompress, describe):
+        with pytest.raises(CodecFileError):
+            read(data)
+
+
+THREE = [["a", "numpy", "<i8"]] * 3
+HEADS = [None, 5, [], ["|u1"], ["|u1", [2**62]], ["|u1", [-4]], ["nonsense", [3]], ["<V8", [3]], ["<U99999999", [3]]]
+HEADS += [["<i8", [2**30]], ["<i8", [3], {"names": ["a"]}], ["<i8", [3], {"picture": [3, 1]}], {}]
+HEADS += [["|u1", [784], {"picture": [29, 28]}], {"c": [["a", "numpy", "<i8"]] * 100_000}, {"c": [], "x": [], "i": []}]
+HEADS += [{"c": [["a", "evil", "x"]], "x": ["object", None], "i": ["range", 0, 1, None]}]
+HEADS += [{"c": THREE, "x": ["object", None], "i": ["range", "0", [], None]}]
+HEADS += [{"c": THREE, "x": ["nonsense", None], "i": ["range", 0, 1, None]}]
+
+
+@pytest.mark.parametrize("description", HEADS)
 def test_hostile_heads(codec, description):
-    file = io.BytesIO()
-    X = table(300)
-    honest = codec.compress(X)
-    reader = FileReader(honest)
-    writer = FileWriter(file, Head(reader.head.fingerprint, reader.head.rows_per_block, description))
-    for block in reader.blocks:
-        writer.add(reader.read(block), block.last - block.first, block.rows_crc)
-    writer.finish()
     with pytest.raises(CodecFileError):
-        codec.decompress(file.getvalue())
+        codec.decompress(rebuilt(FileReader(codec.compress(table(300))), description))
 
 
 def test_deep_json_and_claims_without_blocks():
@@ -333,29 +307,8 @@ def test_pack_brings_back_and_costs_little(size, kind):
 
 
 def test_cells_of_all_kinds_come_back():
-    cells = [
-        "",
-        "a\0b",
-        "ü🙂",
-        "\ud800",
-        None,
-        1.5,
-        float("inf"),
-        7,
-        -(10**60),
-        0,
-        -1,
-        255,
-        256,
-        True,
-        False,
-        b"\0x",
-        np.int16(-5),
-        np.str_(""),
-        np.str_("a\0"),
-        np.bytes_(b""),
-        np.bytes_(b"b\0"),
-    ]
+    cells = ["", "a\0b", "ü🙂", "\ud800", None, 1.5, float("inf"), 7, -(10**60), 0, -1, 255, 256, True, False, b"\0x"]
+    cells += [np.int16(-5), np.str_(""), np.str_("a\0"), np.bytes_(b""), np.bytes_(b"b\0")]
     found = cells_from_bytes(cells_to_bytes(cells), len(cells))
     assert found == cells
     assert [type(cell) for cell in found] == [type(cell) for cell in cells]
@@ -368,20 +321,6 @@ def test_cells_of_all_kinds_come_back():
     for data in (b"", b"\x09", b"\x01\x05ab", cells_to_bytes(cells)[:-1]):
         with pytest.raises(CodecFileError):
             cells_from_bytes(data, 2)
-
-
-def rebuilt(reader, description=None, blocks=None):
-    """Write a file anew with other things in it, and all checksums right but those of rows."""
-    file = io.BytesIO()
-    head = reader.head
-    description = head.description if description is None else description
-    writer = FileWriter(file, Head(head.fingerprint, head.rows_per_block, description))
-    for block in reader.blocks if blocks is None else []:
-        writer.add(reader.read(block), block.last - block.first, block.rows_crc)
-    for data in blocks or []:
-        writer.add(data, head.rows_per_block, 0)
-    writer.finish()
-    return file.getvalue()
 
 
 def test_blocks_of_nothing_are_refused_and_damaged_ones_are_not_all_tried(codec, monkeypatch):
@@ -409,23 +348,10 @@ def test_a_code_without_bytes_is_kept(codec, monkeypatch):
 def test_evenly_spaced_rows_are_those_of_numpy(codec):
     X = table(1000)
     data = codec.compress(X)
-    for start in (None, 1, 255, 256, -1, 2000):
-        for stop in (None, 256, 257, -300):
-            for step in (None, -1, 3, -257):
-                found = codec.decompress(data, rows=slice(start, stop, step))
-                assert np.array_equal(found, X[start:stop:step]), (start, stop, step)
+    for start, stop in ((None, 256), (1, None), (255, 257), (256, None), (-1, -300), (2000, 256)):
+        for step in (None, -1, 3, -257):
+            assert np.array_equal(codec.decompress(data, slice(start, stop, step)), X[start:stop:step])
     assert isinstance(row_numbers(slice(None, None, -1), 1 << 50), range)
-
-
-def test_skipping_keeps_the_order_of_rows(codec):
-    X = table(1000)
-    data = bytearray(codec.compress(X))
-    data[FileReader(bytes(data)).blocks[1].offset + 9] ^= 1
-    kept = np.delete(np.arange(1000), np.s_[256:512])
-    with pytest.warns(UserWarning, match="256 to 511"):
-        assert np.array_equal(codec.decompress(bytes(data), slice(None, None, -1), on_damage="skip"), X[kept[::-1]])
-    with pytest.warns(UserWarning, match="256 to 511"):
-        assert np.array_equal(codec.decompress(bytes(data), [900, 300, 2], on_damage="skip"), X[[900, 2]])
 
 
 def headed(text, fingerprint=b"12345678"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 
 import numpy as np
@@ -51,7 +52,10 @@ def test_any_number_of_rows_comes_back(fitted, n):
 
 def test_bytes_are_the_same_from_call_to_call_and_after_loading(fitted, tmp_path):
     codec, rows = fitted
-    data = codec.compress(rows)
+    mine = rows.copy()
+    mine.flags.writeable = False
+    data = codec.compress(mine)
+    np.testing.assert_array_equal(mine, rows)
     assert codec.compress(rows) == data
     codec.save(tmp_path / "codec")
     again = narrows.load(tmp_path / "codec")
@@ -59,14 +63,6 @@ def test_bytes_are_the_same_from_call_to_call_and_after_loading(fitted, tmp_path
     np.testing.assert_array_equal(again.decompress(data), codec.decompress(data))
     assert again.fingerprint_ == codec.fingerprint_
     assert again.peers_ == codec.peers_
-
-
-def test_input_is_left_alone(fitted):
-    codec, rows = fitted
-    mine = rows.copy()
-    mine.flags.writeable = False
-    codec.compress(mine)
-    np.testing.assert_array_equal(mine, rows)
 
 
 def test_rows_alone_are_rows_of_all(fitted):
@@ -84,13 +80,10 @@ def test_another_number_of_columns_is_refused(fitted):
         codec.compress(rows[:, :-1])
 
 
-@pytest.mark.parametrize("codec", ALL, ids=KINDS)
-def test_refits_repeat_and_leave_global_generators_alone(codec, curved):
-    rows = rows_for(codec, curved)
+def test_refits_repeat_and_leave_global_generators_alone(fitted):
+    codec, rows = fitted
     before = (random.getstate(), str(np.random.get_state()), torch.get_rng_state())  # noqa: NPY002
-    first, second = clone(codec).fit(rows), clone(codec).fit(rows)
-    assert first.compress(rows) == second.compress(rows)
-    assert first.fit(rows).compress(rows) == second.compress(rows)
+    assert copy.deepcopy(codec).fit(rows).compress(rows) == codec.compress(rows)
     assert random.getstate() == before[0]
     assert str(np.random.get_state()) == before[1]  # noqa: NPY002
     assert torch.equal(torch.get_rng_state(), before[2])

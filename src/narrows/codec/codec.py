@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-import math
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -200,9 +200,7 @@ class Codec(FittedEstimator):
         errors = self.max_error.values() if isinstance(self.max_error, dict) else [self.max_error]
         try:
             for error in errors:
-                check_number("max_error", error, high=math.inf, open_low=True, none=True)
-                if error is not None and not math.isfinite(error):
-                    raise DataError(f"max_error must be a finite number, got {error!r}")
+                check_number("max_error", error, high=1e308, open_low=True, none=True)
             check_number("max_seconds", self.max_seconds, open_low=True)
             check_number("n_jobs", self.n_jobs, integer=True, low=1, none=True)
         except ValueError as error:
@@ -222,19 +220,18 @@ class Codec(FittedEstimator):
         if not isinstance(self.max_error, dict):
             bound = Bound(float(self.max_error), relative=bool(self.relative))
             return {place: bound for _, place in own if place is not None and schema[place][1].kind == "f"}
-        found = {}
+        found: dict[int, Bound] = {}
         for name, error in self.max_error.items():
             if name is None or error is None:
                 continue
             places = [place for known, place in own if known == name]
             if not places and isinstance(name, (int, np.integer)) and 0 <= int(name) < len(own):
                 places = [own[int(name)][1]]
-            if not places:
-                raise DataError(f"max_error names a column {name!r} that is not there")
-            for place in places:
-                if place is None:
-                    raise DataError(f"max_error names column {name!r}, which holds no numbers that may be off")
-                found[place] = Bound(float(error), relative=bool(self.relative))
+            numeric = [place for place in places if place is not None]
+            if not places or len(numeric) < len(places):
+                why = "which holds no numbers that may be off" if places else "which is not there"
+                raise DataError(f"max_error names column {name!r}, {why}")
+            found |= dict.fromkeys(numeric, Bound(float(error), relative=bool(self.relative)))
         return found
 
     def _tell(self, record: Any) -> None:
@@ -349,18 +346,19 @@ class Codec(FittedEstimator):
         """
         if on_damage not in ("raise", "skip"):
             raise DataError(f'on_damage must be "raise" or "skip", not {on_damage!r}')
+        with self._opened(data) as decoder:
+            return decoder.rows(rows, on_damage)
+
+    @contextmanager
+    def _opened(self, data: bytes | str | os.PathLike[str]) -> Iterator[Decoder]:
         check_is_fitted(self)
         with files.opened(data) as (source, what):
-            return self._decoder(source, what).rows(rows, on_damage)
-
-    def _decoder(self, source: bytes | BinaryIO, what: str) -> Decoder:
-        return Decoder(self._engine, source, self.n_jobs, what)
+            yield Decoder(self._engine, source, self.n_jobs, what)
 
     def decompress_pieces(self, data: bytes | str | os.PathLike[str]) -> Iterator[Any]:
         """Yield restored rows block by block, in bounded memory; of a file without rows nothing."""
-        check_is_fitted(self)
-        with files.opened(data) as (source, what):
-            for _, _, rows in self._decoder(source, what).pieces():
+        with self._opened(data) as decoder:
+            for _, _, rows in decoder.pieces():
                 yield rows
 
     def decompress_file(self, source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
@@ -374,10 +372,9 @@ class Codec(FittedEstimator):
             ``.npy`` for arrays, which is written block by block; ``.csv``, ``.tsv``, ``.parquet`` for frames and
             columns; arrays of two dimensions may go into any of them.
         """
-        check_is_fitted(self)
         _refuse_same(source, target)
-        with files.opened(source) as (file, what):
-            files.write_rows(self._decoder(file, what), target)
+        with self._opened(source) as decoder:
+            files.write_rows(decoder, target)
 
     def verify(self, data: bytes | str | os.PathLike[str]) -> dict[str, Any]:
         """Decode everything, compare all checksums, and return what :func:`describe` does.
@@ -387,9 +384,7 @@ class Codec(FittedEstimator):
         CodecFileError
             If anything is not as it was; damaged blocks are named, all of them.
         """
-        check_is_fitted(self)
-        with files.opened(data) as (source, what):
-            decoder = self._decoder(source, what)
+        with self._opened(data) as decoder:
             decoder.verify()
             return files.description(decoder.reader, decoder.layout)
 

@@ -210,8 +210,8 @@ def take_columns(X: dict[str, Any]) -> ColumnBatch:
     for name in arrays:
         if not isinstance(name, str):
             raise DataError(f"a column is called {name!r}: names must be text")
-    columns = tuple(Column(name, "numpy", check_type(array.dtype).str) for name, array in arrays.items())
-    return ColumnBatch(ColumnsLayout(columns), [native(array) for array in arrays.values()])
+    taken = [_take_array(array, name) for name, array in arrays.items()]
+    return ColumnBatch(ColumnsLayout(tuple(column for column, _ in taken)), [part for _, (part,) in taken])
 
 
 def take_frame(X: Any) -> ColumnBatch:
@@ -252,12 +252,16 @@ def _named(name: Any) -> Any:
     return name
 
 
+def _take_array(array: np.ndarray, name: Any) -> tuple[Column, list[np.ndarray]]:
+    return Column(name, "numpy", check_type(array.dtype).str), [native(array)]
+
+
 def _take_series(series: Any, name: Any) -> tuple[Column, list[np.ndarray]]:
     import pandas as pd
 
     name, dtype = _named(name), series.dtype
     if isinstance(dtype, np.dtype):
-        return Column(name, "numpy", check_type(dtype).str), [native(series.to_numpy())]
+        return _take_array(series.to_numpy(), name)
     if isinstance(dtype, pd.CategoricalDtype):
         listed = dtype.categories
         try:

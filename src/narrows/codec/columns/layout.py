@@ -103,8 +103,7 @@ class ArrayLayout(Layout):
 
     def numbers(self) -> list[tuple[Any, int | None]]:
         """Return names, and places of numbers."""
-        good = holds_numbers(self.dtype)
-        return [(name, place if good else None) for place, (name, _) in enumerate(self.schema())]
+        return [(name, place if holds_numbers(self.dtype) else None) for place, (name, _) in enumerate(self.schema())]
 
     def to_json(self) -> Any:
         """Return plain values, for a file."""
@@ -133,12 +132,9 @@ class ArrayLayout(Layout):
 
     def describe(self, n_rows: int) -> dict[str, Any]:
         """Return what people want to know."""
-        found: dict[str, Any] = {
-            "what": "pictures" if self.picture else "array",
-            "dtype": self.dtype.str,
-            "shape": (n_rows, *self.row_shape),
-            "columns": None if self.names is None else list(self.names),
-        }
+        names = None if self.names is None else list(self.names)
+        found: dict[str, Any] = {"what": "pictures" if self.picture else "array", "dtype": self.dtype.str}
+        found |= {"shape": (n_rows, *self.row_shape), "columns": names}
         return found | ({"image_shape": self.picture} if self.picture else {})
 
     def joins(self, other: Layout, n_before: int) -> bool:
