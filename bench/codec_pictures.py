@@ -20,7 +20,7 @@ import numpy as np
 
 from common import Line, machine, mnist, run_script, say, show
 from narrows.codec import Codec
-from narrows.codec.peers import on_pictures
+from narrows.codec.evaluation import on_pictures
 
 SIDE = 28
 

@@ -12,10 +12,10 @@ from threadpoolctl import threadpool_limits
 
 from narrows.codec.container.entropy import Reader, Writer
 from narrows.codec.engine import FitOptions
-from narrows.codec.pictures import arithmetic as exact
+from narrows.codec.pictures import coder as exact
+from narrows.codec.pictures.coder import PictureCoder
 from narrows.codec.pictures.engine import PictureEngine
 from narrows.codec.pictures.network import PictureNet, PictureObjective
-from narrows.codec.pictures.order import PictureCoder
 from narrows.codec.pictures.shape import LEVELS, Shape, Tiling, windows
 
 DIGITS = (load_digits().images * 15).astype(np.uint8)
@@ -53,7 +53,7 @@ def test_smaller_than_a_general_compressor(model):
 
 @pytest.mark.parametrize("differences", [False, True])
 def test_the_file_is_as_large_as_training_foretold(differences):
-    from narrows.codec.pictures.training import whole_numbers
+    from narrows.codec.pictures.engine import whole_numbers
 
     torch.manual_seed(0)
     shape = Shape(8, 8, 1)

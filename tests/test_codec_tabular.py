@@ -7,10 +7,9 @@ import time
 import numpy as np
 import pytest
 
-from narrows.codec.table.arithmetic import POWER, bit_length, logarithm, signed_class
-from narrows.codec.table.bins import Bins, code_positive
+from narrows.codec.table.bins import POWER, Bins, bit_length, code_positive, logarithm, signed_class
 from narrows.codec.table.model import TableModel
-from narrows.codec.table.order import coding_order
+from narrows.codec.table.prediction import coding_order
 
 pytest.importorskip("constriction")
 from narrows.codec.container.entropy import Reader, Writer

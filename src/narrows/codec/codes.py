@@ -29,21 +29,7 @@ _ONE_AT_A_TIME = threading.Lock()
 
 
 class CodesEngine(Engine):
-    """Rows by the code of an autoencoder.
-
-    Parameters
-    ----------
-    autoencoder : Autoencoder
-        Fitted.
-    step : float
-        What codes are rounded to whole multiples of.
-    offsets : ndarray of int64, shape (n_components,)
-        What the model's zero is in each of them.
-    model : TableModel
-        Of the whole numbers.
-    shape : tuple of int or None
-        Of pictures, if rows are such.
-    """
+    """Rows by the code of an autoencoder, rounded to multiples of a step; a table model codes what exceeds offsets."""
 
     kind = "codes"
 
@@ -154,21 +140,8 @@ def _as(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
 def choose_step(autoencoder: Autoencoder, rows: np.ndarray) -> tuple[float, list[dict[str, Any]]]:
     """Choose the largest step that raises the error by at most a twentieth, and keep what each costs.
 
-    Parameters
-    ----------
-    autoencoder : Autoencoder
-        Fitted.
-    rows : ndarray of shape (n, n_features)
-        Held out of the fit.
-
-    Returns
-    -------
-    step : float
-        The chosen one.
-    curve : list of dict
-        Of each step ``bits_per_row`` and ``bits_per_value`` (the entropy of each number of the code by itself, which
-        a model of the code may undercut), ``mse``, ``psnr`` (its peak the range of these rows), and whether it is
-        ``chosen``.
+    Bits are the entropy of each number of the code by itself, which a model of the code may undercut; the peak of the
+    ``psnr`` is the range of these rows.
     """
     codes = np.asarray(autoencoder.transform(rows), dtype=np.float64)
     rows = rows.astype(np.float64)

@@ -15,7 +15,6 @@ References
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -34,41 +33,42 @@ def require_constriction() -> Any:
     return constriction.stream
 
 
-class EntropyCoder(ABC):
+class EntropyCoder:
     """What a model asks of the entropy coder, whichever way the symbols go."""
 
     writes = True
 
-    @abstractmethod
+    def __init__(self) -> None:
+        self._models = require_constriction().model
+
     def weighted(self, weights: np.ndarray, symbols: np.ndarray | None = None) -> np.ndarray:
         """Code symbols 0..k-1, each with its own row of weights, (n, k) whole numbers in float32; int32 (n,)."""
+        model = self._models.Categorical(perfect=False)
+        return self._code(model, np.ascontiguousarray(weights, dtype=np.float32), symbols)
 
-    @abstractmethod
     def uniform(self, sizes: np.ndarray, symbols: np.ndarray | None = None) -> np.ndarray:
         """Code symbols that are uniform over 0..size-1, sizes (n,) of 1 to 2**24; int32 (n,). Size 1 costs nothing."""
+        found, real = np.zeros(len(sizes), dtype=np.int32), np.flatnonzero(sizes > 1)
+        known = None if symbols is None else symbols[real]
+        found[real] = self._code(self._models.Uniform(), np.ascontiguousarray(sizes[real], dtype=np.int32), known)
+        return found
+
+    def _code(self, model: Any, parameters: np.ndarray, symbols: np.ndarray | None) -> np.ndarray:
+        """Code one symbol for each row of a distribution's parameters; int32."""
+        raise NotImplementedError
 
 
 class Writer(EntropyCoder):
     """Writes the symbols it is given."""
 
     def __init__(self) -> None:
-        stream = require_constriction()
-        self._queue = stream.queue.RangeEncoder()
-        self._categorical, self._uniform = stream.model.Categorical(perfect=False), stream.model.Uniform()
+        super().__init__()
+        self._queue = require_constriction().queue.RangeEncoder()
 
-    def weighted(self, weights: np.ndarray, symbols: np.ndarray | None = None) -> np.ndarray:
-        """Write symbols by their weights; returns them in int32."""
+    def _code(self, model: Any, parameters: np.ndarray, symbols: np.ndarray | None) -> np.ndarray:
         symbols = np.ascontiguousarray(symbols, dtype=np.int32)
         if len(symbols):
-            self._queue.encode(symbols, self._categorical, np.ascontiguousarray(weights, dtype=np.float32))
-        return symbols
-
-    def uniform(self, sizes: np.ndarray, symbols: np.ndarray | None = None) -> np.ndarray:
-        """Write symbols below their sizes; returns them in int32."""
-        symbols = np.ascontiguousarray(symbols, dtype=np.int32)
-        real = np.flatnonzero(sizes > 1)
-        if len(real):
-            self._queue.encode(symbols[real], self._uniform, np.ascontiguousarray(sizes[real], dtype=np.int32))
+            self._queue.encode(symbols, model, parameters)
         return symbols
 
     def finish(self) -> bytes:
@@ -82,23 +82,11 @@ class Reader(EntropyCoder):
     writes = False
 
     def __init__(self, data: bytes) -> None:
-        stream = require_constriction()
-        self._queue = stream.queue.RangeDecoder(np.frombuffer(data, dtype="<u4").astype(np.uint32))
-        self._categorical, self._uniform = stream.model.Categorical(perfect=False), stream.model.Uniform()
+        super().__init__()
+        self._queue = require_constriction().queue.RangeDecoder(np.frombuffer(data, dtype="<u4").astype(np.uint32))
 
-    def weighted(self, weights: np.ndarray, symbols: np.ndarray | None = None) -> np.ndarray:
-        """Read one symbol for each row of weights."""
-        if not len(weights):
-            return np.zeros(0, dtype=np.int32)
-        return self._queue.decode(self._categorical, np.ascontiguousarray(weights, dtype=np.float32))
-
-    def uniform(self, sizes: np.ndarray, symbols: np.ndarray | None = None) -> np.ndarray:
-        """Read one symbol for each size."""
-        found = np.zeros(len(sizes), dtype=np.int32)
-        real = np.flatnonzero(sizes > 1)
-        if len(real):
-            found[real] = self._queue.decode(self._uniform, np.ascontiguousarray(sizes[real], dtype=np.int32))
-        return found
+    def _code(self, model: Any, parameters: np.ndarray, symbols: np.ndarray | None) -> np.ndarray:
+        return self._queue.decode(model, parameters) if len(parameters) else np.zeros(0, dtype=np.int32)
 
 
 class BitCounter(EntropyCoder):

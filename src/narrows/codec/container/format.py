@@ -40,17 +40,7 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class Head:
-    """What stands before the blocks.
-
-    Attributes
-    ----------
-    fingerprint : bytes
-        Eight bytes that tell the model.
-    rows_per_block : int
-        Rows in every block but the last.
-    description : object
-        What the data is, in plain JSON values.
-    """
+    """What stands before the blocks: whose model made them, their rows, and what the data is in plain JSON values."""
 
     fingerprint: bytes
     rows_per_block: int
@@ -76,13 +66,7 @@ class Block:
 
 
 class FileWriter:
-    """Writes a file from the front to the end, into a binary file that it does not close.
-
-    Raises
-    ------
-    DataError
-        If the head would be longer than a reader takes.
-    """
+    """Writes a file from the front to the end, into a binary file that it does not close."""
 
     def __init__(self, file: BinaryIO, head: Head) -> None:
         self._file, self._crc, self._rows = file, 0, 0

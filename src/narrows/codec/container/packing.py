@@ -99,7 +99,7 @@ class Cursor:
             shift += 7
             if byte < 0x80:
                 break
-            if shift > 63:
+            if shift > 70:
                 raise CodecFileError("a number is longer than any number is")
         if found > limit:
             raise CodecFileError(f"{found:,} is claimed where {limit:,} is the most there can be")

@@ -23,11 +23,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 
-from narrows.codec.pictures.arithmetic import STEP
+from narrows.codec.pictures.coder import STEP, expected, window_features
 from narrows.codec.pictures.shape import BINS, COUNTS, FINE, LEVELS, Shape, windows
 from narrows.training.objective import LossParts
 
@@ -129,31 +130,6 @@ class PictureNet(nn.Module):
         return _activated(_activated(first) @ w["second_w"].T + w["second_b"])
 
 
-def features_of(values: Tensor, guess: Tensor | None) -> Tensor:
-    """Window values (n, k) to features in units of 1: levels, or differences from the guess."""
-    if guess is None:
-        planes = [values >> 1, (values > 0) * STEP, (values >= 250) * STEP]
-    else:
-        d = values - guess[:, None]
-        planes = [(d * 4).clamp(-127, 127), d >> 1]
-    return torch.cat(planes, 1).float() / STEP
-
-
-def guesses(values: Tensor, channel: int) -> Tensor:
-    """Return what left, above and above left let expect: their median edge, moved by what earlier channels missed."""
-    left, up, corner = values[:, 0], values[:, 1], values[:, 2]
-    guess = _median_edge(left, up, corner)
-    if channel:
-        now, before, over, corner = (values[:, 4 + k] for k in range(4))
-        guess = (guess + now - _median_edge(before, over, corner)).clamp(0, 255)
-    return guess
-
-
-def _median_edge(left: Tensor, up: Tensor, corner: Tensor) -> Tensor:
-    low, high = torch.minimum(left, up), torch.maximum(left, up)
-    return torch.where(corner >= high, low, torch.where(corner <= low, high, left + up - corner))
-
-
 def levels(counts: Tensor) -> Tensor:
     """Turn counts into levels, about 16 · log2(1 + count), by whole numbers alone."""
     table = torch.tensor(LEVELS, device=counts.device)
@@ -184,8 +160,8 @@ class _Channel:
     """One channel's values of a batch, in a line: (pictures · height · width,), with the windows they are seen in."""
 
     number: int
-    near: Tensor
-    guess: Tensor | None
+    near: np.ndarray
+    guess: np.ndarray | None
     symbol: Tensor
 
 
@@ -223,16 +199,16 @@ class PictureObjective:
         for c in range(shape.channels):
             here = at[:, :, c :: shape.channels].reshape(-1)
             offsets = torch.tensor([-up * shape.stride + right for up, right in windows(shape, c)])
-            near = flat[here[:, None] + offsets]
-            guess = guesses(near, c) if net.differences else None
+            near = flat[here + offsets[:, None]].numpy().astype(np.uint8)
+            guess = expected(near, c) if net.differences else None
             own = flat[here]
-            yield _Channel(c, near, guess, own if guess is None else (own - guess) & 255)
+            yield _Channel(c, near, guess, own if guess is None else (own - torch.from_numpy(guess)) & 255)
 
     def _costs(self, shared: _Batch, channel: _Channel) -> dict[str, tuple[Tensor, Tensor]]:
         """Return for each part which values have a cost, and that."""
         net, w, symbol, c = self.net, shared.weights, channel.symbol, channel.number
         other = (symbol > 0).float()
-        still = (channel.near == 0).all(1) & (channel.guess is None)
+        still = torch.from_numpy((channel.near == 0).all(0) & (channel.guess is None))
         calm, busy = torch.nonzero(still)[:, 0], torch.nonzero(~still)[:, 0]
         calm_logit = shared.quiet[:, :, c :: net.shape.channels].reshape(-1)[calm]
         hidden = self._hidden(shared, channel, busy)
@@ -254,8 +230,9 @@ class PictureObjective:
 
     def _hidden(self, shared: _Batch, channel: _Channel, which: Tensor) -> Tensor:
         net, c, k = self.net, channel.number, self.net.shape.channels
-        guess = channel.guess
-        window = features_of(channel.near[which], None if guess is None else guess[which])
+        at = which.numpy()
+        near, guess = channel.near[:, at], None if channel.guess is None else channel.guess[at]
+        window = torch.from_numpy(np.concatenate(window_features(near, guess))).T.float() / STEP
         column = (which % net.shape.width) * k + c
         places = shared.places[:, :, c::k].reshape(-1, net.place)[which]
         return net.at_places(shared.weights, window, c, column, places)
@@ -274,7 +251,7 @@ class PictureObjective:
         fine = fine + w["fine_b"].reshape(BINS, FINE)[chosen]
         candidates = chosen[:, None] * FINE + torch.arange(FINE)
         if channel.guess is not None:
-            candidates = (candidates + channel.guess[lit][:, None]) & 255
+            candidates = (candidates + torch.from_numpy(channel.guess)[lit][:, None]) & 255
         here = shared.shown.reshape(-1, 256)[line[:, None], candidates].clamp(max=COUNTS - 1)
         fine = _floored(fine + w["fine_count"][in_bins.gather(1, chosen[:, None]), here])
         never = (chosen == 0)[:, None] & (torch.arange(FINE) == 0)

@@ -13,56 +13,117 @@ its own weight, are added to the overall score: logistic mixing, with weights th
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from narrows.codec.table.arithmetic import logarithm, weights
-from narrows.codec.table.contexts import Context, cells_of
-from narrows.codec.table.order import Step, coding_order
-from narrows.codec.table.prediction import Linear, Midpoint, from_nearest, ranked_bounds, to_nearest
-from narrows.codec.table.reuse import N_RECENT, RepeatFlags, ValueDictionary
+from narrows.codec.table.bins import Bins, bit_length, logarithm, signed_class, weights
+from narrows.codec.table.block import N_RECENT, BlockState, RepeatFlags, ValueDictionary
+from narrows.codec.table.prediction import (
+    Linear,
+    Midpoint,
+    Step,
+    coding_order,
+    from_nearest,
+    ranked_bounds,
+    safe,
+    to_nearest,
+)
 
 if TYPE_CHECKING:
     from narrows.codec.container.entropy import EntropyCoder
-    from narrows.codec.table.bins import Bins
-    from narrows.codec.table.block import BlockState
 
-__all__ = ["RANKED", "RESIDUAL", "VALUE", "ColumnModel", "Counts", "code_column", "log_odds"]
+__all__ = [
+    "KINDS",
+    "OF_COLUMNS",
+    "RANKED",
+    "RESIDUAL",
+    "VALUE",
+    "ColumnModel",
+    "Context",
+    "Feature",
+    "code_column",
+    "feature_cells",
+    "log_odds",
+]
+
+OF_COLUMNS = ("symbol", "value")
+KINDS = (*OF_COLUMNS, "predicted", "gap", "span", "copies")
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One thing known beforehand, of so many cells.
+
+    Of an earlier column: its bin ("symbol"), a class of its value. Of the column itself: a class of what is predicted,
+    of the gap between the known neighbours, of the distance of the bounds ("span"), and how many recent values there
+    are to copy. The edges are those between classes; for "gap" and "span" the smallest power of two told apart.
+    """
+
+    kind: str
+    column: int
+    edges: tuple[int, ...]
+    n_cells: int
+
+
+@dataclass(frozen=True)
+class Context:
+    """One or two features, and how much the log-odds of their counts weigh (in sixteenths)."""
+
+    features: tuple[Feature, ...]
+    mixing_weight: int
+
+    @property
+    def n_cells(self) -> int:
+        """Cells in all."""
+        return prod(feature.n_cells for feature in self.features)
+
+
+def feature_cells(
+    feature: Feature, state: BlockState, column: int, step: Step, predicted: np.ndarray | None
+) -> np.ndarray:
+    """Return the class of the feature in every row of the step, int64 below its n_cells."""
+    kind, edges = feature.kind, feature.edges
+    if kind == "symbol":
+        return np.minimum(state.symbols[feature.column, step.rows], feature.n_cells - 1).astype(np.int64)
+    if kind == "copies":
+        return state.recent.count[step.rows]
+    if kind == "predicted":
+        return np.searchsorted(edges, np.zeros(len(step.rows)) if predicted is None else predicted, side="right")
+    if kind == "span":
+        low, high, place = state.bounds
+        size = np.clip(bit_length((high - low).view(np.uint64)) - edges[0], 0, feature.n_cells - 4)
+        return np.where(place == 3, 3 + size, place)
+    if kind == "gap":
+        own = state.values[column]
+        return signed_class(safe(own[step.right]) - safe(own[step.left]), edges[0], feature.n_cells // 2)
+    return np.searchsorted(edges, state.values[feature.column, step.rows], side="right")
+
+
+def cells_of(context: Context, state: BlockState, column: int, step: Step, predicted: np.ndarray | None) -> np.ndarray:
+    """Return the cell of the context in which every row of the step falls."""
+    cells = np.zeros(len(step.rows), dtype=np.int64)
+    for feature in context.features:
+        cells = cells * feature.n_cells + feature_cells(feature, state, column, step, predicted)
+    return cells
+
 
 VALUE, RESIDUAL, RANKED = range(3)
-"""Of what the bins of a column are: the value itself; the residual of its prediction; the way to the nearer of the
-known
-values of its group right below and above."""
+"""What bins are of: the value; the residual of its prediction; the way to the nearer known value of its group."""
 _PSEUDO_COUNT = 6
+_NO_COUNTS = np.zeros(0, dtype=np.uint8)
 
 
-@dataclass
+@dataclass(eq=False, frozen=True)
 class ColumnModel:
-    """How one column is coded.
+    """How one column is coded: its order, its bins and what they are of, its predictor and contexts.
 
-    Attributes
-    ----------
-    column : int
-        Which column of the block.
-    hierarchical : bool
-        The coding order.
-    bins : Bins
-    relation : int
-        Of what the bins are.
-    predictor : Linear, Midpoint or None
-    contexts : list of Context
-    start : ndarray of uint8 (n_symbols,) or (0,)
-        Counts to begin with.
-    repeats : ndarray of uint8 (40,) or (0,)
-        Misses and hits to begin with, where values may repeat a matched row's.
-    dictionary : ndarray of uint8 (40,) or (0,)
-        New and known values to begin with, where values are picked among those that the column has held before.
-    usual : int or None
-        The usual value of a column whose other values are worth remembering along the row.
-    copies : bool
-        Whether a value may be one of the row's recent ones.
+    Counts to begin with are of symbols (``start``), of misses and hits where values may repeat a matched row's, and of
+    new and known values where they may be picked among those that the column has held before (``dictionary``).
+    ``usual`` is the value of a column whose other values are worth remembering along the row; ``copies`` says whether
+    a value may be one of the row's recent ones.
     """
 
     column: int
@@ -70,10 +131,10 @@ class ColumnModel:
     bins: Bins
     relation: int = VALUE
     predictor: Linear | Midpoint | None = None
-    contexts: list[Context] = field(default_factory=list)
-    start: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.uint8))
-    repeats: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.uint8))
-    dictionary: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.uint8))
+    contexts: tuple[Context, ...] = ()
+    start: np.ndarray = _NO_COUNTS
+    repeats: np.ndarray = _NO_COUNTS
+    dictionary: np.ndarray = _NO_COUNTS
     usual: int | None = None
     copies: bool = False
 

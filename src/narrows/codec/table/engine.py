@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from narrows.codec import peers
+from narrows.codec import evaluation
 from narrows.codec.columns.form import Schema, TableForm, columns_from_bytes, columns_to_bytes, most_bytes
 from narrows.codec.columns.layout import ArrayLayout
 from narrows.codec.container.packing import Cursor, varint
@@ -25,15 +25,7 @@ _BLOCK_BYTES = 1 << 20
 
 
 class TableEngine(Engine):
-    """Columns.
-
-    Parameters
-    ----------
-    form : TableForm
-        How columns become whole numbers.
-    model : TableModel or None
-        Fitted; None where no column becomes any.
-    """
+    """Columns: the form says how they become whole numbers, which the model codes (None for none)."""
 
     kind = "table"
 
@@ -94,7 +86,7 @@ class TableEngine(Engine):
                 continue
             codes, bad, _ = transform.encode(np.ascontiguousarray(part))
             columns += [part] if bad.any() else list(codes.T)
-        return peers.on_columns(columns)
+        return evaluation.on_columns(columns)
 
     def to_state(self) -> State:
         """Return all of this as JSON values and arrays."""

@@ -10,10 +10,9 @@ import numpy as np
 
 from narrows.codec.container.entropy import BitCounter
 from narrows.codec.table.bins import Bins
-from narrows.codec.table.block import BlockState
+from narrows.codec.table.block import N_FLAGS, BlockState
 from narrows.codec.table.column import RANKED, RESIDUAL, VALUE, ColumnModel, code_column
 from narrows.codec.table.propose import propose_bins, propose_linear, propose_midpoint, propose_nearest_bins
-from narrows.codec.table.reuse import N_FLAGS
 from narrows.codec.table.search import CandidateCoder, choose_contexts, model_bits, start_counts
 
 if TYPE_CHECKING:

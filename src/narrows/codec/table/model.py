@@ -34,14 +34,7 @@ _BLOCK_VALUES = 1 << 20
 class TableModel:
     """Writes and reads blocks of a table of whole numbers.
 
-    Attributes
-    ----------
-    columns : list of ColumnModel
-        In the order of coding.
-    window : int
-        How many columns must agree for a row to be matched with an earlier one; 0 where matches are of no use.
-    rows_per_block : int
-        How many rows make a good block.
+    The window says how many columns must agree for a row to be matched with an earlier one; 0 for no matches.
 
     Examples
     --------
@@ -69,19 +62,10 @@ class TableModel:
         progress: Callable[[str], None] | None = None,
         kinds: Sequence[str] | None = None,
     ) -> TableModel:
-        """Learn how to code the columns of these rows.
+        """Learn how to code the columns of these rows, each "ordered" (the default) or of the kind "category".
 
-        Parameters
-        ----------
-        rows : ndarray of int64 (n_rows, n_columns)
-        max_seconds : float
-            So that it lasts for all columns, each may try fewer ways; when it is over, those left are coded in the
-            simplest way.
-        random_state : int
-        progress : callable, optional
-            Told a line of text after every column.
-        kinds : sequence of str, optional
-            "ordered" or "category" for each column; ordered by default.
+        So that the time lasts for all columns, each may try fewer ways; when it is over, those left are coded in the
+        simplest way.
         """
         rows = np.asarray(rows, dtype=np.int64)
         kinds = kinds or ["ordered"] * rows.shape[1]

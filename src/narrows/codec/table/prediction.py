@@ -1,21 +1,101 @@
-"""A column's value predicted from known ones: linearly from earlier columns, or from the rows before and behind.
+"""The coding order of a column's rows, and its values predicted from known ones.
 
-Where rows fall into groups, which an earlier column tells (the *group key*), neighbours of another group are left
-aside.
+The *forward* order takes scattered rows, in chunks that grow as more is known. The *hierarchical* order takes every
+512th row first, then the rows halfway between, and so on down to every row: each has a known row before it and one
+behind it, as near as the rows of its level allow, and whole levels are coded at once.
+
+A value is predicted linearly from earlier columns, or from the rows before and behind. Where rows fall into groups,
+which an earlier column tells (the *group key*), neighbours of another group are left aside.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
     from narrows.codec.container.entropy import EntropyCoder
-    from narrows.codec.table.order import Step
 
-__all__ = ["SAFE", "Linear", "Midpoint", "from_nearest", "ranked_bounds", "safe", "to_nearest"]
+__all__ = [
+    "SAFE",
+    "Linear",
+    "Midpoint",
+    "Step",
+    "chunked",
+    "coding_order",
+    "from_nearest",
+    "ranked_bounds",
+    "safe",
+    "scattered",
+    "to_nearest",
+]
+
+_FIRST = 512
+_CHUNK = 1 << 14
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+@dataclass(frozen=True)
+class Step:
+    """Rows that are coded together, and the nearest known row before and behind each (one twice at an end).
+
+    Of the rows all multiples of the spacing are known; it is 0 where nothing is known nearby.
+    """
+
+    rows: np.ndarray
+    left: np.ndarray
+    right: np.ndarray
+    spacing: int = 0
+
+    @classmethod
+    def alone(cls, rows: np.ndarray) -> Step:
+        """Return a step of rows without known neighbours."""
+        return cls(rows, rows, rows)
+
+    def only(self, mask: np.ndarray) -> Step:
+        """Return the step without the rows that a mask leaves out."""
+        return Step(self.rows[mask], self.left[mask], self.right[mask], self.spacing)
+
+
+def chunked(groups: list[np.ndarray]) -> list[Step]:
+    """Return steps through groups of rows, one group after another, larger as more rows are known."""
+    steps, known = [], 0
+    for group in groups:
+        start = 0
+        while start < len(group):
+            stop = min(len(group), start + min(_CHUNK, max(48, known // 3)))
+            steps.append(Step.alone(group[start:stop]))
+            known += stop - start
+            start = stop
+    return steps
+
+
+def scattered(rows: np.ndarray) -> np.ndarray:
+    """Return the rows in an order whose every beginning is spread over all of them: early counts hold later."""
+    return rows[np.argsort(rows.astype(np.uint64) * _GOLDEN, kind="stable")]
+
+
+@lru_cache(maxsize=16)
+def coding_order(n: int, *, hierarchical: bool) -> list[Step]:
+    """Return the steps that together take every one of n rows once."""
+    if not n:
+        return []
+    if not hierarchical:
+        return chunked([scattered(np.arange(n))])
+    steps, gap = [Step.alone(np.arange(0, n, _FIRST))], _FIRST // 2
+    while gap:
+        rows = np.arange(gap, n, 2 * gap)
+        last = (n - 1) // (2 * gap) * (2 * gap)
+        for start in range(0, len(rows), _CHUNK):
+            part = rows[start : start + _CHUNK]
+            left = part - gap
+            steps.append(Step(part, left, np.where(part + gap <= last, part + gap, left), 2 * gap))
+        gap //= 2
+    return steps
+
 
 SAFE = 1 << 40
 """Magnitude that numbers in sums are kept within."""
@@ -27,17 +107,7 @@ Bounds = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class Linear:
-    """A weighted sum of earlier columns.
-
-    Attributes
-    ----------
-    columns, factors : tuple of int
-        The columns, and what each is multiplied by, in 1/4096.
-    intercept : int
-        In 1/4096.
-    low, high : int
-        What the prediction is kept within.
-    """
+    """A weighted sum of earlier columns and an intercept, in 1/4096, kept between low and high."""
 
     columns: tuple[int, ...]
     factors: tuple[int, ...]
@@ -56,15 +126,7 @@ class Linear:
 
 @dataclass(frozen=True)
 class Midpoint:
-    """The value halfway between the known neighbouring rows'.
-
-    Attributes
-    ----------
-    default : int
-        What is predicted where none is known.
-    group_key : int
-        The column in whose groups neighbours count; −1 for none.
-    """
+    """The value halfway between the known neighbouring rows' in the groups of a column (−1 for none), or a default."""
 
     default: int
     group_key: int = -1

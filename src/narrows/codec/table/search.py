@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from narrows.codec.container.entropy import BitCounter
-from narrows.codec.table.arithmetic import SCORE, bit_length, logarithm
-from narrows.codec.table.column import RANKED, log_odds
-from narrows.codec.table.contexts import Context, Feature, feature_cells
+from narrows.codec.table.bins import SCORE, bit_length, logarithm
+from narrows.codec.table.block import N_RECENT, ValueDictionary
+from narrows.codec.table.column import RANKED, Context, Feature, feature_cells, log_odds
 from narrows.codec.table.prediction import Linear
 from narrows.codec.table.propose import quantile_edges
-from narrows.codec.table.reuse import N_RECENT, ValueDictionary
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,15 +33,7 @@ Cells = tuple[tuple[Feature, ...], np.ndarray, int]
 
 
 class CandidateCoder:
-    """One way of coding a column, and for every training row what it would know and name.
-
-    Attributes
-    ----------
-    own : ndarray of int64
-        What the bins are of, in the order of coding.
-    symbols : ndarray of int32
-        Their bins; empty until the bins are set.
-    """
+    """One way of coding a column: what its bins are of and those bins, for training rows in the order of coding."""
 
     def __init__(self, state: BlockState, model: ColumnModel) -> None:
         self.state, self.model = state, model
@@ -158,11 +149,13 @@ class _Mixer:
         return float((normaliser - scores[np.arange(len(scores)), self.seen]).sum()) * self.worth
 
 
-def choose_contexts(candidate: CandidateCoder, known: Sequence[ColumnModel], rng: np.random.Generator) -> list[Context]:
+def choose_contexts(
+    candidate: CandidateCoder, known: Sequence[ColumnModel], rng: np.random.Generator
+) -> tuple[Context, ...]:
     """Contexts found one after another, each the one that shortens the rows most, pairs of features included."""
     pool = _pool(candidate, known) if len(candidate.symbols) >= 16 else []
     if not pool:
-        return []
+        return ()
     mixer = _Mixer(candidate.symbols, candidate.model.n_symbols, rng)
     parts = [mixer.log_odds(cells, n_cells) for _, cells, n_cells in pool]
     chosen: dict[int, float] = {}
@@ -175,7 +168,7 @@ def choose_contexts(candidate: CandidateCoder, known: Sequence[ColumnModel], rng
             break
         chosen[best], loss = weight, after
         scores += weight * parts[best]
-    return [Context(pool[i][0], round(16 * float(weight))) for i, weight in chosen.items()]
+    return tuple(Context(pool[i][0], round(16 * float(weight))) for i, weight in chosen.items())
 
 
 def _pool(candidate: CandidateCoder, known: Sequence[ColumnModel]) -> list[Cells]:

@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from narrows.codec.container.packing import varint
+from narrows.codec.container.packing import Cursor, varint
 from narrows.codec.table.bins import BIN_KINDS, Bins
-from narrows.codec.table.column import RANKED, RESIDUAL, VALUE, ColumnModel
-from narrows.codec.table.contexts import KINDS, OF_COLUMNS, Context, Feature
+from narrows.codec.table.block import N_FLAGS, N_RECENT
+from narrows.codec.table.column import KINDS, OF_COLUMNS, RANKED, RESIDUAL, VALUE, ColumnModel, Context, Feature
 from narrows.codec.table.prediction import SAFE, Linear, Midpoint
-from narrows.codec.table.reuse import N_FLAGS, N_RECENT
 
 __all__ = ["columns_from_bytes", "columns_to_bytes"]
 
@@ -26,21 +25,15 @@ def columns_to_bytes(models: list[ColumnModel]) -> np.ndarray:
 
 
 def columns_from_bytes(packed: np.ndarray, n_columns: int) -> list[ColumnModel]:
-    """Return the columns that `columns_to_bytes` made bytes of.
-
-    Raises
-    ------
-    ValueError
-        If they are none that could have been fitted.
-    """
-    stream = iter(packed.tobytes())
+    """Return the columns that `columns_to_bytes` made bytes of; a ValueError if they could not have been fitted."""
+    cursor = Cursor(packed.tobytes())
     made: list[ColumnModel] = []
     try:
         for _ in range(n_columns):
-            made.append(_column(_read(stream), len(made)))
-    except (StopIteration, IndexError, TypeError, OverflowError, RuntimeError) as error:
+            made.append(_column(_read(cursor), len(made)))
+    except (IndexError, TypeError, OverflowError, RuntimeError) as error:
         raise ValueError("the table model's columns cannot be read") from error
-    if next(stream, None) is not None:
+    if cursor.left:
         raise ValueError("the table model holds more than its columns")
     return made
 
@@ -51,11 +44,7 @@ def _steps(numbers: tuple[int, ...]) -> list[int]:
 
 
 def _sums(steps: list[int]) -> tuple[int, ...]:
-    sums, total = [], 0
-    for step in steps:
-        total += step
-        sums.append(total)
-    return tuple(sums)
+    return tuple(itertools.accumulate(steps))
 
 
 def _numbers(model: ColumnModel) -> list[Any]:
@@ -84,19 +73,13 @@ def _written(item: Any) -> bytes:
     return varint((item << 1 if item >= 0 else (-item << 1) - 1) << 1)
 
 
-def _read(stream: Any, depth: int = 0) -> Any:
-    whole = shift = 0
-    while (byte := next(stream)) >= 0x80:
-        whole |= (byte & 0x7F) << shift
-        shift += 7
-        if shift > 70:
-            raise ValueError("a number in the table model is longer than any number is")
-    whole |= byte << shift
+def _read(cursor: Cursor, depth: int = 0) -> Any:
+    whole = cursor.number((1 << 70) - 1)
     if not whole & 1:
         return whole >> 2 if not whole & 2 else -((whole >> 2) + 1)
     if depth > _DEEPEST:
         raise ValueError("the table model is a list within too many lists")
-    return [_read(stream, depth + 1) for _ in range(whole >> 1)]
+    return [_read(cursor, depth + 1) for _ in range(whole >> 1)]
 
 
 def _column(record: list[Any], column: int) -> ColumnModel:
@@ -109,7 +92,7 @@ def _column(record: list[Any], column: int) -> ColumnModel:
         Bins(BIN_KINDS[_below(bins[0], len(BIN_KINDS))], _sums(bins[1:])),
         relation,
         _predictor(predictor, column) if predictor else None,
-        [Context(tuple(_feature(f, column) for f in features), weight) for weight, *features in contexts],
+        tuple(Context(tuple(_feature(f, column) for f in features), weight) for weight, *features in contexts),
         start,
         repeats,
         dictionary,

@@ -1,4 +1,10 @@
-"""Coding pictures by what the network predicts: value by value, over a whole block of pictures in step."""
+"""Coding pictures by what the network predicts: value by value, over a whole block of pictures in step.
+
+Every machine does the arithmetic alike: whole numbers, carried by floats only where that is exact. A float32 holds
+every whole number up to 2**24, a float64 up to 2**53. A sum of products of whole numbers is exact, in whatever order
+and on however many threads it is added up, as long as no partial sum can pass that bound. `Layer` makes sure of it
+from its weights, and takes float64 where float32 is too small.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +12,95 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from narrows.codec.pictures.arithmetic import STEP, Layer, activate, exponentials, two_ways, weights_of, with_one
 from narrows.codec.pictures.shape import BINS, COUNTS, FINE, LEVELS, Shape, windows
 
 if TYPE_CHECKING:
     from narrows.codec.container.entropy import EntropyCoder
 
-__all__ = ["PictureCoder"]
+__all__ = ["STEP", "PictureCoder"]
+
+STEP = 64
+"""Steps in 1: of a weight, of an activation and of a logit."""
+
+_BOUND = {np.dtype(np.float32): 2**24, np.dtype(np.float64): 2**53}
+_RATIO = 18160753814917686420
+"""exp(-1 / STEP) · 2**64."""
+
+
+class Layer:
+    """A matrix of whole-number weights (out, in), in 1 / STEP, that multiplies whole-number columns exactly.
+
+    They are kept divided by STEP, a power of two, which changes none of their digits: sums then come in steps. The
+    bias, in 1 / STEP**2, is the weight of one more input, which is always 1. ``largest`` is the largest absolute value
+    that an input can have, and ``extra`` that which a caller adds to a sum, in 1 / STEP**2.
+    """
+
+    def __init__(self, weight: np.ndarray, bias: np.ndarray | None, largest: int, extra: int = 0) -> None:
+        whole = weight.astype(np.int64)
+        sums = np.abs(whole).sum(1) * largest + extra
+        if bias is not None:
+            sums = sums + np.abs(bias.astype(np.int64))
+            whole = np.concatenate([whole, bias.astype(np.int64)[:, None]], 1)
+        self.reach = int(sums.max(initial=0))
+        self.dtype = np.dtype(np.float32 if self.reach < _BOUND[np.dtype(np.float32)] else np.float64)
+        if self.reach >= _BOUND[np.dtype(np.float64)]:
+            raise ValueError("weights too large for exact sums")
+        self.weight = np.ascontiguousarray(whole, dtype=self.dtype) / self.dtype.type(STEP)
+
+    def __call__(self, columns: np.ndarray) -> np.ndarray:
+        """Turn whole-number columns (in, n) into sums (out, n), in steps with fractions."""
+        return self.weight @ columns.astype(self.dtype, copy=False)
+
+
+def with_one(*parts: np.ndarray) -> np.ndarray:
+    """Stack columns and, below them, the 1 that a bias is the weight of."""
+    n = parts[0].shape[1]
+    stacked = np.empty((sum(len(part) for part in parts) + 1, n), dtype=np.float32)
+    start = 0
+    for part in parts:
+        stacked[start : start + len(part)] = part
+        start += len(part)
+    stacked[start] = 1
+    return stacked
+
+
+def activate(sums: np.ndarray) -> np.ndarray:
+    """Turn sums into activations: whole steps between 0 and 255, in place."""
+    np.floor(sums, out=sums)
+    return sums.clip(0, 255, out=sums)
+
+
+def exponentials(bits: int) -> np.ndarray:
+    """Return weights 2**bits · exp(-i / STEP) for i = 0, 1, …, down to 1: whole numbers, held as float32.
+
+    Made by whole-number arithmetic from one constant, so that no machine's own `exp` comes in.
+    """
+    value, made = 1 << (bits + 40), []
+    while value >> 40:
+        made.append((value + (1 << 39)) >> 40)
+        value = (value * _RATIO) >> 64
+    return np.maximum(np.array(made, dtype=np.float32), 1)
+
+
+def two_ways(logits: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """Return weights (n, 2) of no and yes for logits (n,) of yes, in steps, rounded down here."""
+    np.floor(logits, out=logits)
+    size = np.minimum(np.abs(logits), len(table) - 1).astype(np.intp)
+    other = table[size]
+    found = np.empty((len(logits), 2), dtype=np.float32)
+    yes = logits > 0
+    found[:, 0] = np.where(yes, other, table[0])
+    found[:, 1] = np.where(yes, table[0], other)
+    return found
+
+
+def weights_of(logits: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """Turn logits (k, n), in steps, rounded down here, into weights (n, k)."""
+    np.floor(logits, out=logits)
+    below = np.subtract(logits.max(0), logits)
+    np.minimum(below, len(table) - 1, out=below)
+    return np.ascontiguousarray(table.take(below.astype(np.int32)).T)
+
 
 _FLAGS = exponentials(22)
 _MANY = exponentials(18)
@@ -121,7 +209,7 @@ class _Row:
         net, shape = self.net, self.net.shape
         channel = q % shape.channels
         near = self.canvas.take(net.looks[channel] + (self.base + q), 0)
-        guess = _guess(near, channel) if net.differences else None
+        guess = expected(near, channel) if net.differences else None
         symbol = None if value is None else (value if guess is None else value - guess)
         if self.quiet is None:
             busy, logits = np.arange(near.shape[1]), np.empty(near.shape[1], dtype=np.float32)
@@ -140,7 +228,7 @@ class _Row:
 
     def _hidden(self, q: int, near: np.ndarray, guess: np.ndarray | None, which: np.ndarray) -> np.ndarray:
         net = self.net
-        planes = _features(near.take(which, 1), None if guess is None else guess[which])
+        planes = window_features(near.take(which, 1), None if guess is None else guess[which])
         first = activate(net.window[q](with_one(*planes, self.places[q].take(which, 1))))
         return with_one(activate(net.second(with_one(first))))
 
@@ -192,14 +280,16 @@ class _Row:
         return (chosen * FINE + within).astype(np.uint8)
 
 
-def _features(near: np.ndarray, guess: np.ndarray | None) -> list[np.ndarray]:
+def window_features(near: np.ndarray, guess: np.ndarray | None) -> list[np.ndarray]:
+    """Turn windows (k, n) into features, in steps: levels, or differences from the guess."""
     if guess is None:
         return [near >> 1, (near > 0) * np.uint8(64), (near >= 250) * np.uint8(64)]
     d = near.astype(np.int16) - guess.astype(np.int16)
     return [np.clip(d * 4, -127, 127), d >> 1]
 
 
-def _guess(near: np.ndarray, channel: int) -> np.ndarray:
+def expected(near: np.ndarray, channel: int) -> np.ndarray:
+    """Return what left, above and above left let expect: their median edge, moved by what earlier channels missed."""
     near = near.astype(np.int16)
     guess = _median_edge(near[0], near[1], near[2])
     if channel:
