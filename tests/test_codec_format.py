@@ -14,8 +14,8 @@ from narrows.codec import Codec, describe
 from narrows.codec.blocks import row_numbers
 from narrows.codec.columns import form
 from narrows.codec.container import format as fileformat
-from narrows.codec.container.format import END, MAGIC, FileReader, FileWriter, Head
-from narrows.codec.container.packing import Cursor, cells_from_bytes, cells_to_bytes, pack, varint
+from narrows.codec.container.cells import cells_from_bytes, cells_to_bytes
+from narrows.codec.container.format import END, MAGIC, Cursor, FileReader, FileWriter, Head, pack, varint
 from narrows.codec.pictures.engine import PictureEngine
 from narrows.codec.serialization import ENGINES
 from narrows.errors import CodecFileError, DataError

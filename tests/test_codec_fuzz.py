@@ -119,7 +119,7 @@ def test_edited_heads_are_refused_or_give_the_rows(name, count):
 def test_a_bomb_within_a_model_is_not_unpacked(tmp_path):
     import torch
 
-    from narrows.codec.container.packing import pack
+    from narrows.codec.container.format import pack
 
     metadata, tensors = read_tensors(FILES / "codec-table-1.narrows", KIND)
     bomb = pack(bytes(1 << 28))

@@ -10,7 +10,7 @@ import torch
 
 from narrows.autoencoder import Autoencoder
 from narrows.codec.columns.layout import ArrayLayout, Layout
-from narrows.codec.container.packing import checksum
+from narrows.codec.container.format import checksum
 from narrows.codec.engine import Engine, FitOptions, State
 from narrows.codec.table.model import TableModel
 from narrows.errors import CodecFileError, DataError

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from narrows.codec.container.packing import Cursor, pack
+from narrows.codec.container.format import Cursor, pack
 from narrows.errors import CodecFileError
 
 if TYPE_CHECKING:

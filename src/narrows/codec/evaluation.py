@@ -220,8 +220,8 @@ def measure(engine: Engine, held: ColumnBatch, n_jobs: int | None) -> dict[str, 
     return {
         "n_held_out": held.n_rows,
         "raw_bits_per_value": 8.0 * _raw_bytes(held) / count,
-        "bits_per_value": 8.0 * write_blocks(iter([held]), engine, io.BytesIO(), n_jobs) / count,
         "peers": measure_peers(engine, held),
+        "bits_per_value": 8.0 * write_blocks(iter([held]), engine, io.BytesIO(), n_jobs) / count,
     }
 
 

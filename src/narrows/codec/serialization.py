@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from narrows.codec.codes import CodesEngine
-from narrows.codec.container.packing import Cursor, pack
+from narrows.codec.container.format import Cursor, pack
 from narrows.codec.pictures.engine import PictureEngine
 from narrows.codec.table.engine import TableEngine
 from narrows.errors import ModelFileError

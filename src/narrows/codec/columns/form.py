@@ -25,7 +25,8 @@ from narrows.codec.columns.transforms import (
     objects,
     transform_from_record,
 )
-from narrows.codec.container.packing import Cursor, cells_from_bytes, cells_to_bytes, checksum, pack, varint
+from narrows.codec.container.cells import cells_from_bytes, cells_to_bytes
+from narrows.codec.container.format import Cursor, checksum, pack, varint
 from narrows.errors import CodecFileError, DataError
 
 __all__ = ["INDEX", "Coded", "Schema", "TableForm", "columns_from_bytes", "columns_to_bytes", "most_bytes"]

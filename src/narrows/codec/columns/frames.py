@@ -18,7 +18,7 @@ from narrows.codec.columns.layout import (
     holds_numbers,
     native,
 )
-from narrows.codec.container.packing import cells_from_bytes, cells_to_bytes
+from narrows.codec.container.cells import cells_from_bytes, cells_to_bytes
 from narrows.errors import CodecFileError, DataError
 
 __all__ = ["Column", "ColumnsLayout", "take_columns", "take_frame"]

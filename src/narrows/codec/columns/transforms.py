@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from narrows.codec.container.packing import cell_bytes
+from narrows.codec.container.cells import cell_bytes
 from narrows.errors import CodecFileError
 
 __all__ = [

@@ -14,15 +14,139 @@ the table have checksums of their own, so that damage in one place leaves the re
 from __future__ import annotations
 
 import json
+import lzma
 import struct
 import zlib
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from narrows.codec.container.packing import Cursor, pack, varint
+import numpy as np
+
 from narrows.errors import CodecFileError, DataError
 
-__all__ = ["END", "MAGIC", "VERSION", "Block", "FileReader", "FileWriter", "Head"]
+__all__ = [
+    "END",
+    "MAGIC",
+    "VERSION",
+    "Block",
+    "Cursor",
+    "FileReader",
+    "FileWriter",
+    "Head",
+    "checksum",
+    "pack",
+    "varint",
+]
+
+_STORED, _ZLIB, _LZMA = 0, 1, 2
+# Part of the format: what was packed with one size of dictionary is not unpacked with a smaller one.
+_FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": 1 << 21}]
+# Of a buffer this long, three samples tell whether it can be compressed at all.
+_PROBED, _PROBE = 1 << 16, 1 << 13
+
+
+def checksum(values: np.ndarray, crc: int = 0) -> int:
+    """Return the CRC-32 over an array's bytes, going on from another."""
+    plain: Any = np.ascontiguousarray(values).reshape(-1).view(np.uint8)
+    return zlib.crc32(plain, crc)
+
+
+def varint(number: int) -> bytes:
+    """Write a whole number from 0 on, seven bits a byte, the lowest first."""
+    out = bytearray()
+    while number >= 0x80:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def pack(data: bytes, *, bounded: bool = False) -> bytes:
+    """Put bytes into as few as a general compressor can, for `Cursor.unpack`; never more than a few more.
+
+    What is bounded takes no less than a hundredth of its length, beyond some kilobytes, so that it can be unpacked
+    without knowing its length otherwise.
+    """
+    best, tag = data, _STORED
+    if len(data) > 16 and _hopeful(data):
+        quick = zlib.compress(data, 6)
+        if len(quick) < len(best):
+            best, tag = quick, _ZLIB
+        if len(quick) < 0.98 * len(data):
+            slow = lzma.compress(data, lzma.FORMAT_RAW, filters=_FILTERS)
+            if len(slow) < len(best):
+                best, tag = slow, _LZMA
+    if bounded and len(data) > _most_unpacked(len(best)):
+        best, tag = data, _STORED
+    return bytes([tag]) + varint(len(data)) + varint(len(best)) + best
+
+
+def _most_unpacked(packed: int) -> int:
+    return max(1 << 16, 100 * packed)
+
+
+def _hopeful(data: bytes) -> bool:
+    if len(data) < _PROBED:
+        return True
+    sample = b"".join(data[spot : spot + _PROBE] for spot in (0, len(data) // 2, len(data) - _PROBE))
+    return len(zlib.compress(sample, 1)) < 0.99 * len(sample)
+
+
+class Cursor:
+    """Reads what `varint` and `pack` wrote, from a place in some bytes onwards."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = memoryview(data)
+        self.place = 0
+
+    @property
+    def left(self) -> int:
+        """Bytes not read yet."""
+        return len(self._data) - self.place
+
+    def take(self, count: int) -> bytes:
+        """Read so many bytes."""
+        if count > self.left:
+            raise CodecFileError(f"a part of {count:,} bytes is claimed where {self.left:,} are left")
+        self.place += count
+        return bytes(self._data[self.place - count : self.place])
+
+    def number(self, limit: int) -> int:
+        """Read a whole number of at most ``limit``."""
+        found = shift = 0
+        while True:
+            byte = self.take(1)[0]
+            found |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                break
+            if shift > 70:
+                raise CodecFileError("a number is longer than any number is")
+        if found > limit:
+            raise CodecFileError(f"{found:,} is claimed where {limit:,} is the most there can be")
+        return found
+
+    def unpack(self, limit: int, *, bounded: bool = False) -> bytes:
+        """Read what `pack` wrote of at most ``limit`` bytes."""
+        tag, size = self.take(1)[0], self.number(limit)
+        packed = self.take(self.number(self.left))
+        if bounded and size > _most_unpacked(len(packed)):
+            raise CodecFileError("a packed part claims to be far longer than it is")
+        try:
+            if tag == _STORED:
+                found = packed
+            elif tag == _ZLIB:
+                found = zlib.decompressobj().decompress(packed, size + 1)
+            elif tag == _LZMA:
+                found = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=_FILTERS).decompress(packed, size + 1)
+            else:
+                raise CodecFileError(f"a part is packed in a way ({tag}) that is not known")
+        except (zlib.error, lzma.LZMAError, EOFError) as error:
+            raise CodecFileError(f"a packed part cannot be unpacked: {error}") from None
+        if len(found) != size:
+            raise CodecFileError("a packed part has not the length it claims")
+        return found
+
 
 MAGIC = b"\x89NRW"
 END = b"WRN\n"

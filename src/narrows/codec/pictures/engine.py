@@ -15,7 +15,7 @@ from narrows.codec.container.entropy import Reader, Writer
 from narrows.codec.engine import Engine, FitOptions, State, open_block, smallest_block
 from narrows.codec.pictures.coder import STEP, PictureCoder
 from narrows.codec.pictures.network import PictureNet, PictureObjective, is_weight
-from narrows.codec.pictures.shape import Shape, Tiling, weight_shapes
+from narrows.codec.pictures.shape import Shape, Tiling
 from narrows.data.rows import ArrayRows
 from narrows.errors import CodecFileError, DataError
 from narrows.training.loop import TrainConfig, TrainerCallbacks, TrainResult, train
@@ -234,8 +234,16 @@ class PictureEngine(Engine):
         if len(shape) not in (2, 3) or not all(type(size) is int and 0 < size < 1 << 16 for size in shape):
             raise CodecFileError("the codec is for pictures that cannot be")
         differences = bool(options["differences"])
-        if {name: array.shape for name, array in arrays.items()} != weight_shapes(
-            Tiling.of(shape).tile, arrays, differences
-        ):
+        with torch.device("meta"):  # shapes alone: a hostile file may claim any
+            net = PictureNet(
+                Tiling.of(shape).tile,
+                hidden=len(arrays["second_b"]),
+                row=arrays["row_b"].shape[1],
+                place=arrays["place_w"].shape[1],
+                palette=len(arrays["palette_b"]),
+                differences=differences,
+            )
+        expected = {name: tuple(value.shape) for name, value in net.named_parameters()}
+        if {name: array.shape for name, array in arrays.items()} != expected:
             raise CodecFileError("the weights of the codec's network have shapes that cannot be")
         return cls(shape, arrays, differences=differences)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["BINS", "COUNTS", "FINE", "LEVELS", "Shape", "Tiling", "weight_shapes", "windows"]
+__all__ = ["BINS", "COUNTS", "FINE", "LEVELS", "Shape", "Tiling", "windows"]
 
 BINS, FINE = 32, 8
 COUNTS = 16
@@ -59,37 +59,8 @@ def windows(shape: Shape, channel: int) -> list[tuple[int, int]]:
     return near + cross + rest
 
 
-def weight_shapes(shape: Shape, arrays: dict[str, np.ndarray], differences: bool) -> dict[str, tuple[int, ...]]:
-    """Return the shapes that the network's weights must have, given its widths, which four of them tell."""
-    hidden, row = len(arrays["second_b"]), arrays["row_b"].shape[1]
-    place, palette, values = arrays["place_w"].shape[1], len(arrays["palette_b"]), shape.values
-    planes = 2 if differences else 3
-    named: dict[str, tuple[int, ...]] = {
-        f"window_w.{c}": (hidden, planes * len(windows(shape, c))) for c in range(shape.channels)
-    }
-    named |= {"place_b": (values, hidden), "place_w": (hidden, place), "row_b": (shape.height, row)}
-    named |= {"above_w": (row, 4 * values), "palette_row_w": (row, palette), "bin_palette_w": (BINS, palette)}
-    named |= {"bin_count": (COUNTS,), "fine_count": (COUNTS, COUNTS)}
-    for name, (out, wide) in {
-        "second": (hidden, hidden),
-        "palette": (palette, 256),
-        "spread": (place * values, row),
-        "quiet": (values, row),
-        "other": (1, hidden),
-        "bin": (BINS, hidden),
-        "mixed": (palette, hidden + palette),
-        "fine": (BINS * FINE, palette),
-    }.items():
-        named |= {f"{name}_w": (out, wide), f"{name}_b": (out,)}
-    return named
-
-
-def _level_table(size: int = 1025) -> list[int]:
-    # 16 · log2(1 + n), rounded down, from the bit length of (1 + n)^16.
-    return [((1 + n) ** 16).bit_length() - 1 for n in range(size)]
-
-
-LEVELS = _level_table()
+LEVELS = [((1 + n) ** 16).bit_length() - 1 for n in range(1025)]
+"""16 · log2(1 + n), rounded down, from the bit length of (1 + n)^16."""
 
 
 @dataclass(frozen=True)

@@ -124,18 +124,10 @@ class Bins:
         self.widths = self.edges[1:] - self.edges[:-1]
         if (self.edges[1:] <= self.edges[:-1]).any() or (self.widths <= 0).any():
             raise ValueError("the table model names bins whose edges do not rise")
-        span = int(self.edges[-1]) - int(self.edges[0])
-        self._table = None
-        if span <= 1 << 16:  # a table is quicker than a search
-            inner = np.searchsorted(self.edges, np.arange(span) + self.edges[0], side="right") if span else []
-            self._table = np.concatenate([[0], inner, [len(self.edges)]]).astype(np.int32)
 
     def symbols(self, values: np.ndarray) -> np.ndarray:
         """Return the bin of each value."""
-        if self._table is None:
-            return np.searchsorted(self.edges, values, side="right").astype(np.int32)
-        first, last = int(self.edges[0]), int(self.edges[-1])
-        return self._table[np.where(values < first, 0, np.clip(values, first, last) - first + 1)]
+        return np.searchsorted(self.edges, values, side="right").astype(np.int32)
 
     def code_inside(self, coder: EntropyCoder, symbols: np.ndarray, values: np.ndarray | None) -> np.ndarray:
         """Write or read where inside its bin each value is; returns the values."""

@@ -126,18 +126,21 @@ class _Flags:
 class RepeatFlags:
     """Whether values repeat those of the matched rows, by how long the rows have agreed."""
 
-    def __init__(self, start: np.ndarray) -> None:
-        self._flags = _Flags(start)
+    def __init__(self, start: np.ndarray, matches: RowMatches) -> None:
+        self._flags, self._matches = _Flags(start), matches
 
-    def code(self, coder: EntropyCoder, values: np.ndarray, matches: RowMatches, step: Step) -> np.ndarray:
+    def code(self, coder: EntropyCoder, values: np.ndarray, step: Step) -> np.ndarray:
         """Write or read which rows repeat their match, and fill these in; returns the mask (rows,)."""
-        hits = np.zeros(len(step.rows), dtype=bool)
+        hits, matches = np.zeros(len(step.rows), dtype=bool), self._matches
         at = np.flatnonzero(matches.rows[step.rows] >= 0)
         rows = step.rows[at]
         copied = values[matches.rows[rows]]
         hits[at] = self._flags.code(coder, matches.length[rows], values[rows] == copied if coder.writes else None)
         values[rows[hits[at]]] = copied[hits[at]]
         return hits
+
+    def add(self, values: np.ndarray) -> None:
+        """Take in values that are known now: these matches do not change within a column."""
 
 
 class ValueDictionary:

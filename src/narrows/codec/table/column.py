@@ -13,7 +13,7 @@ its own weight, are added to the overall score: logistic mixing, with weights th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -113,10 +113,13 @@ def cells_of(context: Context, state: BlockState, column: int, step: Step, predi
 VALUE, RESIDUAL, RANKED = range(3)
 """What bins are of: the value; the residual of its prediction; the way to the nearer known value of its group."""
 _PSEUDO_COUNT = 6
-_NO_COUNTS = np.zeros(0, dtype=np.uint8)
 
 
-@dataclass(eq=False, frozen=True)
+def _no_counts() -> np.ndarray:
+    return np.zeros(0, dtype=np.uint8)
+
+
+@dataclass(frozen=True)
 class ColumnModel:
     """How one column is coded: its order, its bins and what they are of, its predictor and contexts.
 
@@ -132,9 +135,9 @@ class ColumnModel:
     relation: int = VALUE
     predictor: Linear | Midpoint | None = None
     contexts: tuple[Context, ...] = ()
-    start: np.ndarray = _NO_COUNTS
-    repeats: np.ndarray = _NO_COUNTS
-    dictionary: np.ndarray = _NO_COUNTS
+    start: np.ndarray = field(default_factory=_no_counts)
+    repeats: np.ndarray = field(default_factory=_no_counts)
+    dictionary: np.ndarray = field(default_factory=_no_counts)
     usual: int | None = None
     copies: bool = False
 
@@ -148,6 +151,14 @@ class ColumnModel:
         if len(self.repeats):
             return state.matches.steps
         return coding_order(state.values.shape[1], hierarchical=self.hierarchical)
+
+    def reuse(self, state: BlockState) -> RepeatFlags | ValueDictionary | None:
+        """Return what tells which values are those seen before, where the model has such."""
+        if len(self.repeats):
+            return RepeatFlags(self.repeats, state.matches)
+        if len(self.dictionary) and self.predictor is not None:
+            return ValueDictionary(self.dictionary, state.values[self.predictor.group_key])
+        return None
 
     def predict(self, state: BlockState, step: Step) -> np.ndarray | None:
         """Return the predictions for the step's rows, where the model makes any."""
@@ -186,14 +197,8 @@ class Counts:
         """Count what was seen."""
         self.overall += 16 * np.bincount(symbols, minlength=self.k)
         for counts, totals, cell in zip(self.cells, self.totals, cells, strict=True):
-            flat = counts.reshape(-1)
-            where = cell * self.k + symbols
-            if len(where) * 4 > len(flat):
-                flat += np.bincount(where, minlength=len(flat))
-                totals += np.bincount(cell, minlength=len(totals))
-            else:
-                np.add.at(flat, where, 1)
-                np.add.at(totals, cell, 1)
+            np.add.at(counts.reshape(-1), cell * self.k + symbols, 1)
+            np.add.at(totals, cell, 1)
 
     def scores(self, cells: list[np.ndarray], n: int) -> np.ndarray:
         """Return the scores of all symbols, for rows in these cells; (n, k)."""
@@ -224,29 +229,18 @@ def log_odds(counts: np.ndarray, totals: np.ndarray, prior: np.ndarray) -> np.nd
 def code_column(coder: EntropyCoder, model: ColumnModel, state: BlockState) -> None:
     """Write the state's column, or read it into the state."""
     counts, values = Counts(model), state.values[model.column]
-    repeats = RepeatFlags(model.repeats) if len(model.repeats) else None
-    dictionary = None
-    if len(model.dictionary) and model.predictor is not None:
-        dictionary = ValueDictionary(model.dictionary, state.values[model.predictor.group_key])
+    reuse = model.reuse(state)
     for step in model.steps(state):
         left = step
-        if repeats is not None:
-            hits = repeats.code(coder, values, state.matches, step)
-            _name_known(model, state, step.only(hits))
-            left = step.only(~hits)
-        elif dictionary is not None:
-            hits = dictionary.code(coder, values, step)
-            _name_known(model, state, step.only(hits))
-            left = step.only(~hits)
+        if reuse is not None:
+            hits = reuse.code(coder, values, step)
+            known, left = step.only(hits), step.only(~hits)
+            named = model.bins.symbols(model.relative(state, known, model.predict(state, known)))
+            state.symbols[model.column, known.rows] = named
         if len(left.rows):
             _code_step(coder, model, state, left, counts)
-        if dictionary is not None:
-            dictionary.add(values[step.rows])
-
-
-def _name_known(model: ColumnModel, state: BlockState, step: Step) -> None:
-    """Set the symbols of values that are known otherwise."""
-    state.symbols[model.column, step.rows] = model.bins.symbols(model.relative(state, step, model.predict(state, step)))
+        if reuse is not None:
+            reuse.add(values[step.rows])
 
 
 def _code_step(coder: EntropyCoder, model: ColumnModel, state: BlockState, step: Step, counts: Counts) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from narrows.codec import evaluation
 from narrows.codec.columns.form import Schema, TableForm, columns_from_bytes, columns_to_bytes, most_bytes
 from narrows.codec.columns.layout import ArrayLayout
-from narrows.codec.container.packing import Cursor, varint
+from narrows.codec.container.format import Cursor, varint
 from narrows.codec.engine import Engine, FitOptions, State, open_block, smallest_block
 from narrows.codec.table.model import TableModel
 from narrows.errors import CodecFileError, DataError

@@ -8,7 +8,7 @@ import numpy as np
 
 from narrows.codec.container.entropy import BitCounter
 from narrows.codec.table.bins import SCORE, bit_length, logarithm
-from narrows.codec.table.block import N_RECENT, ValueDictionary
+from narrows.codec.table.block import N_RECENT
 from narrows.codec.table.column import RANKED, Context, Feature, feature_cells, log_odds
 from narrows.codec.table.prediction import Linear
 from narrows.codec.table.propose import quantile_edges
@@ -39,14 +39,12 @@ class CandidateCoder:
         self.state, self.model = state, model
         values = state.values[model.column]
         self.steps = model.steps(state)
-        if len(model.repeats):
-            missed = (state.matches.rows < 0) | (values[state.matches.rows] != values)
-            self.steps = [step.only(missed[step.rows]) for step in self.steps]
-        elif len(model.dictionary) and model.predictor is not None:
-            dictionary, left = ValueDictionary(model.dictionary, state.values[model.predictor.group_key]), []
+        reuse = model.reuse(state)
+        if reuse is not None:
+            left = []
             for step in self.steps:
-                left.append(step.only(~dictionary.code(BitCounter(), values, step)))
-                dictionary.add(values[step.rows])
+                left.append(step.only(~reuse.code(BitCounter(), values, step)))
+                reuse.add(values[step.rows])
             self.steps = left
         self.predicted = [model.predict(state, step) for step in self.steps]
         parts, self.bounds = [], []

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from narrows.codec.container.packing import Cursor, varint
+from narrows.codec.container.format import Cursor, varint
 from narrows.codec.table.bins import BIN_KINDS, Bins
 from narrows.codec.table.block import N_FLAGS, N_RECENT
 from narrows.codec.table.column import KINDS, OF_COLUMNS, RANKED, RESIDUAL, VALUE, ColumnModel, Context, Feature
