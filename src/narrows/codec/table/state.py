@@ -12,6 +12,7 @@ from narrows.codec.table.bins import BIN_KINDS, Bins
 from narrows.codec.table.block import N_FLAGS, N_RECENT
 from narrows.codec.table.column import KINDS, OF_COLUMNS, RANKED, RESIDUAL, VALUE, ColumnModel, Context, Feature
 from narrows.codec.table.prediction import SAFE, Linear, Midpoint
+from narrows.errors import CodecFileError
 
 __all__ = ["columns_from_bytes", "columns_to_bytes"]
 
@@ -31,7 +32,7 @@ def columns_from_bytes(packed: np.ndarray, n_columns: int) -> list[ColumnModel]:
     try:
         for _ in range(n_columns):
             made.append(_column(_read(cursor), len(made)))
-    except (IndexError, TypeError, OverflowError, RuntimeError) as error:
+    except (CodecFileError, IndexError, TypeError, OverflowError, RuntimeError) as error:
         raise ValueError("the table model's columns cannot be read") from error
     if cursor.left:
         raise ValueError("the table model holds more than its columns")
