@@ -12,7 +12,7 @@ from sklearn.base import clone
 
 from narrows import load as load_any
 from narrows import tables
-from narrows.codec import Codec, describe, peers
+from narrows.codec import Codec, describe, evaluation
 from narrows.codec.pictures.engine import PictureEngine
 from narrows.codec.serialization import ENGINES
 from narrows.errors import CodecFileError, DataError, ModelFileError, NotBetterThanBaselineWarning
@@ -358,7 +358,7 @@ def test_what_it_tells_of_itself():
 
 def test_peers_of_pictures_lose_nothing():
     images = RNG.integers(0, 3, (50, 9, 7, 3)).astype(np.uint8)
-    sizes = peers.on_pictures(images)
+    sizes = evaluation.on_pictures(images)
     assert set(sizes) == {"zstd -19", "xz -9e", "brotli -11", "bz2 -9", "WebP", "JPEG XL"}
     board = next(iter(peers._mosaics(images)))
     assert board.shape[2] == 3
