@@ -360,7 +360,7 @@ def test_peers_of_pictures_lose_nothing():
     images = RNG.integers(0, 3, (50, 9, 7, 3)).astype(np.uint8)
     sizes = evaluation.on_pictures(images)
     assert set(sizes) == {"zstd -19", "xz -9e", "brotli -11", "bz2 -9", "WebP", "JPEG XL"}
-    board = next(iter(peers._mosaics(images)))
+    board = next(iter(evaluation._mosaics(images)))
     assert board.shape[2] == 3
     across = board.shape[1] // 7
     tiles = board.reshape(-1, 9, across, 7, 3).transpose(0, 2, 1, 3, 4).reshape(-1, 9, 7, 3)
