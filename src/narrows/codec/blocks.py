@@ -204,7 +204,7 @@ class Decoder:
                 good.append(np.arange(places.start, places.stop) if isinstance(places, slice) else places)
             if not errors:
                 # Not before a block is known to hold rows: a table may claim any number of them.
-                target = target or self._target(len(wanted))
+                target = target or self._restore(self.layout.target, len(wanted))
                 for into, part in zip(target[0], parts, strict=True):
                     into[places] = part[inner]
         if errors and on_damage != "raise":
@@ -215,17 +215,12 @@ class Decoder:
             raise self._lost(errors)
         if rows is None:
             self.reader.check()
-        return self._finished(target or self._target(len(wanted)), wanted)
+        target = target or self._restore(self.layout.target, len(wanted))
+        return self._restore(target[1], wanted)
 
-    def _target(self, n_rows: int) -> Target:
+    def _restore(self, step: Callable[[Any], _Out], argument: Any) -> _Out:
         try:
-            return self.layout.target(n_rows)
-        except (ValueError, TypeError, MemoryError) as error:
-            raise CodecFileError(f"{self.reader.what} cannot be restored: {error}") from None
-
-    def _finished(self, target: Target, rows: range | np.ndarray) -> Any:
-        try:
-            return target[1](rows)
+            return step(argument)
         # What a head with a mended checksum says of a frame reaches pandas, which may raise anything.
         except Exception as error:
             raise CodecFileError(f"{self.reader.what} cannot be restored: {error}") from error
@@ -252,8 +247,8 @@ class Decoder:
         for block, parts in self._decoded(self.reader.blocks):
             if isinstance(parts, CodecFileError):
                 raise self._lost([parts])
-            target = self._target(block.last - block.first)
+            target = self._restore(self.layout.target, block.last - block.first)
             for into, part in zip(target[0], parts, strict=True):
                 into[...] = part
-            yield block.first, block.last, self._finished(target, range(block.first, block.last))
+            yield block.first, block.last, self._restore(target[1], range(block.first, block.last))
         self.reader.check()

@@ -79,9 +79,9 @@ class TableForm:
 
     def check(self, schema: Schema) -> None:
         """Refuse columns that are not those of the fit by a DataError; whole numbers may be of any width."""
-        own = [len(one) > 0 and one[-1][0] == INDEX for one in (schema, self.schema)]
-        if own[0] != own[1]:
-            known = "has an index of its own, and that of the fit had none" if own[0] else "lacks the index of the fit"
+        indexed, indexed_fit = (len(one) > 0 and one[-1][0] == INDEX for one in (schema, self.schema))
+        if indexed != indexed_fit:
+            known = "has an index of its own, and that of the fit had none" if indexed else "lacks the index of the fit"
             raise DataError(f"the frame {known}: call reset_index() on both, with drop=True if it tells nothing")
         if len(schema) != len(self.schema):
             raise DataError(f"the codec was fitted to {len(self.schema):,} columns, and these are {len(schema):,}")

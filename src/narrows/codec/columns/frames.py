@@ -164,35 +164,33 @@ class ColumnsLayout(Layout):
         targets = []
         for column in self.columns:
             kinds = [np.dtype(column.dtype)] if column.kind == "numpy" else column.held()
-            targets += [ArrayLayout(dtype, (1,)).target(n_rows) for dtype in kinds]
-        return [parts[0] for parts, _ in targets], lambda rows: self._finished(
-            [f(rows)[:, 0] for _, f in targets], rows
-        )
+            targets.append([ArrayLayout(dtype, (1,)).target(n_rows) for dtype in kinds])
 
-    def _finished(self, arrays: list[np.ndarray], rows: range | np.ndarray) -> Any:
-        if self.axis is None or self.index is None:
-            return {str(column.name): array for column, array in zip(self.columns, arrays, strict=True)}
+        def finish(rows: range | np.ndarray) -> Any:
+            arrays = [[made(rows)[:, 0] for _, made in target] for target in targets]
+            if self.axis is None or self.index is None:
+                return {str(column.name): parts[0] for column, parts in zip(self.columns, arrays, strict=True)}
+            return self._frame(arrays, rows, self.axis, self.index)
+
+        return [parts[0] for target in targets for parts, _ in target], finish
+
+    def _frame(self, arrays: list[list[np.ndarray]], rows: range | np.ndarray, axis: Any, index: Any) -> Any:
         import pandas as pd
 
-        found, place = [], 0
-        for column in self.columns:
-            width = len(column.held())
-            found.append(column.restored(arrays[place : place + width]))
-            place += width
-        index: Any
-        if self.index[0] == "column":
-            index = pd.Index(found.pop(), name=self.index[1])
-        elif isinstance(rows, range):
-            start, step = self.index[1:3]
-            # A range of a range is one.
-            first, last = start + rows.start * step, start + rows.stop * step
-            index = pd.RangeIndex(first, last, rows.step * step, name=self.index[3])
-        else:
-            index = pd.Index(self.index[1] + self.index[2] * rows, name=self.index[3])
+        found = [column.restored(parts) for column, parts in zip(self.columns, arrays, strict=True)]
+        last = found.pop() if index[0] == "column" else None
         # The index comes last: columns would be sought by it.
         frame = pd.DataFrame(dict(enumerate(found)), index=pd.RangeIndex(len(rows)), copy=False)
-        frame.index = index
-        kind, name, *span = self.axis
+        if index[0] == "column":
+            frame.index = pd.Index(last, name=index[1])
+        elif isinstance(rows, range):
+            _, start, step, name = index
+            # A range of a range is one.
+            first, stop = start + rows.start * step, start + rows.stop * step
+            frame.index = pd.RangeIndex(first, stop, rows.step * step, name=name)
+        else:
+            frame.index = pd.Index(index[1] + index[2] * rows, name=index[3])
+        kind, name, *span = axis
         if kind == "range":
             frame.columns = pd.RangeIndex(span[0], span[0] + len(found) * span[1], span[1], name=name)
         else:
@@ -295,9 +293,8 @@ def _objects_of(series: Any) -> np.ndarray:
 
 
 def _column_from_json(name: Any, kind: str, dtype: str, *more: Any) -> Column:
-    good = _is_name(name) and kind in ("numpy", "text", "nullable", "category", "zoned")
-    good = good and (kind != "nullable" or dtype in _NULLABLE) and (kind != "text" or dtype in ("str", "string"))
-    if not good:
+    known = {"nullable": _NULLABLE, "text": {"str", "string"}}.get(kind, {dtype})
+    if not _is_name(name) or kind not in ("numpy", "text", "nullable", "category", "zoned") or dtype not in known:
         raise CodecFileError(f"a column is of a kind ({kind!r}, {dtype!r}) that is not known")
     if kind == "numpy":
         check_type(np.dtype(str(dtype)))

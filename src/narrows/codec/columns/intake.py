@@ -107,13 +107,13 @@ def pieces_of(path: str | os.PathLike[str], most_bytes: int | None = None) -> It
             yield from _npy_pieces(file, most_bytes)
             return
         if not (kind == "parquet" or (kind in DELIMITERS and file.suffix.lower() != ".gz")):
-            yield _read(path, named=kind in DELIMITERS)
+            yield _read(path) if kind in DELIMITERS else tables.read(path)
             return
     try:
         opened = tables.open_segments(path)
     except DataError:
         # Perhaps there is text in it; reading says so, or what else is wrong.
-        yield _read(path, named=True)
+        yield _read(path)
         return
     row = max(1, opened.n_features * opened.dtype.itemsize)
     for segment in _some(range(len(opened.segment_rows)), sum(opened.segment_rows) * row, most_bytes):
@@ -126,14 +126,12 @@ def _some(items: range, n_bytes: int, most_bytes: int | None) -> range:
     return items if most_bytes is None else items[:: max(1, -(-n_bytes // most_bytes))]
 
 
-def _read(path: str | os.PathLike[str], *, named: bool) -> Any:
+def _read(path: str | os.PathLike[str]) -> Any:
     from narrows import tables
 
     try:
         return tables.read(path)
     except DataError:
-        if not named:
-            raise
         return tables.read_named(path)
 
 
