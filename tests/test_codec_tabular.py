@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from narrows.codec.table.bins import POWER, Bins, bit_length, code_positive, logarithm, signed_class
-from narrows.codec.table.model import TableModel
+from narrows.codec.table.engine import TableModel
 from narrows.codec.table.prediction import coding_order
 
 pytest.importorskip("constriction")

@@ -12,7 +12,7 @@ from narrows.autoencoder import Autoencoder
 from narrows.codec.columns.layout import ArrayLayout, Layout
 from narrows.codec.container.format import checksum
 from narrows.codec.engine import Engine, FitOptions, State
-from narrows.codec.table.model import TableModel
+from narrows.codec.table.engine import TableModel
 from narrows.errors import CodecFileError, DataError
 from narrows.estimator import state
 

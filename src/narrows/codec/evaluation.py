@@ -1,7 +1,7 @@
 """What a codec is worth: rows held out of the fit, and the general compressors on the same rows.
 
-Those whose library is not installed are None: zstd needs ``zstandard``, brotli ``brotli``, WebP
-``pillow``, JPEG XL ``pillow-jxl-plugin`` or ``imagecodecs``. xz and bz2 are Python's own.
+Those whose library is not installed are None: zstd needs ``zstandard``, brotli ``brotli``, WebP ``pillow``, JPEG XL
+``pillow-jxl-plugin`` or ``imagecodecs``. xz and bz2 are Python's own.
 """
 
 from __future__ import annotations
@@ -37,6 +37,10 @@ __all__ = [
     "warn_where_no_better",
 ]
 
+_MOST_HELD = 4096
+_MOST_BYTES = 4 << 20
+_STRETCHES = 8
+_FEWEST = 20
 _SIDE = 4096
 """Pixels of the side of a mosaic, at most; WebP knows no larger picture than 16,383."""
 
@@ -185,12 +189,6 @@ def _jpeg_xl(board: np.ndarray) -> int | None:
     return imagecodecs and len(imagecodecs.jpegxl_encode(pixels, lossless=True, effort=9))
 
 
-_MOST_HELD = 4096
-_MOST_BYTES = 4 << 20
-_STRETCHES = 8
-_FEWEST = 20
-
-
 def _raw_bytes(batch: ColumnBatch) -> int:
     """Return how many bytes the rows take as they are; of text its own length."""
     return sum(part.nbytes if part.dtype.kind != "O" else len(as_text(part)) for part in batch.parts)
@@ -233,20 +231,24 @@ def measure_peers(engine: Engine, batch: ColumnBatch) -> dict[str, float | None]
 
 def rows_to_pay(model_bytes: int, own: float, others: dict[str, Any], values: int) -> int | None:
     """Return after how many rows the model's own bytes are won back against the best peer; None for never."""
-    best = min((bits for bits in others.values() if bits is not None), default=None)
-    if best is None or own >= best:
-        return None
-    return math.ceil(8 * model_bytes / ((best - own) * values))
+    _, best = _best(others)
+    return math.ceil(8 * model_bytes / ((best - own) * values)) if own < best < math.inf else None
+
+
+def _best(others: dict[str, Any]) -> tuple[str, float]:
+    """Return the peer that needs the fewest bits, and those: infinitely many where there is none."""
+    return min(
+        ((n, bits) for n, bits in others.items() if bits is not None), key=lambda p: p[1], default=("", math.inf)
+    )
 
 
 def warn_where_no_better(bits_per_value: float, n_held_out: int, others: dict[str, Any]) -> None:
     """Warn when a general compressor does as well as the codec."""
-    known = {name: bits for name, bits in others.items() if bits is not None}
-    best = min(known, key=lambda name: known[name], default=None)
-    if best is not None and bits_per_value >= known[best]:
+    name, best = _best(others)
+    if bits_per_value >= best:
         warnings.warn(
-            f"the codec takes {bits_per_value:.3f} bits per value on {n_held_out:,} held-out rows, and {best} "
-            f"{known[best]:.3f}: a general compressor does as well here",
+            f"the codec takes {bits_per_value:.3f} bits per value on {n_held_out:,} held-out rows, and {name} "
+            f"{best:.3f}: a general compressor does as well here",
             NotBetterThanBaselineWarning,
             stacklevel=4,
         )

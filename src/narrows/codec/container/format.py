@@ -41,8 +41,6 @@ __all__ = [
 _STORED, _ZLIB, _LZMA = 0, 1, 2
 # Part of the format: what was packed with one size of dictionary is not unpacked with a smaller one.
 _FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": 1 << 21}]
-# Of a buffer this long, three samples tell whether it can be compressed at all.
-_PROBED, _PROBE = 1 << 16, 1 << 13
 
 
 def checksum(values: np.ndarray, crc: int = 0) -> int:
@@ -68,7 +66,7 @@ def pack(data: bytes, *, bounded: bool = False) -> bytes:
     without knowing its length otherwise.
     """
     best, tag = data, _STORED
-    if len(data) > 16 and _hopeful(data):
+    if len(data) > 16:
         quick = zlib.compress(data, 6)
         if len(quick) < len(best):
             best, tag = quick, _ZLIB
@@ -83,13 +81,6 @@ def pack(data: bytes, *, bounded: bool = False) -> bytes:
 
 def _most_unpacked(packed: int) -> int:
     return max(1 << 16, 100 * packed)
-
-
-def _hopeful(data: bytes) -> bool:
-    if len(data) < _PROBED:
-        return True
-    sample = b"".join(data[spot : spot + _PROBE] for spot in (0, len(data) // 2, len(data) - _PROBE))
-    return len(zlib.compress(sample, 1)) < 0.99 * len(sample)
 
 
 class Cursor:
@@ -233,19 +224,7 @@ def _seal(text: bytes) -> bytes:
 class FileReader:
     """Reads what a `FileWriter` wrote; head and table at once, blocks when they are asked for.
 
-    Parameters
-    ----------
-    source : bytes or binary file
-        The whole file, or one that can be sought in.
-    what : str
-        Its name in messages.
-    fingerprint : bytes or None
-        Of the model at hand: a file of another one is refused before more of it is read.
-
-    Raises
-    ------
-    CodecFileError
-        If it is foreign, newer, truncated, made with another model, or damaged in its head or its table.
+    A file of another model's fingerprint is refused before more of it is read; ``what`` is its name in messages.
     """
 
     def __init__(self, source: bytes | BinaryIO, what: str = "this data", fingerprint: bytes | None = None) -> None:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PictureEngine", "whole_numbers"]
 
+BLOCK_VALUES = 4_000_000
+"""Values in a block: enough pictures in step for numpy to be busy, few enough for memory and random access."""
 LEARNING_RATE = 0.004
 STEP_VALUES = 50_000
 """Values in a training step: 64 pictures of 28 x 28."""
@@ -138,10 +140,6 @@ def whole_numbers(net: PictureNet) -> dict[str, np.ndarray]:
         steps, kind = (STEP, np.int8) if is_weight(name) else (STEP * STEP, np.int16)
         found[name] = (value.detach().cpu().numpy() * steps).round().astype(kind)
     return found
-
-
-BLOCK_VALUES = 4_000_000
-"""Values in a block: enough pictures in step for numpy to be busy, few enough for memory and random access."""
 
 
 class PictureEngine(Engine):

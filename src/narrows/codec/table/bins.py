@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 __all__ = ["BIN_KINDS", "POWER", "SCORE", "Bins", "bit_length", "code_positive", "logarithm", "signed_class", "weights"]
 
+BIN_KINDS = ("listed", "range", "scaled", "doubling")
+_CHUNK = 24
+# Upper edges of the bins of one side, in 1/16 of the residuals' usual size: fine near zero, doubling every four beyond.
+_TEMPLATE = (2, 5, 8, 12, 16, 21, 27, 34, 42, 52, 64, 80, 100, 128, 170, 240, 360, 600, 1200, 4800)
 SCORE = 256
 """Units of a score in one bit."""
 _MANTISSA = 4096
@@ -77,12 +81,6 @@ def signed_class(whole: np.ndarray, start: int, reach: int) -> np.ndarray:
     """How large, by powers of two from 2^start on, and of which sign: 0 .. 2·reach."""
     size = np.clip(bit_length(np.abs(whole).view(np.uint64)) - start, 0, reach)
     return np.where(whole < 0, reach - size, reach + size)
-
-
-BIN_KINDS = ("listed", "range", "scaled", "doubling")
-_CHUNK = 24
-# Upper edges of the bins of one side, in 1/16 of the residuals' usual size: fine near zero, doubling every four beyond.
-_TEMPLATE = (2, 5, 8, 12, 16, 21, 27, 34, 42, 52, 64, 80, 100, 128, 170, 240, 360, 600, 1200, 4800)
 
 
 def _edges(kind: str, numbers: tuple[int, ...]) -> list[int]:

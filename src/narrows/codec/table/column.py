@@ -51,6 +51,9 @@ __all__ = [
 
 OF_COLUMNS = ("symbol", "value")
 KINDS = (*OF_COLUMNS, "predicted", "gap", "span", "copies")
+VALUE, RESIDUAL, RANKED = range(3)
+"""What bins are of: the value; the residual of its prediction; the way to the nearer known value of its group."""
+_PSEUDO_COUNT = 6
 
 
 @dataclass(frozen=True)
@@ -108,11 +111,6 @@ def cells_of(context: Context, state: BlockState, column: int, step: Step, predi
     for feature in context.features:
         cells = cells * feature.n_cells + feature_cells(feature, state, column, step, predicted)
     return cells
-
-
-VALUE, RESIDUAL, RANKED = range(3)
-"""What bins are of: the value; the residual of its prediction; the way to the nearer known value of its group."""
-_PSEUDO_COUNT = 6
 
 
 def _no_counts() -> np.ndarray:

@@ -33,6 +33,12 @@ __all__ = [
     "to_nearest",
 ]
 
+SAFE = 1 << 40
+"""Magnitude that numbers in sums are kept within."""
+_PLACES = 12
+
+Bounds = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Two known values, the lower first, and where a value lies: 0 below all, 1 above all, 2 none is known, 3 between."""
 _FIRST = 512
 _CHUNK = 1 << 14
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -95,14 +101,6 @@ def coding_order(n: int, *, hierarchical: bool) -> list[Step]:
             steps.append(Step(part, left, np.where(part + gap <= last, part + gap, left), 2 * gap))
         gap //= 2
     return steps
-
-
-SAFE = 1 << 40
-"""Magnitude that numbers in sums are kept within."""
-_PLACES = 12
-
-Bounds = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""Two known values, the lower first, and where a value lies: 0 below all, 1 above all, 2 none is known, 3 between."""
 
 
 @dataclass(frozen=True)

@@ -14,19 +14,19 @@ from narrows.codec.table.column import KINDS, OF_COLUMNS, RANKED, RESIDUAL, VALU
 from narrows.codec.table.prediction import SAFE, Linear, Midpoint
 from narrows.errors import CodecFileError
 
-__all__ = ["columns_from_bytes", "columns_to_bytes"]
+__all__ = ["models_from_bytes", "models_to_bytes"]
 
 _MOST_CELLS = 1 << 20
 _DEEPEST = 8
 
 
-def columns_to_bytes(models: list[ColumnModel]) -> np.ndarray:
+def models_to_bytes(models: list[ColumnModel]) -> np.ndarray:
     """Return all columns as bytes: signed numbers of variable length, which the codec's file packs."""
     return np.frombuffer(b"".join(_written(_numbers(model)) for model in models), dtype=np.uint8).copy()
 
 
-def columns_from_bytes(packed: np.ndarray, n_columns: int) -> list[ColumnModel]:
-    """Return the columns that `columns_to_bytes` made bytes of; a ValueError if they could not have been fitted."""
+def models_from_bytes(packed: np.ndarray, n_columns: int) -> list[ColumnModel]:
+    """Return the columns that `models_to_bytes` made bytes of; a ValueError if they could not have been fitted."""
     cursor = Cursor(packed.tobytes())
     made: list[ColumnModel] = []
     try:
