@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["TableEngine", "TableModel"]
 
 _BLOCK_VALUES = 1 << 20
+_BLOCK_BYTES = 1 << 20
 
 
 class TableModel:
@@ -120,9 +121,6 @@ def _code_far(coder: EntropyCoder, values: np.ndarray) -> bool:
         return False
     values[:] = code_positive(coder, len(values), values.view(np.uint64) if coder.writes else None).view(np.int64)
     return True
-
-
-_BLOCK_BYTES = 1 << 20
 
 
 class TableEngine(Engine):

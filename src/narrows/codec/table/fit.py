@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 
 __all__ = ["fit_columns"]
 
+_FIT_ROWS = 1 << 15
+_WAYS = 12
+"""Ways that a column may have: with time for so many, all are tried."""
+_UNSET = Bins("listed", (0,))
 _JUDGED_ROWS = 4000
 _MOST_CONTEXTS = 6
 _MOST_CELLS = 2048
@@ -219,12 +223,6 @@ def start_counts(symbols: np.ndarray, n_symbols: int) -> np.ndarray:
     """Return counts to begin with, in one byte each."""
     counts = np.bincount(symbols, minlength=n_symbols).astype(np.float64)
     return np.minimum(np.ceil(counts * min(1.0, 255 / max(1.0, counts.max()))), 255).astype(np.uint8)
-
-
-_FIT_ROWS = 1 << 15
-_WAYS = 12
-"""Ways that a column may have: with time for so many, all are tried."""
-_UNSET = Bins("listed", (0,))
 
 
 def fit_columns(
