@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import warnings
@@ -190,3 +191,10 @@ def refuse(capsys, monkeypatch, home):
         assert not wrong
 
     return call
+
+
+def drawn(figure) -> bytes:
+    """Draw a figure, as PNG."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=50)
+    return buffer.getvalue()

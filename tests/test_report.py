@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import re
 import sys
 
@@ -16,6 +15,7 @@ from sklearn.datasets import load_digits, load_iris
 from sklearn.decomposition import PCA
 
 import narrows
+from conftest import drawn
 from narrows.errors import DataError
 from narrows.report import (
     Section,
@@ -47,12 +47,6 @@ def model():
     return narrows.Autoencoder(6, max_epochs=5, random_state=0).fit(NOISY, DIGITS)
 
 
-def _drawn(figure) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=50)
-    return buffer.getvalue()
-
-
 def _ylabels(figure) -> list[str]:
     return [axes.get_ylabel() for axes in figure.axes]
 
@@ -65,7 +59,7 @@ def test_history_has_a_line_for_each_loss(theme, x):
     figure = plot_history(RECORDS, x=x, theme=theme)
     assert len(figure.axes) == 1
     assert len(figure.axes[0].lines) == 2
-    assert _drawn(figure)
+    assert drawn(figure)
 
 
 def test_history_of_an_estimator_shows_the_trivial_answers():
@@ -82,7 +76,7 @@ def test_history_of_an_estimator_shows_the_trivial_answers():
 def test_errors_and_rates_have_their_points():
     figure = plot_errors({"a": [0.1, 0.2], "b": [0.0, 0.3]}, theme="dark")
     assert len(figure.axes[0].lines) == 2
-    assert _drawn(figure)
+    assert drawn(figure)
     curve = [{"bits_per_value": b, "mse": 1 / b, "chosen": b == 2} for b in (1, 2, 4)]
     line, chosen = plot_rates(curve).axes[0].lines
     assert line.get_xdata().tolist() == [1, 2, 4]
@@ -96,12 +90,12 @@ def test_reconstructions_have_a_row_for_each_model(model):
     pca = PCA(4).fit(FLAT)
     figure = plot_reconstructions(FLAT, {"fitted": pca, "array": np.zeros_like(FLAT)}, n_images=5)
     assert _ylabels(figure) == ["original", "fitted", "array"]
-    assert _drawn(figure)
+    assert drawn(figure)
     assert len(plot_reconstructions(FLAT[:1], FLAT[:1]).axes) == 2
     assert len(plot_reconstructions(FLAT, model).axes) == 2
     colours = np.random.default_rng(0).random((2, 4, 6, 3))
     assert len(plot_reconstructions(colours, colours * 0.9).axes) == 2
-    assert _drawn(plot_reconstructions(colours.reshape(2, -1), colours, shape=(4, 6, 3), theme="dark"))
+    assert drawn(plot_reconstructions(colours.reshape(2, -1), colours, shape=(4, 6, 3), theme="dark"))
 
 
 @THEMES
@@ -164,14 +158,14 @@ def test_maps_of_any_size(n, width):
     figure = plot_code_map(rng.random((n, width)), classes)
     assert len(figure.axes) == 1
     assert len(figure.axes[0].texts) == len(np.unique(classes))
-    assert _drawn(figure)
+    assert drawn(figure)
 
 
 def test_maps_side_by_side_and_without_labels():
     codes = np.random.default_rng(0).random((50, 2))
     assert len(plot_code_map({"a": codes, "b": codes}).axes) == 2
     assert len(plot_code_map(codes, np.linspace(0, 1, 50)).axes) == 2
-    assert _drawn(plot_code_map(np.ones((5, 3)), list("abcab"), theme="dark"))
+    assert drawn(plot_code_map(np.ones((5, 3)), list("abcab"), theme="dark"))
     assert len(plot_code_map(FLAT, load_digits().target[:300], model=PCA(3).fit(FLAT)).axes[0].texts) == 10
 
 
@@ -231,8 +225,8 @@ def test_no_pyplot_and_no_global_settings():
 
     before = dict(mpl.rcParams)
     loaded = "matplotlib.pyplot" in sys.modules
-    _drawn(plot_history(RECORDS, theme="dark"))
-    _drawn(plot_code_map(np.eye(3)))
+    drawn(plot_history(RECORDS, theme="dark"))
+    drawn(plot_code_map(np.eye(3)))
     assert dict(mpl.rcParams) == before
     assert ("matplotlib.pyplot" in sys.modules) == loaded
 

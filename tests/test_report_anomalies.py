@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import io
 import re
 
 import numpy as np
@@ -16,6 +15,7 @@ import torch
 from scipy import sparse
 
 import narrows
+from conftest import drawn
 from narrows.anomaly import write_anomaly_report
 from narrows.report import plot_anomaly_scores, plot_explanation, plot_series
 from narrows.report.anomaly_plots import value_text
@@ -61,12 +61,6 @@ def anomalous():
     return X
 
 
-def _drawn(figure) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=50)
-    return buffer.getvalue()
-
-
 def _texts(axes) -> list[str]:
     return [text.get_text() for text in axes.texts]
 
@@ -90,7 +84,7 @@ def test_an_explanation_has_a_bar_for_each_column(numbers, anomalous, theme):
     assert axes.get_yticklabels()[0].get_text() == "x3"
     assert _texts(axes)[0] == f"200  (expected {value_text(told['expected'][0])})"
     assert re.match(r"score \d+\.\d, threshold \d\.\d", axes.get_title(loc="left"))
-    assert _drawn(figure)
+    assert drawn(figure)
 
 
 def test_an_explanation_of_a_frame_names_categories(mixed, anomalous):
@@ -100,7 +94,7 @@ def test_an_explanation_of_a_frame_names_categories(mixed, anomalous):
         axes = plot_explanation(mixed, given).axes[0]
         assert len(axes.patches) == 5
         assert any("expected warm" in text or "expected cold" in text for text in _texts(axes))
-    assert _drawn(mixed.plot_explanation(frame.loc["r3"], top=2))
+    assert drawn(mixed.plot_explanation(frame.loc["r3"], top=2))
 
 
 def test_an_explanation_goes_on_axes_that_are_given(numbers, anomalous):
@@ -140,7 +134,7 @@ def test_scores_are_a_histogram_with_the_threshold(theme):
     assert [text.get_text() for text in axes.get_legend().get_texts()] == [
         f"threshold 2.00: {(scores > 2).sum():,} above"
     ]
-    assert _drawn(figure)
+    assert drawn(figure)
 
 
 @pytest.mark.parametrize("labels", [np.arange(40) >= 37, [0] * 37 + [1] * 3, [1] * 37 + [-1] * 3])
@@ -150,9 +144,9 @@ def test_known_anomalies_are_told_apart(labels):
     assert axes.get_yscale() == "linear"
 
 
-def test_one_score_and_equal_scores_are_drawn():
+def test_one_score_and_equal_scores_aredrawn():
     for scores in ([1.0], np.zeros(1000), [0.0, np.inf, np.nan]):
-        assert _drawn(plot_anomaly_scores(scores, threshold=3.0, labels=np.zeros(len(scores))))
+        assert drawn(plot_anomaly_scores(scores, threshold=3.0, labels=np.zeros(len(scores))))
 
 
 @pytest.mark.parametrize("arguments", [([],), ([1.0, 2.0], [1]), ([1.0, 2.0], ["a", "b"]), ([1.0, 2.0], [0, 7])])
@@ -221,7 +215,7 @@ def test_a_series_is_drawn_with_its_spans_and_scores(waves, theme):
     assert np.array_equal(last.lines[0].get_ydata(), scores)
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["seen", "expected", "anomalous"]
     assert second.get_xlim() == (0, 399)
-    assert _drawn(figure)
+    assert drawn(figure)
 
 
 def test_the_channels_drawn_are_chosen(waves):
@@ -232,7 +226,7 @@ def test_the_channels_drawn_are_chosen(waves):
     assert "x5" in [axes.get_ylabel() for axes in far.axes]
     frame = pd.DataFrame(waves, columns=list("abcdef"), index=pd.date_range("2024-01-01", periods=400, freq="h"))
     assert [axes.get_ylabel() for axes in plot_series(frame, channels=["f", 1]).axes] == ["f", "b"]
-    assert _drawn(plot_series(frame, spans=[(0, 1)]))
+    assert drawn(plot_series(frame, spans=[(0, 1)]))
     assert len(plot_series(waves[:, 0]).axes) == 1
 
 

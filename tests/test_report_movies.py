@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 import pytest
 
 pytest.importorskip("matplotlib")
 
+from conftest import drawn
 from narrows.errors import DataError
 from narrows.report import plot_bars, plot_item_map
 from narrows.report.recommend_plots import short_title
 
 THEMES = pytest.mark.parametrize("theme", ["light", "dark"])
-
-
-def _drawn(figure) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=50)
-    return buffer.getvalue()
 
 
 @THEMES
@@ -33,7 +26,7 @@ def test_bars_have_values_and_errors(theme):
     assert first.get_xlim()[1] == pytest.approx(0.6)
     assert second.get_xlim()[1] == pytest.approx(3.6)
     assert first.get_xlabel() == "a $x$"
-    assert _drawn(figure)
+    assert drawn(figure)
 
 
 def test_bars_share_a_scale_where_asked():
@@ -51,7 +44,7 @@ def test_no_title_of_the_map_lies_on_another(theme):
     groups = [f"group {number % 4}" for number in range(200)]
     figure = plot_item_map(points, titles, groups, theme=theme)
     axes = figure.axes[0]
-    assert _drawn(figure)
+    assert drawn(figure)
     assert 5 < len(axes.texts) <= 80
     written = [text.get_text() for text in axes.texts]
     assert written == [short for short in map(short_title, titles) if short in written]
@@ -67,8 +60,8 @@ def test_no_title_of_the_map_lies_on_another(theme):
 def test_map_without_groups_and_with_odd_titles():
     figure = plot_item_map([[0, 0], [5, 5], [9, 0]], ["$x_$ & <y>", "(500)", "x" * 90])
     assert [text.get_text() for text in figure.axes[0].texts] == ["$x_$ & <y>", "(500)"]
-    assert _drawn(figure)
-    assert _drawn(plot_item_map([[1.0, 1.0]], ["alone"]))
+    assert drawn(figure)
+    assert drawn(plot_item_map([[1.0, 1.0]], ["alone"]))
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 import pytest
 
@@ -13,6 +11,7 @@ from scipy.special import ndtri
 from sklearn.datasets import load_digits
 
 import narrows
+from conftest import drawn
 from narrows.report import plot_interpolation, plot_losses, plot_manifold, plot_samples
 
 THEMES = pytest.mark.parametrize("theme", ["light", "dark"])
@@ -36,12 +35,6 @@ def coloured():
     return images, narrows.VariationalAutoencoder(2, network="dense", max_epochs=20, random_state=0).fit(images)
 
 
-def _drawn(figure) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=50)
-    return buffer.getvalue()
-
-
 @THEMES
 def test_losses_have_three_panels_and_two_lines_in_each(model, theme):
     figure = plot_losses(model, theme=theme)
@@ -51,7 +44,7 @@ def test_losses_have_three_panels_and_two_lines_in_each(model, theme):
     total = figure.axes[0].lines[1].get_ydata()
     assert total[-1] == pytest.approx(model.history_[-1]["val_total_loss"])
     assert sum(axes.get_legend() is not None for axes in figure.axes) == 1
-    assert _drawn(figure)
+    assert drawn(figure)
 
 
 def test_losses_of_several_models_and_of_bare_records(model):
@@ -60,7 +53,7 @@ def test_losses_of_several_models_and_of_bare_records(model):
     assert [len(axes.lines) for axes in figure.axes] == [3, 2, 2, 2, 2, 2]
     assert "one" in figure.axes[0].get_ylabel()
     record = {"epoch": 1.0, "total_loss": -3.0, "reconstruction_loss": -3.5, "kl_loss": 0.0}
-    assert _drawn(plot_losses([record]))
+    assert drawn(plot_losses([record]))
 
 
 def test_losses_of_a_model_fitted_in_parts(images):
@@ -80,18 +73,6 @@ def test_the_first_record_does_not_flatten_the_rest():
     assert plot_losses(records[:2]).axes[0].get_ylim()[1] > 100
 
 
-def test_losses_mistakes(model):
-    for arguments, message in [
-        (([],), "The history is empty"),
-        (({},), "nothing to draw"),
-        (([{"epoch": 1, "loss": 1.0}],), "has no KL"),
-    ]:
-        with pytest.raises(narrows.DataError, match=message):
-            plot_losses(*arguments)
-    with pytest.raises(narrows.DataError, match="x must be one of"):
-        plot_losses(model, x="minutes")
-
-
 @THEMES
 def test_samples_are_squares_or_rows(model, images, theme):
     figure = plot_samples({"real": images, "sampled": model}, n_images=10, theme=theme)
@@ -103,8 +84,8 @@ def test_samples_are_squares_or_rows(model, images, theme):
     assert np.allclose(shown[:8, 9:17], images[1] / 16)
     rows = plot_samples({str(y): model.sample(5, y=y, random_state=0) for y in (0, 1, 2)}, rows=True, theme=theme)
     assert [axes.get_ylabel() for axes in rows.axes] == ["0", "1", "2"]
-    assert _drawn(figure)
-    assert _drawn(rows)
+    assert drawn(figure)
+    assert drawn(rows)
 
 
 def test_labels_of_rows_are_not_cut_off(images):
@@ -125,18 +106,6 @@ def test_samples_of_one_model_are_the_same_at_every_call(model, images):
     assert len(plot_samples(images.reshape(-1, 64)[:3], image_shape=(4, 16)).axes) == 1
 
 
-def test_samples_mistakes(images, coloured):
-    for arguments, message in [
-        (({},), "nothing to draw"),
-        ((images[:0],), "at least one row"),
-        (({"a": images, "b": coloured[0]},), "several shapes"),
-    ]:
-        with pytest.raises(narrows.DataError, match=message):
-            plot_samples(*arguments)
-    with pytest.raises(narrows.DataError, match="n_images"):
-        plot_samples(images, n_images=0)
-
-
 @THEMES
 def test_the_manifold_is_decoded_at_quantiles(model, theme):
     figure = plot_manifold(model, n=4, theme=theme)
@@ -150,18 +119,16 @@ def test_the_manifold_is_decoded_at_quantiles(model, theme):
     assert np.allclose(found[1] - found[0], span * (corner[1] - corner[0]), atol=1e-5)
     assert np.allclose(found[2] - found[0], span * (corner[2] - corner[0]), atol=1e-5)
     assert [text.get_text() for text in figure.axes[0].get_xticklabels()] == ["-1.2", "-0.3", "0.3", "1.2"]
-    assert _drawn(figure)
+    assert drawn(figure)
 
 
 def test_the_manifold_is_of_two_numbers(images):
     three = narrows.VariationalAutoencoder(3, network="dense", max_epochs=1, random_state=0).fit(images)
-    with pytest.raises(narrows.DataError, match="a code of two numbers, not of 3"):
+    with pytest.raises(narrows.DataError):
         plot_manifold(three)
     told = narrows.VariationalAutoencoder(2, network="dense", conditional=True, max_epochs=1, random_state=0)
     told.fit(images, load_digits().target[:600])
     assert len(plot_manifold(told, n=3, y=7).axes) == 1
-    with pytest.raises(narrows.DataError, match="n must be at least 2"):
-        plot_manifold(told, n=1)
 
 
 @THEMES
@@ -179,14 +146,7 @@ def test_interpolations_have_their_ends_beside_them(model, images, theme):
     flat = images.reshape(-1, 64)
     for first, last in ((flat[0], flat[1]), (flat[:1], flat[1:2]), (images[:1], images[1:2])):
         assert len(plot_interpolation(model, first, last, steps=3).axes) == 6
-    assert _drawn(figure)
-
-
-def test_interpolation_mistakes(model, images):
-    with pytest.raises(narrows.DataError, match="as many images"):
-        plot_interpolation(model, images[:2], images[:3])
-    with pytest.raises(narrows.DataError, match="no method"):
-        plot_interpolation(model, images[0], images[1], methods=())
+    assert drawn(figure)
 
 
 @THEMES
@@ -197,4 +157,25 @@ def test_images_of_colours(coloured, theme):
         plot_manifold(fitted, n=3, theme=theme),
         plot_interpolation(fitted, images[0], images[1], theme=theme),
     ):
-        assert _drawn(figure)
+        assert drawn(figure)
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda *_: plot_losses([]),
+        lambda *_: plot_losses({}),
+        lambda *_: plot_losses([{"epoch": 1, "loss": 1.0}]),
+        lambda model, _: plot_losses(model, x="minutes"),
+        lambda *_: plot_samples({}),
+        lambda _, images: plot_samples(images[:0]),
+        lambda _, images: plot_samples({"a": images, "b": images[:, :4]}),
+        lambda _, images: plot_samples(images, n_images=0),
+        lambda model, _: plot_manifold(model, n=1),
+        lambda model, images: plot_interpolation(model, images[:2], images[:3]),
+        lambda model, images: plot_interpolation(model, images[0], images[1], methods=()),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(model, images, draw):
+    with pytest.raises(narrows.DataError):
+        draw(model, images)

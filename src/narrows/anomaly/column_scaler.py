@@ -38,29 +38,15 @@ ROUNDING = 1e-6
 
 @dataclass(frozen=True)
 class ColumnScaler:
-    """The scale of each column of a table: first numbers, then blocks that hold a one in the place of a category.
+    """The scale of each column of a table: first numbers, then blocks that hold a one in the place of a category."""
 
-    Attributes
-    ----------
-    center, scale : Tensor of float64, shape (n_numbers,)
-        Mean and standard deviation of the numbers; the scale of a constant column is 0.
-    knots, normal_scores : Tensor of float64, shape (n_numbers, KNOTS)
-        Values of each column, rising, and the standardised normal scores of their mid-ranks.
-    probabilities : Tensor of float64, shape (sum(block_sizes),)
-        How frequent each category is, never 0.
-    block_sizes : tuple of int
-        Categories of each block.
-    discrete_fraction : float
-        Fraction of the columns that have few different values.
-    """
-
-    center: Tensor
-    scale: Tensor
-    knots: Tensor
-    normal_scores: Tensor
-    probabilities: Tensor
-    block_sizes: tuple[int, ...]
-    discrete_fraction: float
+    center: Tensor  # (n_numbers,) of float64: means
+    scale: Tensor  # (n_numbers,): standard deviations, 0 for a constant column
+    knots: Tensor  # (n_numbers, KNOTS): values of each column, rising
+    normal_scores: Tensor  # (n_numbers, KNOTS): the standardised normal scores of their mid-ranks
+    probabilities: Tensor  # (sum(block_sizes),): how frequent each category is, never 0
+    block_sizes: tuple[int, ...]  # categories of each block
+    discrete_fraction: float  # of the columns, those of few different values
 
     @classmethod
     def fit(cls, values: np.ndarray, block_sizes: tuple[int, ...] = ()) -> ColumnScaler:

@@ -65,24 +65,12 @@ def default_autoencoder(
 
 @dataclass(frozen=True)
 class Denoiser:
-    """A fitted autoencoder on the scaled columns of a table.
-
-    Attributes
-    ----------
-    scaler : ColumnScaler
-        From the data's units to the network's.
-    autoencoder : Autoencoder
-        Fitted to rows in the network's units.
-    residual_std : Tensor of float32, shape (n_values,)
-        Root mean square of the residuals of the training rows, in standard deviations.
-    examples : Tensor of float32, shape (m, n_values)
-        A few of the training rows in the network's units.
-    """
+    """A fitted autoencoder on the scaled columns of a table."""
 
     scaler: ColumnScaler
     autoencoder: Autoencoder
-    residual_std: Tensor
-    examples: Tensor
+    residual_std: Tensor  # (n_values,): root mean square of the residuals of the training rows, in standard deviations
+    examples: Tensor  # (m, n_values): a few of the training rows in the network's units
 
     @classmethod
     def fit(cls, scaler: ColumnScaler, x: Tensor, template: Autoencoder) -> Denoiser:

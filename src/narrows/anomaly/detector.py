@@ -12,8 +12,7 @@ from sklearn.utils.validation import _check_feature_names, _check_n_features, ch
 
 from narrows.anomaly.explainer import Explainer, expected_values
 from narrows.anomaly.fitting import DetectorOptions, fit_clean, fit_contaminated
-from narrows.anomaly.metadata import DetectorMetadata
-from narrows.anomaly.scorer import Scorer, conformal_p_values, discoveries
+from narrows.anomaly.scorer import DetectorMetadata, Scorer, conformal_p_values, discoveries
 from narrows.autoencoder import Autoencoder
 from narrows.data.categories import FrameColumns
 from narrows.data.inputs import validate_rows

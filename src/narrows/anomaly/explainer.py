@@ -42,26 +42,13 @@ class Explainer:
     A column's surprise is the sum of two parts, each over what is usual: how far the value is from what the
     autoencoder makes of the row without it, and how far from the column's mean. Of a category they are twice minus the
     logarithm of its probability, which for normal noise the squares are, too.
-
-    Attributes
-    ----------
-    denoiser : Denoiser
-        The scales and the autoencoder.
-    form : FrameColumns or None
-        How the columns of a frame became numbers.
-    names : list of str
-        The names of the columns.
-    places : list of slice
-        Where the values of each column are.
-    usual : Tensor of float64, shape (2, n_columns)
-        What both parts of the surprise are divided by.
     """
 
     denoiser: Denoiser
     form: FrameColumns | None
     names: list[str]
-    places: list[slice]
-    usual: Tensor
+    places: list[slice]  # where the values of each column are
+    usual: Tensor  # (2, n_columns): what both parts of the surprise are divided by
 
     @classmethod
     def fit(cls, denoiser: Denoiser, form: FrameColumns | None, names: list[str]) -> Explainer:

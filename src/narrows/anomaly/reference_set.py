@@ -33,25 +33,12 @@ class ReferenceSet:
 
     With ``power`` above 0 a distance counts relative to what is usual in its place: it is divided by that power of the
     mean distance that its neighbours have to theirs. That lies between the plain distance of Ramaswamy, Rastogi and
-    Shim (2000) and the ratio of the local outlier factor (Breunig et al. 2000).
-
-    Attributes
-    ----------
-    rows : Tensor of float32, shape (m, d)
-        The reference rows.
-    local_distances : Tensor of float64, shape (m,)
-        The distance of each to its own neighbours.
-    n_neighbors : int
-        How many neighbours count.
-    power : float
-        See above.
-    farthest : bool
-        Whether the distance is that to the last of the neighbours rather than their mean. With a fraction of all rows
-        for ``n_neighbors`` it does not see that anomalies lie close to each other.
+    Shim (2000) and the ratio of the local outlier factor (Breunig et al. 2000). With ``farthest`` it is the distance to
+    the last of the neighbours rather than their mean.
     """
 
-    rows: Tensor
-    local_distances: Tensor
+    rows: Tensor  # (m, d) of float32
+    local_distances: Tensor  # (m,) of float64: the distance of each to its own neighbours
     n_neighbors: int
     power: float
     farthest: bool

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, NotRequired, TypedDict
 
 import numpy as np
 import torch
@@ -14,13 +14,15 @@ from narrows.anomaly.column_scaler import ColumnScaler
 from narrows.anomaly.denoiser import Denoiser
 from narrows.anomaly.reference_set import ReferenceSet
 from narrows.errors import ModelFileError
+from narrows.estimator.metadata import FrameRecord  # noqa: TC001 -- looked up when a file is read
+from narrows.schema import Count, Number, Range, Share
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from narrows.autoencoder import Autoencoder
 
-__all__ = ["PARTS", "Scorer", "conformal_p_values", "discoveries"]
+__all__ = ["PARTS", "DetectorMetadata", "Scorer", "conformal_p_values", "discoveries"]
 
 PARTS = ("neighbors", "ranks", "reconstruction")
 
@@ -30,27 +32,49 @@ CLEARLY = 0.25
 SCALER_TENSORS = ("center", "scale", "knots", "normal_scores", "probabilities")
 
 
+Positive = Annotated[float, Range(0, open_low=True)]
+
+
+class ReferenceRecord(TypedDict):
+    """How distances to a reference set are taken."""
+
+    n_neighbors: Count
+    power: Share
+    farthest: bool
+
+
+class FittedValues(TypedDict):
+    """The fitted values that are not tensors."""
+
+    n_features_in: Count
+    feature_names_in: NotRequired[list[str]]
+    offset: float
+    form: FrameRecord | None
+    medians: dict[str, float]
+    stds: dict[str, Positive]
+    references: dict[str, ReferenceRecord]
+    block_sizes: list[Count]
+    discrete_fraction: Share
+    n_calibration: Number
+
+
+class DetectorMetadata(TypedDict):
+    """What the JSON in the file of a detector must be; the autoencoder is described as in a file of its own."""
+
+    options: dict[str, Any]
+    fitted: FittedValues
+    autoencoder: dict[str, Any]
+
+
 @dataclass(frozen=True)
 class Scorer:
-    """A fitted detector's way from rows to scores: the largest of its parts, each in its own standard deviations.
-
-    Attributes
-    ----------
-    denoiser : Denoiser
-        The scales and the autoencoder.
-    references : dict of str to ReferenceSet
-        For the parts of the score that look for neighbours.
-    medians, stds : dict of str to float
-        Of each part over normal rows; the standard deviation is told by quantiles.
-    calibration : Tensor of float64, shape (m,)
-        Scores, rising, of rows of the fit by autoencoders that were not fitted to them.
-    """
+    """A fitted detector's way from rows to scores: the largest of its parts, each in its own standard deviations."""
 
     denoiser: Denoiser
     references: dict[str, ReferenceSet]
-    medians: dict[str, float]
-    stds: dict[str, float]
-    calibration: Tensor
+    medians: dict[str, float]  # of each part over normal rows
+    stds: dict[str, float]  # likewise, told by quantiles
+    calibration: Tensor  # (m,): scores, rising, of rows of the fit by autoencoders that were not fitted to them
 
     @classmethod
     def uncalibrated(cls, denoiser: Denoiser, references: dict[str, ReferenceSet], parts: tuple[str, ...]) -> Scorer:
@@ -135,13 +159,7 @@ class Scorer:
 
     @classmethod
     def from_state(cls, state: dict[str, Any], tensors: dict[str, Tensor], autoencoder: Autoencoder) -> Scorer:
-        """Rebuild a scorer from what :meth:`to_state` gave.
-
-        Raises
-        ------
-        ModelFileError
-            Where the parts contradict each other.
-        """
+        """Rebuild a scorer from what :meth:`to_state` gave; parts that contradict each other are refused."""
         scaler = ColumnScaler(
             **{name: tensors[f"scaler/{name}"] for name in SCALER_TENSORS},
             block_sizes=tuple(state["block_sizes"]),

@@ -10,14 +10,13 @@ from narrows.report.images import plot_reconstructions
 from narrows.report.maps import MAX_NAMED, plot_code_map
 from narrows.report.plots import plain_ticks
 from narrows.report.responses import plot_loadings, plot_responses
-from narrows.report.theme import new_figure, require_matplotlib, style_axes, theme_of
+from narrows.report.theme import Theme, new_figure, require_matplotlib, style_axes, theme_of
 
 if TYPE_CHECKING:
     import os
 
     from matplotlib.figure import Figure
 
-    from narrows.report.theme import Theme
 
 __all__ = ["plot_comparison", "write_comparison_report"]
 

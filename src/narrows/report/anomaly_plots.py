@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from narrows.errors import DataError
-from narrows.report.theme import new_figure, style_axes, theme_of
+from narrows.report.theme import Theme, new_figure, style_axes, theme_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from narrows.report.theme import Theme
 
 __all__ = ["draw_attribution", "plot_anomaly_scores", "plot_explanation", "shortened", "truth_of", "value_text"]
 
@@ -61,23 +60,7 @@ def plot_explanation(detector: Any, row: Any, *, top: int = 10, ax: Any = None, 
 
 
 def draw_attribution(told: Any, *, title: str = "", ax: Any = None, theme: str = "light") -> Figure:
-    """Draw what was told of one row.
-
-    Parameters
-    ----------
-    told : pandas.DataFrame
-        The part of what ``explain`` gives that is about one row.
-    title : str, default ""
-        Above the bars.
-    ax : matplotlib axes, optional
-        Where to draw; a new figure by default.
-    theme : {"light", "dark"}, default "light"
-        Colours.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-    """
+    """Draw what was told of one row."""
     colours = theme_of(theme)
     axes = _axes(ax, 7.2, 0.9 + 0.34 * max(2, len(told)), colours)
     style_axes(axes, colours, title=title, xlabel="fraction of what is anomalous about the row")
@@ -191,15 +174,7 @@ def _bars(axes: Any, values: np.ndarray, anomalous: np.ndarray | None, edges: np
 
 
 def truth_of(labels: Any, n_rows: int) -> np.ndarray:
-    """Return which rows are known to be anomalies.
-
-    Parameters
-    ----------
-    labels : array-like of shape (n_rows,)
-        True or 1 for anomalies and false or 0 for others; or -1 for anomalies and 1 for others.
-    n_rows : int
-        How many there must be.
-    """
+    """Return which rows are known to be anomalies: labels of 1 or true; or, where there are any, of -1."""
     values = np.asarray(labels).ravel()
     if len(values) != n_rows:
         raise DataError(f"There are {len(values):,} labels for {n_rows:,} rows.")
@@ -209,13 +184,7 @@ def truth_of(labels: Any, n_rows: int) -> np.ndarray:
 
 
 def value_text(value: Any) -> str:
-    """Return a value of a table as short text.
-
-    Examples
-    --------
-    >>> value_text(1234.5678), value_text(float("nan")), value_text("red"), value_text(True)
-    ('1,235', 'missing', 'red', 'True')
-    """
+    """Return a value of a table as short text."""
     if value is None or type(value).__name__ == "NAType" or value != value:
         return "missing"
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.number)):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from narrows.errors import DataError
-from narrows.report.grids import as_images, draw_image_rows, image_grid, image_row, label_row, show_image, value_range
+from narrows.report.images import as_images, draw_image_rows, image_grid, image_row, label_row, show_image, value_range
 from narrows.report.theme import named, new_figure, style_axes, theme_of
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from narrows.io.atomic import atomic_write
-from narrows.report.theme import DARK, LIGHT
+from narrows.report.theme import DARK, LIGHT, Theme
 
 if TYPE_CHECKING:
     import os
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from narrows.report.theme import Theme
 
 __all__ = ["Section", "Table", "render_report", "render_table", "write_report"]
 

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from narrows.errors import DataError
-from narrows.report.theme import DARK, named, new_figure, style_axes, theme_of
+from narrows.report.theme import DARK, Theme, named, new_figure, style_axes, theme_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from narrows.report.theme import Theme
 
 __all__ = ["plot_code_map"]
 

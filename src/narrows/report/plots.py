@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from narrows.errors import DataError
-from narrows.report.theme import named, new_figure, style_axes, theme_of
+from narrows.report.theme import Theme, named, new_figure, style_axes, theme_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from matplotlib.figure import Figure
 
-    from narrows.report.theme import Theme
 
 __all__ = ["plain_ticks", "plot_errors", "plot_history", "plot_losses", "plot_rates"]
 

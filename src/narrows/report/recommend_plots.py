@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from narrows.errors import DataError
-from narrows.report.theme import new_figure, style_axes, theme_of
+from narrows.report.theme import Theme, new_figure, style_axes, theme_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from matplotlib.figure import Figure
 
-    from narrows.report.theme import Theme
 
 __all__ = ["plot_bars", "plot_item_map", "short_title"]
 
@@ -175,13 +174,7 @@ def _scatter(
 
 
 def short_title(title: str) -> str:
-    """Return a title as it is spoken, without its year and other names.
-
-    Examples
-    --------
-    >>> short_title("Matrix, The (1999)"), short_title("Seven (a.k.a. Se7en) (1995)")
-    ('The Matrix', 'Seven')
-    """
+    """Return a title as it is spoken, without its year and other names."""
     name = re.sub(r"\s*\([^()]*\)", "", title).strip() or title
     found = re.fullmatch(r"(.+), (The|A|An|La|Le|Les|Der|Das|Die|El|Il)", name)
     return f"{found[2]} {found[1]}" if found else name

@@ -9,14 +9,13 @@ import numpy as np
 
 from narrows.errors import DataError
 from narrows.report.anomaly_plots import shortened
-from narrows.report.theme import new_figure, style_axes, theme_of
+from narrows.report.theme import Theme, new_figure, style_axes, theme_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matplotlib.figure import Figure
 
-    from narrows.report.theme import Theme
 
 __all__ = ["plot_series"]
 

@@ -15,27 +15,15 @@ __all__ = ["DARK", "LIGHT", "Theme", "diverging", "named", "new_figure", "requir
 
 @dataclass(frozen=True)
 class Theme:
-    """One set of colours.
-
-    Attributes
-    ----------
-    paper, ink, faint, line : str
-        Background, text, secondary text, and rules.
-    series : tuple of str
-        For a few lines; of different lightness, so that they differ in grey and for colour-blind readers too.
-    classes : tuple of str
-        For ten classes.
-    images : str
-        Colour map of grey images: ink on paper.
-    """
+    """One set of colours."""
 
     paper: str
     ink: str
     faint: str
     line: str
-    series: tuple[str, ...]
+    series: tuple[str, ...]  # of different lightness, so that they differ in grey and for colour-blind readers too
     classes: tuple[str, ...]
-    images: str
+    images: str  # the colour map of grey images: ink on paper
 
 
 # The series are Okabe and Ito's colours, the classes Paul Tol's muted ones; in the dark they are lightened.
