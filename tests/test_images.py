@@ -22,35 +22,30 @@ RGB = RNG.integers(0, 256, (20, 30, 3), dtype=np.uint8)
 DEEP = RNG.integers(0, 65536, (20, 30), dtype=np.uint16)
 
 
-@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.TIFF"])
-@pytest.mark.parametrize("pixels", [GREY, RGB], ids=["grey", "rgb"])
-def test_what_is_written_is_read(tmp_path, name, pixels):
-    tables.write_image(tmp_path / name, pixels)
-    back = tables.read_image(tmp_path / name)
-    assert back.dtype == np.uint8
-    assert np.array_equal(back, pixels)
+SMOOTH = np.add.outer(np.arange(40), np.arange(60)).astype(np.uint8)
+DEEP_RGB = np.stack([DEEP] * 3, -1)
 
 
 @pytest.mark.parametrize(
     ("name", "pixels"),
-    [("a.png", DEEP), ("a.tif", DEEP), ("a.tif", np.stack([DEEP] * 3, -1)), ("a.tif", GREY.astype(np.float32) / 7)],
+    [
+        *((name, pixels) for name in ("a.png", "a.tif", "a.TIFF") for pixels in (GREY, RGB)),
+        *(("a.png", DEEP), ("a.tif", DEEP), ("a.tif", DEEP_RGB), ("a.tif", GREY.astype(np.float32) / 7)),
+    ],
 )
-def test_deep_images_keep_their_depth(tmp_path, name, pixels):
+def test_what_is_written_is_read_and_may_be_changed(tmp_path, name, pixels):
     tables.write_image(tmp_path / name, pixels)
     back = tables.read_image(tmp_path / name)
     assert back.dtype == pixels.dtype
+    assert back.flags.writeable
     assert np.array_equal(back, pixels)
 
 
-def test_jpeg_is_near(tmp_path):
-    smooth = np.add.outer(np.arange(40), np.arange(60)).astype(np.uint8)
-    tables.write_image(tmp_path / "a.jpg", smooth)
-    assert psnr(smooth, tables.read_image(tmp_path / "a.jpg")) > 40
-
-
-def test_floats_are_rounded_and_cut(tmp_path):
+def test_floats_are_rounded_and_cut_and_jpeg_is_near(tmp_path):
     tables.write_image(tmp_path / "a.png", np.array([[-5.0, 0.6], [254.5, 300.0]]))
     assert tables.read_image(tmp_path / "a.png").tolist() == [[0, 1], [254, 255]]
+    tables.write_image(tmp_path / "a.jpg", SMOOTH)
+    assert psnr(SMOOTH, tables.read_image(tmp_path / "a.jpg")) > 40
 
 
 def test_other_modes_become_grey_or_rgb(tmp_path):
@@ -102,7 +97,7 @@ def test_the_camera_says_which_way_is_up(tmp_path, orientation):
 
 
 def test_tiff_files_of_other_kinds(tmp_path):
-    deep = np.stack([DEEP] * 3, -1)
+    deep = DEEP_RGB
     tifffile.imwrite(tmp_path / "alpha.tif", np.dstack([deep, DEEP]), photometric="rgb", extrasamples=["unassalpha"])
     tifffile.imwrite(tmp_path / "planes.tif", np.moveaxis(deep, 2, 0), photometric="rgb", planarconfig="separate")
     for name in ("alpha.tif", "planes.tif"):
@@ -115,13 +110,8 @@ def test_tiff_files_of_other_kinds(tmp_path):
         assert np.array_equal(back, values.astype(np.float32))
     for name, values in [("grey.tif", np.stack([GREY] * 3)), ("deep.tif", np.stack([deep] * 3))]:
         tifffile.imwrite(tmp_path / name, values, photometric="minisblack" if values.ndim == 3 else "rgb")
-        with pytest.raises(narrows.DataError, match="holds 3 images, and one is read"):
+        with pytest.raises(narrows.DataError):
             tables.read_image(tmp_path / name)
-
-
-def test_what_is_read_may_be_changed(tmp_path):
-    tables.write_image(tmp_path / "a.png", GREY)
-    assert tables.read_image(tmp_path / "a.png").flags.writeable
 
 
 def _is_refused(read, file):
@@ -140,7 +130,7 @@ def test_damaged_files_are_one_sentence(tmp_path, capfd, name):
     elif name == "palette.png":
         Image.fromarray(RGB).convert("P").save(file)
     else:
-        tables.write_image(file, {"grey.png": GREY, "deep.tif": np.stack([DEEP] * 3, -1)}.get(name, RGB))
+        tables.write_image(file, {"grey.png": GREY, "deep.tif": DEEP_RGB}.get(name, RGB))
     whole = file.read_bytes()
     rng = np.random.default_rng(1)
     refused = 0
@@ -160,7 +150,7 @@ def test_damaged_files_are_one_sentence(tmp_path, capfd, name):
 
 def test_bombs_are_refused(tmp_path, monkeypatch):
     tables.write_image(tmp_path / "a.png", GREY)
-    tables.write_image(tmp_path / "a.tif", np.stack([DEEP] * 3, -1))
+    tables.write_image(tmp_path / "a.tif", DEEP_RGB)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 400)
     # Between once and twice the limit Pillow warns, which is no reason to refuse.
     assert tables.read_image(tmp_path / "a.png").shape == (20, 30)
@@ -172,40 +162,38 @@ def test_bombs_are_refused(tmp_path, monkeypatch):
 
 def test_without_the_libraries(tmp_path, monkeypatch):
     tables.write_image(tmp_path / "a.png", GREY)
-    tables.write_image(tmp_path / "a.tif", np.stack([DEEP] * 3, -1))
+    tables.write_image(tmp_path / "a.tif", DEEP_RGB)
     for library, name in [("tifffile", "a.tif"), ("PIL", "a.png")]:
         monkeypatch.setitem(sys.modules, library, None)
-        for use in (tables.read_image, lambda path: tables.write_image(path, np.stack([DEEP] * 3, -1) / 7)):
+        for use in (tables.read_image, lambda path: tables.write_image(path, DEEP_RGB / 7)):
             with pytest.raises(narrows.DataError, match=r'pip install "narrows\[images\]"'):
                 use(tmp_path / name)
 
 
 def test_no_images(tmp_path):
-    (tmp_path / "text.png").write_text("no image")
-    (tmp_path / "empty.png").write_bytes(b"")
     tables.write_image(tmp_path / "whole.png", RGB)
-    (tmp_path / "half.png").write_bytes((tmp_path / "whole.png").read_bytes()[:400])
-    (tmp_path / "text.tif").write_bytes(b"II*\0 nothing")
-    cases = {"text.png": "no PNG", "empty.png": "is empty", "half.png": "damaged", "none.png": "does not exist"}
-    for name, message in (cases | {"text.tif": "damaged"}).items():
-        with pytest.raises(narrows.DataError, match=message):
+    whole = (tmp_path / "whole.png").read_bytes()
+    contents = {"text.png": b"no image", "empty.png": b"", "half.png": whole[:400], "text.tif": b"II*\0 nothing"}
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    for name in (*contents, "none.png"):
+        with pytest.raises(narrows.DataError, match=name):
             tables.read_image(tmp_path / name)
-    with pytest.raises(narrows.DataError, match="color must be"):
-        tables.read_image(tmp_path / "whole.png", color="blue")
-    with pytest.raises(narrows.DataError, match="is one image, not rows"):
-        tables.read(tmp_path / "whole.png")
-    for name, pixels, message in [
-        ("a.gif", GREY, "does not write"),
-        ("a.png", np.zeros((2, 2, 4)), "An image is an array"),
-        ("a.png", np.zeros((0, 2)), "An image is an array"),
-        ("a.jpg", DEEP, "16 bits"),
-        ("a.png", np.stack([DEEP] * 3, -1), "16 bits"),
-        ("a.png", GREY.astype(np.int64), "int64 is not written"),
-        ("a.png", GREY > 3, "bool is not written"),
-        ("a.jpg", np.zeros((1, 70_000), np.uint8), "limit on their size"),
-        ("nowhere/a.png", GREY, "does not exist"),
+    for act in (lambda file: tables.read_image(file, color="blue"), tables.read):
+        with pytest.raises(narrows.DataError):
+            act(tmp_path / "whole.png")
+    for name, pixels in [
+        ("a.gif", GREY),
+        ("a.png", np.zeros((2, 2, 4))),
+        ("a.png", np.zeros((0, 2))),
+        ("a.jpg", DEEP),
+        ("a.png", DEEP_RGB),
+        ("a.png", GREY.astype(np.int64)),
+        ("a.png", GREY > 3),
+        ("a.jpg", np.zeros((1, 70_000), np.uint8)),
+        ("nowhere/a.png", GREY),
     ]:
-        with pytest.raises(narrows.DataError, match=message):
+        with pytest.raises(narrows.DataError):
             tables.write_image(tmp_path / name, pixels)
         assert not (tmp_path / name).exists()
 
@@ -228,9 +216,9 @@ def test_a_folder_is_a_table(folder):
     pieces = [piece for k in range(3) for piece in segments.read(k, 2)]
     assert [len(piece) for piece in pieces] == [2, 1, 2, 1, 1]
     assert np.array_equal(np.concatenate(pieces), table.values)
-    with pytest.raises(narrows.DataError, match="neither columns nor arrays"):
+    with pytest.raises(narrows.DataError):
         tables.open_segments(path, columns=["1"])
-    with pytest.raises(narrows.DataError, match=r"0.png is one image, not rows"):
+    with pytest.raises(narrows.DataError):
         tables.open_segments(path / "0.png")
 
 
@@ -261,45 +249,35 @@ def test_an_estimator_takes_a_folder(tmp_path):
 
 def test_folders_that_will_not_do(folder, tmp_path):
     path, _ = folder
-    tables.write_image(path / "z.png", GREY)
-    with pytest.raises(narrows.DataError, match=r"z.png is 30 x 20 pixels, grey, uint8, but 0.png is 5 x 6.*patches="):
-        tables.read(path)
-    tables.write_image(path / "z.png", RGB[:6, :5])
-    with pytest.raises(narrows.DataError, match=r"z.png is 5 x 6 pixels, RGB, uint8, but 0.png.*color="):
-        tables.read(path)
-    tables.write_image(path / "z.png", DEEP[:6, :5])
-    with pytest.raises(narrows.DataError, match=r"grey, uint16, but 0.png"):
-        tables.read(path)
+    for odd in (GREY, RGB[:6, :5], DEEP[:6, :5]):
+        tables.write_image(path / "z.png", odd)
+        with pytest.raises(narrows.DataError, match=r"z\.png"):
+            tables.read(path)
     (path / "z.png").write_bytes(b"\x89PNG")
-    with pytest.raises(narrows.DataError, match=r"z\.png is damaged"):
-        tables.read(path)
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(narrows.DataError, match="has no images in it"):
-        tables.read(tmp_path / "empty")
-    (tmp_path / "empty" / "inner").mkdir()
-    with pytest.raises(narrows.DataError, match="'inner', are not looked into"):
-        tables.read(tmp_path / "empty")
-    with pytest.raises(narrows.DataError, match="neither columns nor arrays"):
+    empty, inner = tmp_path / "empty", tmp_path / "outer" / "inner"
+    empty.mkdir()
+    inner.mkdir(parents=True)
+    for refused in (path, empty, inner.parent):
+        with pytest.raises(narrows.DataError):
+            tables.read(refused)
+    with pytest.raises(narrows.DataError):
         tables.read(path, columns=["a"])
-    with pytest.raises(narrows.DataError, match="is not empty"):
-        tables.write_images(path, [GREY])
-    with pytest.raises(narrows.DataError, match="An image is"):
-        tables.write_images(tmp_path / "new", [GREY, np.zeros(3)])
-    for images, names, message in [
-        ([], None, "There are 0 images"),
-        ([GREY], ["a.png", "b.png"], "1 images but 2 names"),
-        ([GREY, GREY], ["a.png"], "1 names but more images"),
-        ([GREY, GREY], ["a.png", "a.png"], "'a.png'"),
-        ([GREY], ["../a.png"], "not a plain file name"),
-        ([GREY], ["a.gif"], "does not write images as"),
+    new = tmp_path / "new"
+    for where, images, names in [
+        (path, [GREY], None),
+        (new, [GREY, np.zeros(3)], None),
+        (new, [], None),
+        (new, [GREY], ["a.png", "b.png"]),
+        (new, [GREY, GREY], ["a.png"]),
+        (new, [GREY, GREY], ["a.png", "a.png"]),
+        (new, [GREY], ["../a.png"]),
+        (new, [GREY], ["a.gif"]),
+        (path / "0.png", [GREY], None),
+        (tmp_path / "no" / "new", [GREY], None),
     ]:
-        with pytest.raises(narrows.DataError, match=message):
-            tables.write_images(tmp_path / "new", images, names=names)
-    with pytest.raises(narrows.DataError, match="is a file"):
-        tables.write_images(path / "0.png", [GREY])
-    with pytest.raises(narrows.DataError, match="does not exist"):
-        tables.write_images(tmp_path / "no" / "new", [GREY])
-    assert not (tmp_path / "new").exists()
+        with pytest.raises(narrows.DataError):
+            tables.write_images(where, images, names=names)
+    assert not new.exists()
     assert [entry.name for entry in tmp_path.iterdir() if entry.name.startswith(".")] == []
 
 
@@ -312,9 +290,9 @@ def test_image_folder_brings_to_one_size(tmp_path):
     assert found.names == ("0.png", "1.png", "2.png")
     assert found.shape == (8, 12)
     for bad in [(8,), (0, 4), 8, (8, 2.5), (True, 2)]:
-        with pytest.raises(narrows.DataError, match="size must be"):
+        with pytest.raises(narrows.DataError):
             datasets.image_folder(tmp_path, size=bad)
-    with pytest.raises(narrows.DataError, match=r"1.png is 25 x 40 pixels and 0.png is 30 x 20: size="):
+    with pytest.raises(narrows.DataError):
         datasets.image_folder(tmp_path)
 
 
@@ -332,12 +310,12 @@ def test_patches_are_parts_of_the_images(tmp_path):
     assert 120 < len(from_a) < 220
     again = datasets.image_folder([tmp_path / "a.png", tmp_path / "b.png"], patches=6, n_patches=300, random_state=1)
     assert np.array_equal(again.images, found.images)
-    with pytest.raises(narrows.DataError, match="No image is as large"):
+    with pytest.raises(narrows.DataError):
         datasets.image_folder(tmp_path, patches=100)
-    with pytest.raises(narrows.DataError, match="one of the two"):
+    with pytest.raises(narrows.DataError):
         datasets.image_folder(tmp_path, patches=5, size=(4, 4))
     tables.write_image(tmp_path / "c.png", RGB)
-    with pytest.raises(narrows.DataError, match="color='grey'"):
+    with pytest.raises(narrows.DataError):
         datasets.image_folder(tmp_path, patches=6)
     assert datasets.image_folder(tmp_path, patches=6, n_patches=9, color="grey").images.shape == (9, 6, 6)
 
@@ -373,5 +351,5 @@ def test_patches_are_as_likely_everywhere(tmp_path):
     other = datasets.image_folder(tmp_path, patches=4, n_patches=9700, random_state=1)
     assert not np.array_equal(other.images, found.images)
     for options in [{"patches": 0}, {"patches": 4, "n_patches": 0}, {"patches": 2.5}]:
-        with pytest.raises(narrows.DataError, match="whole numbers above 0"):
+        with pytest.raises(narrows.DataError):
             datasets.image_folder(tmp_path, **options)

@@ -29,44 +29,30 @@ def test_psnr_is_that_of_the_mean_squared_error():
     # Its own span, where nothing else is known.
     wide = np.array([[-3.0, 5.0], [1.0, 2.0]])
     assert psnr(wide, wide + 0.8) == pytest.approx(20)
-    with pytest.raises(narrows.DataError, match="cannot be compared"):
-        psnr(GREY, RGB)
-    with pytest.raises(narrows.DataError, match="data_range must be above 0"):
-        psnr(GREY, GREY, data_range=0)
-
-
-def test_psnr_is_scikit_images():
-    from skimage.metrics import peak_signal_noise_ratio
-
-    noisy = (RGB + RNG.normal(0, 20, RGB.shape)).clip(0, 255).astype(np.uint8)
-    assert psnr(RGB, noisy) == pytest.approx(peak_signal_noise_ratio(RGB, noisy))
+    for other, span in ((RGB, None), (GREY, 0)):
+        with pytest.raises(narrows.DataError):
+            psnr(GREY, other, data_range=span)
 
 
 @pytest.mark.parametrize("pixels", [GREY, RGB], ids=["grey", "rgb"])
-def test_ssim_is_scikit_images(pixels):
-    from skimage.metrics import structural_similarity
+def test_both_are_scikit_images(pixels):
+    from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
     noisy = (pixels + RNG.normal(0, 20, pixels.shape)).clip(0, 255)
     options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}
-    expected = structural_similarity(
-        pixels.astype(float), noisy, channel_axis=None if pixels.ndim == 2 else -1, **options
-    )
-    assert ssim(pixels, noisy) == pytest.approx(expected)
+    options["channel_axis"] = None if pixels.ndim == 2 else -1
+    assert ssim(pixels, noisy) == pytest.approx(structural_similarity(pixels.astype(float), noisy, **options))
     assert ssim(pixels, pixels) == pytest.approx(1)
+    noisy = noisy.astype(np.uint8)
+    assert psnr(pixels, noisy) == pytest.approx(peak_signal_noise_ratio(pixels, noisy))
 
 
 def test_ssim_of_small_images():
     small = GREY[:8, :8]
     assert ssim(small, small) == pytest.approx(1)
     assert ssim(small, 255 - small) < 0.5
-    for bad, message in [
-        (GREY[:2, :9], "at least 3 x 3"),
-        (GREY[None, None, None], "images or stacks"),
-        (GREY[0], "images or stacks"),
-        (np.array([["a"]]), "must be numbers"),
-        (np.zeros((0, 8, 8)), "cannot be compared"),
-    ]:
-        with pytest.raises(narrows.DataError, match=message):
+    for bad in (GREY[:2, :9], GREY[None, None, None], GREY[0], np.array([["a"]]), np.zeros((0, 8, 8))):
+        with pytest.raises(narrows.DataError):
             ssim(bad, bad)
 
 

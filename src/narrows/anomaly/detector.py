@@ -323,21 +323,7 @@ class AnomalyDetector(OutlierMixin, FittedEstimator):
         return expected_values(self._scorer.denoiser, self._form, rows, self._names(), X)
 
     def plot_explanation(self, row: Any, *, top: int = 10, ax: Any = None) -> Any:
-        """Draw which columns make a row anomalous; see :func:`narrows.report.plot_explanation`.
-
-        Parameters
-        ----------
-        row : array-like of shape (n_features,) or (1, n_features), or a frame of one row
-            The row.
-        top : int, default 10
-            How many columns.
-        ax : matplotlib axes, optional
-            Where to draw; a new figure by default.
-
-        Returns
-        -------
-        matplotlib.figure.Figure
-        """
+        """Draw which columns make a row anomalous; see :func:`narrows.report.plot_explanation`."""
         return plot_explanation(self, row, top=top, ax=ax)
 
     def _names(self) -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from narrows.errors import NarrowsError
+from narrows.data.categories import frame_of, library_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -139,10 +139,6 @@ class Explainer:
         ``x`` are the rows in the data's units, ``given`` is what the user gave: of a frame the index is kept, and what
         its categories are called.
         """
-        try:
-            import pandas as pd
-        except ImportError:
-            raise NarrowsError("explain needs pandas: pip install 'narrows[frames]'") from None
         order, surprise, predicted = self._attribute(x)
         order = order[:, :top]
         rows = np.repeat(np.arange(len(x)), order.shape[1])
@@ -155,14 +151,15 @@ class Explainer:
             seen = [given[known[name]].to_numpy() for name in self.names]
         expected = self._in_data_units(predicted)
         total = np.maximum(surprise.sum(1, keepdims=True), 1e-30)
-        return pd.DataFrame(
+        return frame_of(
             {
                 "row": [index[row] for row in rows],
                 "column": [self.names[column] for column in columns],
                 "seen": _picked(seen, rows, columns),
                 "expected": _picked(expected, rows, columns),
                 "attribution": (surprise / total)[rows, columns],
-            }
+            },
+            "pandas",
         )
 
     def _in_data_units(self, z: Tensor) -> list[np.ndarray]:
@@ -202,14 +199,7 @@ def expected_values(denoiser: Denoiser, form: FrameColumns | None, rows: Rows, n
     values = torch.cat(blocks).numpy()
     if form is None:
         return values
-    named = form.decode(values)
-    if hasattr(given, "schema"):
-        import polars as pl
-
-        return pl.DataFrame(named)
-    import pandas as pd
-
-    return pd.DataFrame(named, index=given.index)
+    return frame_of(form.decode(values), library_of(given), getattr(given, "index", None))
 
 
 def _in_data_units(denoiser: Denoiser, z: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from narrows.anomaly.denoiser import Denoiser, default_autoencoder
 from narrows.anomaly.reference_set import ReferenceSet
 from narrows.anomaly.scorer import PARTS, Scorer
 from narrows.autoencoder import Autoencoder
+from narrows.data.rows import sample_numbers
 from narrows.validation import check_number, resolve_device, resolve_seed
 
 if TYPE_CHECKING:
@@ -98,10 +99,7 @@ class DetectorOptions:
 
     def sample(self, n_rows: int, most: int | None = None) -> np.ndarray:
         """Return the numbers of at most so many rows (``n_reference``), rising, chosen at random."""
-        most = self.n_reference if most is None else most
-        if n_rows <= most:
-            return np.arange(n_rows)
-        return np.sort(np.random.default_rng(self.seed).choice(n_rows, most, replace=False))
+        return sample_numbers(n_rows, self.n_reference if most is None else most, self.seed)
 
 
 def fit_clean(values: np.ndarray, options: DetectorOptions) -> Scorer:

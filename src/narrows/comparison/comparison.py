@@ -9,7 +9,7 @@ import numpy as np
 
 from narrows.comparison.measure import METHODS, FittedMethod, MethodResult
 from narrows.comparison.page import plot_comparison, write_comparison_report
-from narrows.errors import DataError
+from narrows.data.categories import frame_of
 from narrows.report.html import Table, render_table
 
 if TYPE_CHECKING:
@@ -243,36 +243,16 @@ class Comparison:
         }
 
     def to_frame(self) -> Any:
-        """Return a pandas frame with a row for each method and size.
-
-        Raises
-        ------
-        DataError
-            If pandas is not installed.
-        """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise DataError('Frames need pandas, which is not installed: pip install "narrows[frames]".') from error
-        return pd.DataFrame([asdict(result) for result in self.results])
+        """Return a pandas frame with a row for each method and size."""
+        rows = [asdict(result) for result in self.results]
+        return frame_of({name: [row[name] for row in rows] for name in rows[0]}, "pandas")
 
     def plot(self, theme: str = "light") -> Figure:
         """Draw error against size, and accuracy where there are labels; see :func:`plot_comparison`."""
         return plot_comparison(self, theme=theme)
 
     def report(self, path: str | os.PathLike[str]) -> None:
-        """Write all of it as one HTML page that needs nothing else.
-
-        Parameters
-        ----------
-        path : path-like
-            The file.
-
-        Raises
-        ------
-        DataError
-            If matplotlib is missing or the file cannot be written.
-        """
+        """Write all of it to ``path`` as one HTML page that needs nothing else."""
         write_comparison_report(self, path)
 
     def __str__(self) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from narrows.data.rows import sample_numbers
 from narrows.estimator.serialization import file_size
 
 if TYPE_CHECKING:
@@ -101,9 +102,7 @@ class HeldOut:
 
     def sample(self, n_rows: int, most: int) -> np.ndarray:
         """Return the numbers of at most so many rows, in order."""
-        if n_rows <= most:
-            return np.arange(n_rows)
-        return np.sort(np.random.default_rng(self.seed).choice(n_rows, most, replace=False))
+        return sample_numbers(n_rows, most, self.seed)
 
     def row_errors(self, reconstruct: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         """Return the mean squared error of each held-out row, computed block by block."""

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from narrows.errors import DataError
+from narrows.errors import DataError, NarrowsError
 
-__all__ = ["FrameColumns", "is_missing"]
+__all__ = ["FrameColumns", "frame_of", "is_missing", "library_of"]
 
 MOST_LEVELS = 200
 """A column of text with more different values than this holds names rather than categories."""
@@ -130,6 +130,24 @@ class FrameColumns:
     def to_json(self) -> dict[str, Any]:
         """Return plain values, for a file."""
         return {"names": self.names, "levels": self.levels, **({"others": True} if self.others else {})}
+
+
+def library_of(data: Any) -> str:
+    """Say which library a frame is of; pandas for everything else."""
+    return "polars" if type(data).__module__.partition(".")[0] == "polars" else "pandas"
+
+
+def frame_of(columns: dict[str, Any], library: str, index: Any = None) -> Any:
+    """Make a frame of either library; of pandas with an index."""
+    if library == "polars":
+        import polars as pl
+
+        return pl.DataFrame(columns)
+    try:
+        import pandas as pd
+    except ImportError:
+        raise NarrowsError('frames need pandas: pip install "narrows[frames]"') from None
+    return pd.DataFrame(columns, index=index)
 
 
 def _is_frame(X: Any) -> bool:

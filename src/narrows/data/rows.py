@@ -30,6 +30,7 @@ __all__ = [
     "SparseRows",
     "as_tensor",
     "plain_rows",
+    "sample_numbers",
     "sample_rows",
 ]
 
@@ -241,6 +242,11 @@ def plain_rows(rows: Any) -> Any:
 
 def sample_rows(rows: Any, limit: int, seed: int) -> Any:
     """Return at most ``limit`` of the rows, chosen at random, in their order."""
-    if rows.n_rows <= limit:
-        return rows
-    return rows.subset(np.sort(np.random.default_rng(seed).choice(rows.n_rows, limit, replace=False)))
+    return rows if rows.n_rows <= limit else rows.subset(sample_numbers(rows.n_rows, limit, seed))
+
+
+def sample_numbers(n_rows: int, limit: int, seed: int) -> np.ndarray:
+    """Return the numbers of at most ``limit`` of so many rows, chosen at random, rising."""
+    if n_rows <= limit:
+        return np.arange(n_rows)
+    return np.sort(np.random.default_rng(seed).choice(n_rows, limit, replace=False))

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from narrows.data.categories import frame_of
 from narrows.recommend.interactions import rows_of
-from narrows.recommend.queries import frame_of
 from narrows.recommend.serving import best_items, scores_at
 
 if TYPE_CHECKING:

@@ -9,16 +9,14 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from narrows.errors import DataError, NarrowsError
+from narrows.errors import DataError
 from narrows.recommend.interactions import Columns, Interactions, columns_of, plain, read_interactions
 
 __all__ = [
     "check_id_type",
-    "frame_of",
     "history_interactions",
     "id_array",
     "id_list",
-    "library_of",
     "places_of",
     "ratings_in",
     "read_pairs",
@@ -26,24 +24,6 @@ __all__ = [
     "rows_or_empty",
     "titles_to_ids",
 ]
-
-
-def library_of(data: Any) -> str:
-    """Say which library a frame is of; pandas for everything else."""
-    return "polars" if type(data).__module__.partition(".")[0] == "polars" else "pandas"
-
-
-def frame_of(columns: dict[str, Any], library: str) -> Any:
-    """Make a tidy frame; NarrowsError if pandas is not installed."""
-    if library == "polars":
-        import polars as pl
-
-        return pl.DataFrame(columns)
-    try:
-        import pandas as pd
-    except ImportError:
-        raise NarrowsError('tables of recommendations need pandas: pip install "narrows[frames]"') from None
-    return pd.DataFrame(columns)
 
 
 def id_list(ids: Any, what: str) -> list[Any]:

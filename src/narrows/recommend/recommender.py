@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from narrows.data.categories import frame_of, library_of
 from narrows.errors import DataError, NotBetterThanBaselineWarning
 from narrows.estimator.base import atomic_fit
 from narrows.recommend import queries, serialization
@@ -158,7 +159,7 @@ class Recommender(BaseRecommender):
         self._set_items(log.items)
         self.titles_ = queries.read_titles(titles, self._columns())
         queries.check_id_type(self.titles_, self.item_index_, "titles")
-        self._log, self._names, self._library = log, log.names, queries.library_of(ratings)
+        self._log, self._names, self._library = log, log.names, library_of(ratings)
         self._ease = self._user_index = self._rater = self._item_means = self._biases = self.rating_scale_ = None
         if log.rated:
             values = log.matrix.data.astype(np.float64)
@@ -239,7 +240,7 @@ class Recommender(BaseRecommender):
         columns = self.recommend_rows(rows, k, rated=rated, exclude_seen=exclude_seen, among=among, exclude=exclude)
         owners = columns.pop("row")
         array = queries.id_array(ids)
-        return queries.frame_of({"user": array[owners], **columns}, self._library)
+        return frame_of({"user": array[owners], **columns}, self._library)
 
     def recommend_for(
         self, history: Any, k: int = 10, *, exclude_seen: bool = True, among: Any = None, exclude: Any = None
@@ -264,7 +265,7 @@ class Recommender(BaseRecommender):
         rows, rated = self.rows_of_history(history)
         columns = self.recommend_rows(rows, k, rated=rated, exclude_seen=exclude_seen, among=among, exclude=exclude)
         del columns["row"]
-        return queries.frame_of(columns, self._library)
+        return frame_of(columns, self._library)
 
     def predict(self, pairs: Any, *, histories: Any = None) -> Any:
         """Predict ratings, in the log's own scale.
@@ -290,7 +291,7 @@ class Recommender(BaseRecommender):
         _, rows, rated = self.rows_of_users(ids, histories)
         row = queries.places_of(users, {user: number for number, user in enumerate(ids)})
         found, source = self.predict_rows(rows, row, items, rated=rated)
-        return queries.frame_of({"user": users, "item": items, "rating": found, "source": source}, self._library)
+        return frame_of({"user": users, "item": items, "rating": found, "source": source}, self._library)
 
     def similar_items(self, items: Any, k: int = 10) -> Any:
         """Find the items most like some items.
@@ -318,7 +319,7 @@ class Recommender(BaseRecommender):
         columns: dict[str, Any] = similar_columns(self.ranker, self.items_, places, min(k, len(self.items_) - 1))
         if self.titles_:
             columns["title"] = self._titles(columns["similar"])
-        return queries.frame_of(columns, self._library)
+        return frame_of(columns, self._library)
 
     def evaluate(
         self, held_out: Any, *, histories: Any = None, metrics: Any = METRICS, baselines: bool = True

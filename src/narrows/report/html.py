@@ -104,22 +104,7 @@ def write_report(path: str | os.PathLike[str], title: str, sections: Sequence[Se
 
 
 def render_report(title: str, sections: Sequence[Section], *, lead: str = "") -> str:
-    """Return a report as the text of an HTML page.
-
-    Parameters
-    ----------
-    title : str
-        Its heading.
-    sections : sequence of Section
-        Its parts.
-    lead : str, default ""
-        A sentence below the heading.
-
-    Returns
-    -------
-    str
-        A whole page: styles and images are in it, light or dark as the reader's system is.
-    """
+    """Return what :func:`write_report` writes: styles and images are in it, light or dark as the reader's system is."""
     body = "\n".join(_section(section) for section in sections)
     heading = f"<h1>{escape(title)}</h1>" + (f'\n<p class="lead">{escape(lead)}</p>' if lead else "")
     return _PAGE.format(title=escape(title), style=_STYLE, heading=heading, body=body)

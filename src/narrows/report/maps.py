@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from narrows.data.rows import sample_numbers
 from narrows.errors import DataError
 from narrows.report.theme import DARK, Theme, named, new_figure, style_axes, theme_of
 
@@ -89,7 +90,7 @@ def plot_code_map(
 def _some(codes: np.ndarray, classes: np.ndarray | None, most: int | None) -> tuple[np.ndarray, np.ndarray | None]:
     if most is None or len(codes) <= most:
         return codes, classes
-    chosen = np.sort(np.random.default_rng(0).choice(len(codes), most, replace=False))
+    chosen = sample_numbers(len(codes), most, seed=0)
     return codes[chosen], None if classes is None else classes[chosen]
 
 
