@@ -217,23 +217,7 @@ class CodePrior:
         return torch.logsumexp(torch.stack(found, 1), 1) - width
 
     def draw(self, count: int, generator: torch.Generator, label: int | None = None) -> tuple[Tensor, Tensor]:
-        """Draw codes, of one label or of all.
-
-        Parameters
-        ----------
-        count : int
-            How many.
-        generator : torch.Generator
-            The source of randomness.
-        label : int, optional
-            The number of a label.
-
-        Returns
-        -------
-        codes : Tensor of float64, shape (count, n_components)
-        labels : Tensor of int64, shape (count,)
-            The label that each was drawn from; -1 where there are none.
-        """
+        """Draw codes and the label that each is of, -1 where there are none; of one label or of all."""
         weights = self.weights if label is None else self.weights * (self.labels == label)
         noise = torch.randn(count, self.means.shape[1], generator=generator, dtype=torch.float64)
         codes = torch.empty_like(noise)

@@ -32,22 +32,9 @@ Share = Annotated[float, Range(0, 1)]
 
 
 def conform(value: Any, kind: Any, where: str) -> None:
-    """Refuse a value that JSON gave and that is not what it was declared to be.
+    """Refuse a value that JSON gave and that is not what it was declared to be, with a ModelFileError.
 
-    Parameters
-    ----------
-    value : object
-        Numbers, texts, lists and dictionaries.
-    kind : type
-        A :class:`~typing.TypedDict`, which has all of its keys and no others, or any of None, bool, int, float (which
-        is finite), str, an option, list[...], tuple[...] (which JSON writes as a list), dict[str, ...],
-        Literal, Any, unions of them, and ``Annotated[..., Range(...)]``.
-    where : str
-        What to call it in the message.
-
-    Raises
-    ------
-    ModelFileError
+    A TypedDict has all of its keys and no others; a float is finite; JSON writes a tuple as a list.
 
     Examples
     --------

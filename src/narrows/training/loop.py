@@ -170,25 +170,6 @@ def train(
 ) -> TrainResult:
     """Train a module in place; its parameters end at the last step, the best ones are in the result.
 
-    Parameters
-    ----------
-    module : torch.nn.Module
-        What has the parameters.
-    rows : Rows
-        What to train on.
-    loss : callable
-        From a batch to the loss of each row; see :class:`~narrows.training.objective.LossFunction`.
-    config : TrainConfig
-        Optimiser, rate, budget.
-    seed : int
-        Orders the rows, corrupts, drops out. No global random state is touched.
-    evaluate : callable, optional
-        Gives the loss of each held-out row, its parts apart.
-    callbacks : TrainerCallbacks, optional
-        What to do at each moment.
-    checkpoint : RunCheckpoint, optional
-        Where to save the state now and then, and to find the state of a training that was cut off.
-
     Raises
     ------
     TrainingDivergedError

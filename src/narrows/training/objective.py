@@ -60,15 +60,5 @@ class LossFunction(Protocol):
     """From a batch in the data's own type and units to its loss."""
 
     def __call__(self, batch: Tensor, generator: Generator | None, progress: float = 1.0) -> LossParts:
-        """Return the loss of each row.
-
-        Parameters
-        ----------
-        batch : Tensor
-            Rows.
-        generator : torch.Generator or None
-            Without one nothing random happens.
-        progress : float, default 1
-            How much of the training is done, for losses whose parts are weighed by a schedule.
-        """
+        """Return the loss of each row; without a generator nothing random happens, and schedules read ``progress``."""
         ...

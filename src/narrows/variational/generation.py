@@ -293,18 +293,6 @@ class BaseGenerator(BaseAutoencoder):
 def encode_labels(y: Any, count: int) -> tuple[np.ndarray, np.ndarray] | None:
     """Return the classes of labels and the number of each row's; None for targets that are no classes.
 
-    Parameters
-    ----------
-    y : array-like
-        What was handed in beside the rows.
-    count : int
-        How many rows there are.
-
-    Raises
-    ------
-    ValueError
-        If there are not as many labels as rows, or some are missing.
-
     Examples
     --------
     >>> encode_labels(["b", "a", "b"], 3)[1]
@@ -333,17 +321,7 @@ def encode_labels(y: Any, count: int) -> tuple[np.ndarray, np.ndarray] | None:
 def slerp(first: np.ndarray, last: np.ndarray, fraction: np.ndarray) -> np.ndarray:
     """Go from one vector to another along a great circle, the length changing evenly.
 
-    Parameters
-    ----------
-    first, last : ndarray of shape (n,)
-        The ends. Where one is zero, or both point the same way, the straight line is meant; opposite directions
-        leave the circle open, and one is taken.
-    fraction : ndarray of shape (m, 1)
-        How far along, 0 to 1.
-
-    Returns
-    -------
-    ndarray of shape (m, n)
+    A straight line where one is zero or both point the same way; of opposite ones any of the circles.
 
     Examples
     --------
