@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import textwrap
 import time
 from typing import TYPE_CHECKING
 
@@ -264,15 +263,7 @@ print(json.dumps([{{k: v for k, v in r.items() if k != "seconds"}} for r in mode
 
 
 def run(code: str, folder: Path, name: str, kill_after: int | None = None) -> str:
-    command = [
-        sys.executable,
-        "-W",
-        "ignore",
-        "-c",
-        textwrap.dedent(code),
-        str(folder / "run.ckpt"),
-        str(folder / name),
-    ]
+    command = [sys.executable, "-W", "ignore", "-c", code, str(folder / "run.ckpt"), str(folder / name)]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
     ) as child:
@@ -299,7 +290,9 @@ def test_a_killed_fit_resumes_bit_for_bit(source: str, tmp_path: Path) -> None:
     slow = FIT.format(rows=rows, data=data, pause=0.25)
     run(slow, tmp_path, "never.npy", kill_after=5)
     assert (tmp_path / "run.ckpt").exists()
-    run(slow, tmp_path, "never.npy", kill_after=4)
+    # With few rows there are several trainings in a fit: cut off twice.
+    if source == "few":
+        run(slow, tmp_path, "never.npy", kill_after=4)
     resumed = run(FIT.format(rows=rows, data=data, pause=0), tmp_path, "resumed.npy")
     assert not (tmp_path / "never.npy").exists()
     np.testing.assert_array_equal(np.load(tmp_path / "whole.npy"), np.load(tmp_path / "resumed.npy"))
