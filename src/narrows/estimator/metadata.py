@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, NotRequired, TypedDict
 
-from narrows.schema import Count, Number  # noqa: TC001 -- looked up when a file is read
+from narrows.schema import Count, Number
 
 __all__ = ["AutoencoderMetadata"]
 
