@@ -21,7 +21,7 @@ class Origin:
 
     ``library`` is "pandas", "polars", "arrow", "dict", "numpy" or "file"; ``index`` is the index that a pandas frame
     had besides its columns; ``labels`` are the columns' own names where these are no texts; ``dtypes`` the types of a
-    frame's columns where Arrow's do not say them all.
+    frame's columns where Arrow's do not say them all; ``named`` says whether the columns had names at all.
     """
 
     library: str
@@ -29,6 +29,7 @@ class Origin:
     index: Any = None
     labels: list[Any] | None = None
     dtypes: dict[str, Any] = field(default_factory=dict)
+    named: bool = True
 
 
 class Source(ABC):
@@ -59,6 +60,11 @@ class Source(ABC):
     ) -> Iterator[pa.RecordBatch]:
         """Yield the rows of one part, in order."""
         return self.batches(columns, batch_rows)
+
+    def segment_rows(self) -> list[int]:
+        """Count the rows of every part."""
+        names = self.arrow_schema.names[:1]
+        return [sum(len(batch) for batch in self.segment(number, names)) for number in range(self.n_segments())]
 
     def table(self, columns: Sequence[str] | None = None) -> pa.Table:
         """Read some columns, or all, into memory."""
