@@ -13,7 +13,7 @@ import narrows
 from narrows import Recommender
 from narrows.recommend import Ensemble, Factors, Linear, Multinomial
 from narrows.recommend.evaluation import coverage, hits_of, list_metric, novelty, parse_metric
-from narrows.recommend.linear import fit_linear, truncated_svd
+from narrows.recommend.linear import exact_solver, fit_linear, fit_truncated
 from narrows.recommend.multinomial import MultinomialObjective, MultinomialScorer, _MultinomialLoss, init_from_svd
 from narrows.recommend.scorers import Bags, bags_of
 from narrows.recommend.serving import best_items, score_blocks
@@ -93,6 +93,25 @@ def test_both_exact_forms_are_one() -> None:
         np.testing.assert_allclose(found, partial, atol=2e-6)
 
 
+def test_one_table_of_products_serves_every_penalty() -> None:
+    table = taken((90, 30))
+    solve = exact_solver(sparse.csr_array(table), 0.15)
+    for l2 in (20.0, 300.0, 20.0):
+        alone = fit_linear(sparse.csr_array(table), l2, 0.15)
+        np.testing.assert_array_equal(scores_of(solve(l2), table), scores_of(alone, table))
+
+
+def test_the_penalty_fits_the_log() -> None:
+    # Few tastes and many entries ask for a large penalty, which the usual one is well below.
+    made = narrows.datasets.make_ratings(400, 150, 12_000, n_tastes=3, rated=False, random_state=0)
+    model = Recommender("linear", random_state=0).fit(made)
+    assert model.method_.l2 > 100
+    assert model.baselines_["model"] == max(one["ndcg@100"] for one in model.candidates_)
+    assert model.baselines_["popularity"] < model.baselines_["model"]
+    assert Recommender("linear", validation_fraction=0).fit(made).method_.l2 == 100
+    assert Recommender(Linear(l2=30), random_state=0).fit(made).method_.l2 == 30
+
+
 @pytest.mark.parametrize("popularity", [0.0, 0.25])
 def test_all_directions_are_the_exact_answer(popularity: float) -> None:
     for shape in ((90, 30), (30, 90)):
@@ -100,7 +119,7 @@ def test_all_directions_are_the_exact_answer(popularity: float) -> None:
         exact = fit_linear(sparse.csr_array(table), 20.0, popularity, None)
         full = fit_linear(sparse.csr_array(table), 20.0, popularity, 30)
         np.testing.assert_array_equal(scores_of(full, table), scores_of(exact, table))
-        found = truncated_svd(sparse.csr_array(table), 30, popularity, 0).solve(20.0)
+        found = fit_truncated(sparse.csr_array(table), 20.0, popularity, 30, 0)
         np.testing.assert_allclose(scores_of(found, table), scores_of(exact, table), atol=1e-4)
 
 
@@ -194,7 +213,7 @@ def test_a_network_starts_near_the_linear_answer(variational: bool) -> None:
     made = narrows.datasets.make_ratings(400, 60, 8000, n_tastes=4, rated=False, random_state=0)
     matrix = narrows.recommend.read_interactions(made).matrix
     model = init_from_svd(matrix, Multinomial(12, 5, variational=variational), 0)
-    linear = truncated_svd(matrix, 12, 0.15, 0).solve(100.0)
+    linear = fit_truncated(matrix, 100.0, 0.15, 12, 0)
     counts = matrix.sum(0)
     rank = [best_items(scorer, matrix, 10, CPU, banned=matrix)[0] for scorer in (model, linear)]
     popular = np.tile(np.argsort(-counts)[:10], (400, 1))

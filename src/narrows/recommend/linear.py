@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,9 +12,11 @@ from scipy.linalg import lapack
 from narrows.recommend.scorers import Bags, Scorer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
-__all__ = ["EASE_L2", "LinearScorer", "TruncatedSVD", "fit_linear", "truncated_svd"]
+__all__ = ["EASE_L2", "LinearScorer", "exact_solver", "fit_linear", "fit_truncated"]
 
 EASE_L2 = 100.0
 
@@ -66,24 +67,25 @@ class LinearScorer(Scorer):
 
 
 def fit_linear(
-    matrix: sparse.csr_array,
-    l2: float,
-    popularity: float,
-    rank: int | None = None,
-    seed: int = 0,
-    *,
-    trial: bool = False,
+    matrix: sparse.csr_array, l2: float, popularity: float, rank: int | None = None, seed: int = 0
 ) -> LinearScorer:
     """Solve for the weights."""
     n_users, n_items = matrix.shape
     if rank is None and n_items * min(n_users, n_items) > MOST_NUMBERS:
         rank = max(1, min(AUTO_RANK, MOST_NUMBERS // n_items))
     if rank is not None and rank < min(n_users, n_items):
-        return truncated_svd(matrix, rank, popularity, seed).solve(l2)
+        return fit_truncated(matrix, l2, popularity, rank, seed)
     scaled, units = _scale_columns(matrix, popularity)
     if n_users < n_items:
-        return _solve_dual(scaled, units, l2, trial=trial)
-    return _solve_primal(scaled, units, l2)
+        return _solve_dual(scaled, units, l2)
+    return _solve_primal(_gram(scaled.T.tocsr()), units, l2)
+
+
+def exact_solver(matrix: sparse.csr_array, popularity: float) -> Callable[[float], LinearScorer]:
+    """Return what solves for one penalty after the other; the products of columns are made once."""
+    scaled, units = _scale_columns(matrix, popularity)
+    gram = _gram(scaled.T.tocsr())
+    return lambda l2: _solve_primal(gram.copy(order="F"), units, l2)
 
 
 def _scale_columns(matrix: sparse.csr_array, popularity: float) -> tuple[sparse.csr_array, np.ndarray]:
@@ -93,8 +95,8 @@ def _scale_columns(matrix: sparse.csr_array, popularity: float) -> tuple[sparse.
     return sparse.csr_array((units[matrix.indices], matrix.indices, matrix.indptr), shape=matrix.shape), units
 
 
-def _gram(rows: sparse.csr_array, l2: float) -> np.ndarray:
-    """Return ``rows @ rows.T + l2``, in Fortran's order for LAPACK."""
+def _gram(rows: sparse.csr_array) -> np.ndarray:
+    """Return ``rows @ rows.T``, in Fortran's order for LAPACK."""
     # Long sums of small numbers drift in single precision.
     rows = rows.astype(np.float64)
     across = rows.T.tocsr()
@@ -102,13 +104,13 @@ def _gram(rows: sparse.csr_array, l2: float) -> np.ndarray:
     for start in range(0, rows.shape[0], _BLOCK):
         # Symmetric, so a block of rows is a block of columns.
         found[:, start : start + _BLOCK] = (rows[start : start + _BLOCK] @ across).toarray().T
-    found[np.diag_indices_from(found)] += np.float32(l2)
     return found
 
 
-def _solve_primal(scaled: sparse.csr_array, units: np.ndarray, l2: float) -> LinearScorer:
-    """Invert items x items."""
-    factor, failed = lapack.spotrf(_gram(scaled.T.tocsr(), l2), lower=True, overwrite_a=True)
+def _solve_primal(gram: np.ndarray, units: np.ndarray, l2: float) -> LinearScorer:
+    """Invert items x items, in place."""
+    gram[np.diag_indices_from(gram)] += np.float32(l2)
+    factor, failed = lapack.spotrf(gram, lower=True, overwrite_a=True)
     _check_solved(failed, l2)
     inverse, _ = lapack.spotri(factor, lower=True, overwrite_c=True)
     # Only the lower half is filled: in the order of rows that is the upper half of the transpose.
@@ -125,22 +127,16 @@ def _solve_primal(scaled: sparse.csr_array, units: np.ndarray, l2: float) -> Lin
     return LinearScorer(torch.from_numpy(weights), None, torch.from_numpy(precision), torch.from_numpy(units))
 
 
-def _solve_dual(scaled: sparse.csr_array, units: np.ndarray, l2: float, *, trial: bool) -> LinearScorer:
+def _solve_dual(scaled: sparse.csr_array, units: np.ndarray, l2: float) -> LinearScorer:
     """Invert users x users: the same weights as products of items x users.
 
-    A triangular root of the inverse is quickly found, but its first columns are the rows of single users: it serves
-    for a trial. What stays is written in eigenvectors, which tell no more than the products do.
+    A triangular root of the inverse would be found sooner, but its first columns are the rows of single users:
+    eigenvectors tell no more than the products do.
     """
-    if trial:
-        factor, failed = lapack.spotrf(_gram(scaled, l2), lower=True, clean=True, overwrite_a=True)
-        _check_solved(failed, l2)
-        inverse, _ = lapack.strtri(factor, lower=True, overwrite_c=True)
-        root = inverse.T
-    else:
-        values, vectors, failed = lapack.ssyevd(_gram(scaled, 0.0), compute_v=1, lower=1, overwrite_a=True)
-        _check_solved(failed, l2)
-        there = values > 1e-6 * values[-1]
-        root = vectors[:, there] / np.sqrt(values[there] + np.float32(l2))
+    values, vectors, failed = lapack.ssyevd(_gram(scaled), compute_v=1, lower=1, overwrite_a=True)
+    _check_solved(failed, l2)
+    there = values > 1e-6 * values[-1]
+    root = vectors[:, there] / np.sqrt(values[there] + np.float32(l2))
     return _low_rank(scaled.T.tocsr() @ np.ascontiguousarray(root), units, l2)
 
 
@@ -159,22 +155,8 @@ def _low_rank(factors: np.ndarray, units: np.ndarray, l2: float) -> LinearScorer
     return LinearScorer(encoder, decoder, torch.from_numpy(precision), torch.from_numpy(units))
 
 
-@dataclass(frozen=True)
-class TruncatedSVD:
-    """A truncated singular value decomposition of a log, columns scaled."""
-
-    components: np.ndarray
-    squares: np.ndarray
-    units: np.ndarray
-
-    def solve(self, l2: float) -> LinearScorer:
-        """Return the scorer for a penalty."""
-        shrinkage = self.squares / (self.squares + l2)
-        return _low_rank(self.components * np.sqrt(shrinkage).astype(np.float32), self.units, l2)
-
-
-def truncated_svd(matrix: sparse.csr_array, rank: int, popularity: float, seed: int) -> TruncatedSVD:
-    """Decompose a log, columns scaled, by a randomised method (Halko, Martinsson and Tropp 2011)."""
+def fit_truncated(matrix: sparse.csr_array, l2: float, popularity: float, rank: int, seed: int) -> LinearScorer:
+    """Solve with the leading directions, found by a randomised method (Halko, Martinsson and Tropp 2011)."""
     from sklearn.utils.extmath import randomized_svd
 
     scaled, units = _scale_columns(matrix, popularity)
@@ -182,5 +164,6 @@ def truncated_svd(matrix: sparse.csr_array, rank: int, popularity: float, seed: 
     _, values, vectors = randomized_svd(
         table, min(rank, *matrix.shape), n_oversamples=20, n_iter=3, random_state=seed
     )  # fmt: skip
+    squares = np.square(values, dtype=np.float64)
     components = np.ascontiguousarray(vectors.T, dtype=np.float32)
-    return TruncatedSVD(components, np.square(values, dtype=np.float64), units)
+    return _low_rank(components * np.sqrt(squares / (squares + l2)).astype(np.float32), units, l2)

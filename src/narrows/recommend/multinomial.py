@@ -13,7 +13,7 @@ from torch import Generator, Tensor, nn
 
 from narrows.recommend.evaluation import fold_ndcg
 from narrows.recommend.interactions import rows_of
-from narrows.recommend.linear import truncated_svd
+from narrows.recommend.linear import fit_truncated
 from narrows.recommend.scorers import Bags, Scorer, bags_of, cosines
 from narrows.training.loop import TrainConfig, TrainerCallbacks, TrainResult, train
 from narrows.training.objective import LossParts
@@ -169,7 +169,7 @@ def init_from_svd(matrix: csr_array, method: Multinomial, seed: int) -> Multinom
     """Return the untrained model: the linear autoencoder of this rank, its logits scaled to be probabilities."""
     n_items = matrix.shape[1]
     size = min(method.n_components, *matrix.shape)
-    linear = truncated_svd(matrix, size, INIT_POPULARITY, seed).solve(INIT_L2)
+    linear = fit_truncated(matrix, INIT_L2, INIT_POPULARITY, size, seed)
     assert linear.decoder is not None
     model = MultinomialScorer(n_items, size, method.hidden, variational=method.variational)
     generator = torch.Generator().manual_seed(seed)

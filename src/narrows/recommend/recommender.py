@@ -50,7 +50,8 @@ class Recommender(BaseRecommender):
     ----------
     method : {"auto", "linear", "factors", "multinomial", "ensemble", "rating"} or Method, default "auto"
         What ranks. "auto" tries the first three and sums of them on validation users, and says in ``reason_`` why it
-        took what it took; "rating" ranks by predicted ratings, which is worse at finding what users go on to like.
+        took what it took; "linear" is fitted almost at once, its penalty chosen among the items taken most; "rating"
+        ranks by predicted ratings, which is worse at finding what users go on to like.
     positive_from : float or "auto"
         The rating from which on an item counts as liked, for ranking; "auto" takes the lowest rating
         there is that is not below the mean of all. What is rated lower counts as seen.
@@ -78,7 +79,8 @@ class Recommender(BaseRecommender):
     method_ : Method
         What ranks, all decided.
     candidates_ : list of dict
-        What was tried on validation users: method, ndcg@100, error (its standard error).
+        What was tried on validation users: method, ndcg@100, error (its standard error). With ``method="linear"`` the
+        lists are of the items taken most.
     baselines_ : dict of str to float
         NDCG@100 on the validation users of the best candidate ("model"), and as far as they were tried of "popularity"
         and "EASE"; empty where there were none to choose by. (The users are those the choice was made on, so the

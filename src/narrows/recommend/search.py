@@ -9,7 +9,7 @@ import numpy as np
 
 from narrows.recommend.evaluation import fold_ndcg
 from narrows.recommend.factors import fit_factors
-from narrows.recommend.linear import EASE_L2, LinearScorer, fit_linear
+from narrows.recommend.linear import EASE_L2, LinearScorer, exact_solver, fit_linear
 from narrows.recommend.methods import Ensemble, Factors, Linear, Method, Multinomial
 from narrows.recommend.multinomial import fit_multinomial, name_of, train_plan, work_of
 from narrows.recommend.scorers import ConstantScorer, EnsembleScorer, Scorer, popularity_of
@@ -21,22 +21,20 @@ if TYPE_CHECKING:
     import torch
     from scipy.sparse import csr_array
 
-__all__ = ["SearchResult", "fit_ranker", "validation_record"]
+__all__ = ["SearchResult", "fit_ranker"]
 
-L2_GRID = (50.0, EASE_L2, 200.0, 500.0)
-FURTHER_L2 = {50.0: 25.0, 500.0: 1000.0, 1000.0: 2000.0}
-POPULARITY_GRID = (0.15, 0.0, 0.25)
+L2_GRID = (25.0, 50.0, EASE_L2, 200.0, 500.0, 1000.0, 2000.0)
+LEAST_ITEMS, ENOUGH_USERS = 300, 300
 WEIGHT_GRID = (0.5, 1.0)
 """How much a further part counts in an ensemble."""
 
-AFFORDABLE_SEARCH = 3e11
 AFFORDABLE_EPOCH = 3e11
 AFFORDABLE_ENTRIES = 3_000_000
 
 
 @dataclass
 class SearchResult:
-    """What a search found."""
+    """What a search found: what ranks (None where predicted ratings do), how it was chosen, and what was tried."""
 
     scorer: Scorer | None
     method: Method
@@ -47,19 +45,13 @@ class SearchResult:
 
 @dataclass
 class Candidate:
-    """A method, tried on the validation users."""
+    """A method, tried on the validation users: its scorer on each fold, and NDCG@100 of all users."""
 
     method: Any
-    scorers: list[Any] = field(default_factory=list)
-    values: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    scorers: list[Any]
+    values: np.ndarray
     stop: int | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
-
-
-def validation_record(name: str, values: np.ndarray) -> dict[str, Any]:
-    """Return how a candidate did on validation users, as it stands in ``candidates_``."""
-    error = float(values.std() / np.sqrt(len(values)))
-    return {"method": name, "ndcg@100": float(values.mean()), "error": error}
 
 
 def fit_ranker(
@@ -73,7 +65,7 @@ def fit_ranker(
 ) -> SearchResult:
     """Fit what ranks."""
     matrix = matrix[np.diff(matrix.indptr) > 0]
-    search = _Search(matrix, make_folds(matrix, fraction, seed), seed, device, log)
+    search = _Search(matrix, fraction, seed, device, log)
     if method is None:
         return search.best()
     if isinstance(method, Ensemble):
@@ -85,29 +77,34 @@ class _Search:
     """Candidates, tried on the same validation users."""
 
     def __init__(
-        self, matrix: csr_array, folds: list[Fold], seed: int, device: torch.device, log: Callable[[str], None]
+        self, matrix: csr_array, fraction: float | None, seed: int, device: torch.device, log: Callable[[str], None]
     ) -> None:
-        self.matrix, self.folds, self.seed, self.device, self.log = matrix, folds, seed, device, log
+        self.matrix, self.fraction, self.seed, self.device, self.log = matrix, fraction, seed, device, log
+        self.folds = make_folds(matrix, fraction, seed)
         self.candidates: list[dict[str, Any]] = []
-        self.linear: dict[Linear, np.ndarray] = {}
 
     def add(self, name: str, values: np.ndarray) -> None:
-        """Keep how a candidate did."""
+        """Keep how a candidate did on validation users, as it stands in ``candidates_``."""
         if len(values):
-            record = validation_record(name, values)
-            self.candidates.append(record)
-            self.log(
-                f"{name}: NDCG@100 {record['ndcg@100']:.4f} ± {record['error']:.4f} on {len(values):,} validation users"
-            )
+            mean, error = float(values.mean()), float(values.std() / np.sqrt(len(values)))
+            self.candidates.append({"method": name, "ndcg@100": mean, "error": error})
+            self.log(f"{name}: NDCG@100 {mean:.4f} ± {error:.4f} on {len(values):,} validation users")
 
-    def measure(self, scorers: Iterable[Any]) -> np.ndarray:
+    def measure(self, scorers: Iterable[Any], folds: list[Fold] | None = None) -> np.ndarray:
         """Return NDCG@100 of all validation users, given a scorer for each fold."""
-        found = [fold_ndcg(scorer, fold, self.device) for scorer, fold in zip(scorers, self.folds, strict=True)]
+        folds = self.folds if folds is None else folds
+        found = [fold_ndcg(scorer, fold, self.device) for scorer, fold in zip(scorers, folds, strict=True)]
         return np.concatenate(found) if found else np.zeros(0)
 
     def single(self, method: Method) -> SearchResult:
         """Fit one method, as it was asked for."""
-        candidate = self.try_out(method)
+        if isinstance(method, Linear):
+            chosen, tried = self.choose_l2(method)
+            for name, values in tried.items():
+                self.add(name, values)
+            candidate = Candidate(chosen, [], np.zeros(0))
+        else:
+            candidate = self.try_out(method)
         candidate.scorers.clear()
         scorer, history = self.refit(candidate)
         return SearchResult(scorer, candidate.method, self.candidates, history=history)
@@ -126,7 +123,11 @@ class _Search:
             why = "there were too few users, or none held out, to choose by"
             return replace(self.single(Linear()), reason=why)
         self.add("popularity", self.measure(ConstantScorer(popularity_of(fold.train)) for fold in self.folds))
-        singles, skipped = [self.try_out(Linear())], []
+        linear = self.try_out(Linear())
+        # The best penalty hardly depends on the exponent, except for its being 0, which is EASE as it is known.
+        for other in (self.choose_l2(Linear(popularity=0.0))[0], replace(linear.method, popularity=0.25)):
+            linear = _significantly_best([linear, self.try_linear(other)])
+        singles, skipped = [linear], []
         if self.matrix.nnz <= AFFORDABLE_ENTRIES:
             singles.append(self.try_out(Factors()))
         else:
@@ -182,7 +183,7 @@ class _Search:
     def try_out(self, method: Method) -> Candidate:
         """Try one method on the validation users."""
         if isinstance(method, Linear):
-            return self.try_linear(method)
+            return self.try_linear(self.choose_l2(method)[0])
         if isinstance(method, Multinomial):
             return self.try_network(method)
         assert isinstance(method, Factors)
@@ -195,59 +196,62 @@ class _Search:
         """Fit to all users as was best on the folds."""
         method = candidate.method
         if isinstance(method, Linear):
-            return self.solve(self.matrix, method, trial=False), []
+            return self.solve(self.matrix, method), []
         if isinstance(method, Factors):
             return fit_factors(self.matrix, method, self.seed).to(self.device), []
         scorer, outcome = fit_multinomial(self.matrix, method, self.seed, self.device, stop=candidate.stop)
         return scorer, candidate.history or outcome.history
 
-    def solve(self, matrix: csr_array, method: Linear, *, trial: bool = True) -> LinearScorer:
+    def solve(self, matrix: csr_array, method: Linear) -> LinearScorer:
         """Solve for the weights of the linear method."""
         rank = None if isinstance(method.rank, str) else int(method.rank)
-        found = fit_linear(matrix, float(method.l2), float(method.popularity), rank, self.seed, trial=trial)
-        return found.to(self.device)
+        return fit_linear(matrix, float(method.l2), float(method.popularity), rank, self.seed).to(self.device)
 
-    def try_linear(self, asked: Linear) -> Candidate:
-        """Find penalty and exponent, as far as they are left open."""
-        l2s: tuple[float, ...] = L2_GRID if isinstance(asked.l2, str) else (float(asked.l2),)
-        powers: tuple[float, ...] = POPULARITY_GRID if isinstance(asked.popularity, str) else (float(asked.popularity),)
-        usual = replace(asked, l2=EASE_L2 if EASE_L2 in l2s else l2s[0], popularity=powers[0])
-        if not self.folds:
-            return Candidate(usual)
-        if 2.0 * min(self.matrix.shape) ** 3 > AFFORDABLE_SEARCH:
-            l2s, powers = l2s[1:3] or l2s, powers[:2]
-        # Few users cannot tell close settings apart: what is usual stays unless another is significantly better.
-        best = self.best_l2(usual, l2s)
-        if not _is_significant(self.linear_values(best) - self.linear_values(usual)):
-            best = usual
-        for power in powers[1:]:
-            # The best penalty hardly depends on the exponent, except for its being 0, which is EASE as it is known.
-            other = replace(best, popularity=power)
-            if power == 0:
-                other = self.best_l2(other, l2s)
-                self.add(f"EASE (l2={other.l2:g})", self.linear_values(other))
-            if _is_significant(self.linear_values(other) - self.linear_values(best)):
-                best = other
-        values = self.linear_values(best)
-        self.add(f"linear (l2={best.l2:g}, popularity={best.popularity:g})", values)
-        return Candidate(best, [self.solve(fold.train, best) for fold in self.folds], values)
+    def try_linear(self, method: Linear) -> Candidate:
+        """Solve on each fold."""
+        scorers = [self.solve(fold.train, method) for fold in self.folds]
+        values = self.measure(scorers)
+        self.add(_name(method), values)
+        return Candidate(method, scorers, values)
 
-    def linear_values(self, method: Linear) -> np.ndarray:
-        """Return NDCG@100 of all validation users, computed once for each setting."""
-        if method not in self.linear:
-            self.linear[method] = self.measure(self.solve(fold.train, method) for fold in self.folds)
-        return self.linear[method]
+    def choose_l2(self, asked: Linear) -> tuple[Linear, dict[str, np.ndarray]]:
+        """Choose the penalty among the items taken most, and return NDCG@100 there of all that was tried.
 
-    def best_l2(self, asked: Linear, l2s: tuple[float, ...]) -> Linear:
-        """Return the best penalty of a grid, and beyond its ends as long as that is better."""
-        methods = [replace(asked, l2=l2) for l2 in l2s]
-        best = max(methods, key=lambda method: self.linear_values(method).mean())
-        while len(l2s) == len(L2_GRID) and best.l2 in FURTHER_L2:
-            further = replace(best, l2=FURTHER_L2[float(best.l2)])
-            if self.linear_values(further).mean() <= self.linear_values(best).mean():
-                break
-            best = further
-        return best
+        To solve for a fraction of the items costs the cube of that fraction, so that all trials together take less than
+        half as long as the fit; what is best for the items taken most is so for all, or nearly.
+        """
+        n_users, n_items = self.matrix.shape
+        size = max(LEAST_ITEMS, 2 * n_users // 3 if n_users < n_items else n_items // 4)
+        counts = np.bincount(self.matrix.indices, minlength=n_items)
+        matrix = self.matrix[:, np.sort(np.argsort(-counts, kind="stable")[:size])]
+        folds = make_folds(matrix[np.diff(matrix.indptr) > 0], self.fraction, self.seed)
+        folds = folds[: -(-ENOUGH_USERS // folds[0].fold_in.shape[0])] if folds else []
+        usual = EASE_L2 if isinstance(asked.l2, str) else float(asked.l2)
+        if not folds:
+            return replace(asked, l2=usual), {}
+        solvers = [exact_solver(fold.train, float(asked.popularity)) for fold in folds]
+        found: dict[float, np.ndarray] = {}
+
+        def value(l2: float) -> float:
+            if l2 not in found:
+                found[l2] = self.measure((solve(l2).to(self.device) for solve in solvers), folds)
+            return float(found[l2].mean())
+
+        best = usual
+        if isinstance(asked.l2, str):
+            place = L2_GRID.index(usual)
+            # Upwards as long as that is better, or else downwards.
+            for step in (1, -1):
+                while 0 <= place + step < len(L2_GRID) and value(L2_GRID[place + step]) > value(L2_GRID[place]):
+                    place += step
+            # Few users cannot tell close penalties apart: what is usual stays unless another is significantly better.
+            if _is_significant(found[L2_GRID[place]] - found[usual]):
+                best = L2_GRID[place]
+        value(best)
+        popular = self.measure((ConstantScorer(popularity_of(fold.train)) for fold in folds), folds)
+        return replace(asked, l2=best), {"popularity": popular} | {
+            _name(replace(asked, l2=l2)): values for l2, values in found.items()
+        }
 
     def try_network(self, asked: Multinomial) -> Candidate:
         """Train on each fold, and see when it was best."""
@@ -259,7 +263,7 @@ class _Search:
             fractions.append(outcome.evaluated[outcome.best] / train_plan(fold.train, asked).steps)
             history = outcome.history
         if not scorers:
-            return Candidate(asked)
+            return Candidate(asked, [], np.zeros(0))
         values = self.measure(scorers)
         self.add(name_of(asked), values)
         stop = round(float(np.median(fractions)) * train_plan(self.matrix, asked).steps)
@@ -269,6 +273,11 @@ class _Search:
 def _is_significant(differences: np.ndarray, errors: float = 1.0) -> bool:
     """Whether differences, user by user, are above 0 by more than a standard error, or a fraction of it."""
     return bool(differences.mean() > errors * differences.std() / np.sqrt(len(differences)))
+
+
+def _name(method: Linear) -> str:
+    exponent = f", popularity={method.popularity:g}" if method.popularity else ""
+    return f"{'linear' if exponent else 'EASE'} (l2={method.l2:g}{exponent})"
 
 
 def _significantly_best(candidates: list[Candidate]) -> Candidate:
