@@ -134,6 +134,40 @@ def test_lists_urls_and_partitions(home) -> None:
     assert normal_form(open_source(home / "hive", drop=["start", "kind"])).equals(plain_table())
 
 
+def test_folders_pass_over_what_is_no_data(home, tmp_path) -> None:
+    folder = tmp_path / "data.parquet"
+    for start in range(0, N, 25):
+        part = folder / f"start={start:02d}"
+        part.mkdir(parents=True)
+        write_table(part / "part.parquet", plain_table().slice(start, 25))
+    (folder / "_SUCCESS").touch()
+    (folder / ".part.crc").write_bytes(b"x")
+    (folder / "README.md").write_text("About")
+    source = open_source(folder)
+    assert source.n_rows == N
+    assert len(source.notes) == 1
+    assert "README.md" in source.notes[0]
+    # What a shell makes of a glob, and one that names folders.
+    for places in (sorted(map(str, folder.glob("*/*.parquet"))), folder / "start=*"):
+        assert open_source(places).arrow_schema.names == ["count", "size", "name", "start"]
+    (folder / "start=00" / "ABOUT.txt").write_text("About this folder.")
+    with pytest.raises(DataError, match="different formats"):
+        open_source(folder)
+
+
+def test_damage_is_found_and_long_cells_are_read_few_at_a_time(tmp_path) -> None:
+    rng = np.random.default_rng(0)
+    pq.write_table(pa.table({"a": rng.normal(size=50_000)}), tmp_path / "a.parquet", row_group_size=20_000)
+    content = bytearray((tmp_path / "a.parquet").read_bytes())
+    content[200_000:200_100] = bytes(100)
+    content[4:40] = bytes(36)
+    (tmp_path / "bad.parquet").write_bytes(content)
+    with pytest.raises(DataError, match=r"bad\.parquet is damaged"):
+        open_source(tmp_path / "bad.parquet").table()
+    pq.write_table(pa.table({"a": [rng.bytes(100_000).hex() for _ in range(1500)]}), tmp_path / "long.parquet")
+    assert 1 < max(map(len, open_source(tmp_path / "long.parquet").batches())) < 1000
+
+
 def test_columns_of_files_are_brought_together_by_name(tmp_path) -> None:
     write_table(tmp_path / "a.parquet", pa.table({"x": [1, 2], "y": ["a", "b"]}))
     write_table(tmp_path / "b.parquet", pa.table({"y": ["c"], "x": [0.5], "z": [True]}))
@@ -268,6 +302,20 @@ def test_frames_go_back_as_they_came() -> None:
         assert back.tolist() == array.tolist()
 
 
+def test_types_that_do_not_hold_the_values_give_way() -> None:
+    whole = {"a": np.array([1, 2], np.uint8)}
+    for data in (whole, pd.DataFrame(whole), pl.DataFrame(whole), pa.table(whole), np.array([[1], [2]], np.uint8)):
+        source = open_source(data)
+        name = source.arrow_schema.names[0]
+        for values in ([1.5, 2.0], [1, 300], [1, None]):
+            back = open_source(to_origin(pa.table({name: pa.array(values)}), source.origin)).table()
+            assert back.column(0).to_pylist() in (values, [1.0, np.nan]), data
+    levels = pd.DataFrame({"a": pd.Categorical(["u", "v"])})
+    source = open_source(levels)
+    back = to_origin(pa.table({"a": ["u", "new"]}), source.origin)
+    assert back["a"].tolist() == ["u", "new"]
+
+
 def test_nothing_is_copied_that_need_not_be() -> None:
     column = np.arange(1000.0)
     for data in ({"a": column}, pd.DataFrame({"a": column}, copy=False), pa.table({"a": column})):
@@ -331,6 +379,7 @@ def test_what_is_no_table_is_refused_by_a_sentence(home, tmp_path) -> None:
         (tmp_path / "huge.npy", {}, "huge.npy"),
         (tmp_path, {}, "images"),
         ("nowhere://bucket/x.csv", {}, "nowhere"),
+        ("memory://nothing/x.csv", {}, "memory://nothing/x.csv"),
         (home / "t.parquet", {"delimiter": ";"}, "delimiter="),
         (home / "t.parquet", {"array": "X"}, "array="),
         ({"a": [1]}, {"encoding": "utf-8"}, "encoding="),

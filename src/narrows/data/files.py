@@ -7,6 +7,7 @@ import math
 import struct
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -25,6 +26,9 @@ __all__ = ["file_parts"]
 
 _BUFFER_BYTES = 1 << 16
 """What each Parquet column reads ahead of its compressed bytes: larger buys nothing and is paid for once per column."""
+
+_BATCH_BYTES = 128 << 20
+"""What the rows of a Parquet batch take at most, by what the file says of the size of all: texts may be long."""
 
 _USUAL_NAMES = ("X", "x", "data", "x_train")
 _SEGMENT_BYTES = 16 << 20
@@ -64,9 +68,8 @@ def _parquet(place: Place, metadata: Any = None) -> pq.ParquetFile:
 def _parquet_parts(place: Place) -> tuple[list[Part], list[str]]:
     with _parquet(place) as file:
         schema, metadata = file.schema_arrow, file.metadata
-    for name in schema.names:
-        if schema.names.count(name) > 1:
-            raise DataError(f"{place.name} has more than one column named {name!r}")
+    if twice := [name for name, count in Counter(schema.names).items() if count > 1]:
+        raise DataError(f"{place.name} has more than one column named {twice[0]!r}")
     counts = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
     parts = [
         Part(place.name, schema, rows, partial(_read_group, place, metadata, group), place.partitions)
@@ -79,6 +82,9 @@ def _parquet_parts(place: Place) -> tuple[list[Part], list[str]]:
 def _read_group(
     place: Place, metadata: Any, group: int, columns: list[str], batch_rows: int
 ) -> Iterator[pa.RecordBatch]:
+    chunk = metadata.row_group(group)
+    fitting = _BATCH_BYTES * chunk.num_rows // max(1, chunk.total_byte_size)
+    batch_rows = max(1, min(batch_rows, fitting))
     try:
         with _parquet(place, metadata) as file:
             yield from file.iter_batches(batch_rows, row_groups=[group], columns=columns)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -26,40 +27,42 @@ def memory_source(data: Any) -> PartsSource:
     """Open what is in memory, or is read through an object in memory: frames, Arrow data, dicts, arrays."""
     if hasattr(data, "tocsr"):
         raise DataError("a sparse matrix has no columns of a table: give it to a model as it is")
-    makers: list[tuple[Callable[[Any], bool], Callable[[Any], PartsSource]]] = [
-        (_is_of("pandas"), _from_pandas),
-        (_is_of("polars"), _from_polars),
-        (lambda data: isinstance(data, pa.dataset.Dataset) if _has_dataset(data) else False, _from_dataset),
-        (_is_of("duckdb"), _from_relation),
-        (lambda data: hasattr(data, "__arrow_c_stream__") or isinstance(data, pa.RecordBatch), _from_arrow),
-        (lambda data: isinstance(data, Mapping), _from_dict),
-        (lambda data: hasattr(data, "__array__") or isinstance(data, (list, tuple)), _from_array),
-    ]
-    for fits, make in makers:
-        if fits(data):
+    if isinstance(data, Mapping):
+        return _from_dict(data)
+    for library, make in (("pandas", _from_pandas), ("polars", _from_polars), ("duckdb", _from_relation)):
+        if _is_of(data, library):
             return make(data)
+    if type(data).__module__ == "pyarrow._dataset":
+        return _from_dataset(data)
+    if hasattr(data, "__arrow_c_stream__") or isinstance(data, pa.RecordBatch):
+        return _from_arrow(data)
+    if hasattr(data, "__array__") or isinstance(data, (list, tuple)):
+        return _from_array(data)
     return _from_any_frame(data)
 
 
-def _is_of(library: str) -> Callable[[Any], bool]:
-    """Return a test of objects that imports nothing."""
-    return lambda data: (
-        any(kind.__module__.split(".")[0].lstrip("_") == library for kind in type(data).__mro__)
-        and not isinstance(data, Mapping)
-    )
+def _is_of(data: Any, library: str) -> bool:
+    """Whether an object is of a library, which need not be imported for it."""
+    return any(kind.__module__.partition(".")[0].lstrip("_") == library for kind in type(data).__mro__)
 
 
-def _has_dataset(data: Any) -> bool:
-    return type(data).__module__ == "pyarrow._dataset"
-
-
-def _from_tables(parts: list[Part], origin: Origin, labels: Sequence[Any], index: Sequence[str] = ()) -> PartsSource:
-    """Make a source, noting names that were not texts or not all different."""
-    texts = [str(label) for label in labels]
+def _in_memory(
+    columns: Sequence[Any],
+    labels: list[Any],
+    origin: Origin,
+    dtypes: Iterable[Any],
+    index_columns: Sequence[str] = (),
+) -> PartsSource:
+    """Make a source of columns, with their labels as names where these are texts that differ."""
+    names = unique_names(labels)
+    if names != labels:
+        origin = replace(origin, labels=labels)
     notes = []
-    if len(set(texts)) < len(texts):
+    if len({str(label) for label in labels}) < len(labels):
         notes.append("columns of the same name are told apart by a number, as in 'a' and 'a_1'")
-    return PartsSource(parts, origin, notes, index)
+    part = table_part(pa.Table.from_arrays(columns, names=names), f"the {origin.library} data")
+    origin = replace(origin, dtypes=dict(zip(names, dtypes, strict=True)))
+    return PartsSource([part], origin, notes, index_columns)
 
 
 def _from_pandas(data: Any) -> PartsSource:
@@ -75,13 +78,8 @@ def _from_pandas(data: Any) -> PartsSource:
             mend = "reset_index() makes columns of it" if what == "index" else "join each column's labels into one name"
             raise DataError(f"the frame's {what} has {axis.nlevels} levels (MultiIndex): {mend}")
     labels = list(data.columns)
-    names = unique_names(labels)
-    arrays = [_pandas_column(data.iloc[:, position], name) for position, name in enumerate(names)]
-    table = pa.Table.from_arrays(arrays, names=names) if names else pa.table({})
-    dtypes = dict(zip(names, data.dtypes.tolist(), strict=True))
-    plain = all(isinstance(label, str) for label in labels) and names == labels
-    origin = Origin("pandas", None, data.index, None if plain else labels, dtypes)
-    return _from_tables([table_part(table, "the frame")], origin, labels)
+    columns = [_pandas_column(data.iloc[:, position], str(label)) for position, label in enumerate(labels)]
+    return _in_memory(columns, labels, Origin("pandas", index=data.index), data.dtypes.tolist())
 
 
 def _pandas_column(series: Any, name: str) -> pa.Array:
@@ -89,18 +87,18 @@ def _pandas_column(series: Any, name: str) -> pa.Array:
     import pandas as pd
 
     dtype = series.dtype
-    if isinstance(dtype, pd.SparseDtype):
-        series = series.sparse.to_dense()
-    elif isinstance(dtype, (pd.PeriodDtype, pd.IntervalDtype)):
-        series = series.astype("string")
-    elif isinstance(dtype, pd.CategoricalDtype) and dtype.categories.dtype.kind not in "biufM":
-        series = series.cat.rename_categories([str(category) for category in dtype.categories])
-    if series.dtype == object:
-        return object_array(series.to_numpy(), name)
-    if isinstance(series.dtype, np.dtype):
-        return _numpy_column(series.to_numpy(), name, missing_nan=True)
     try:
+        if isinstance(dtype, pd.SparseDtype):
+            series = series.sparse.to_dense()
+        elif isinstance(dtype, (pd.PeriodDtype, pd.IntervalDtype)):
+            series = series.astype("string")
+        elif isinstance(dtype, pd.CategoricalDtype) and dtype.categories.dtype.kind not in "biufM":
+            series = series.cat.rename_categories([str(category) for category in dtype.categories])
+        if isinstance(series.dtype, np.dtype):
+            return _numpy_column(series.to_numpy(), name, missing_nan=True)
         return pa.array(series, from_pandas=True)
+    except DataError:
+        raise
     except (pa.ArrowException, TypeError, NotImplementedError, ValueError) as error:
         raise DataError(f"column {name!r} of type {dtype} cannot be read: {error}") from error
 
@@ -196,11 +194,8 @@ def _from_arrow(data: Any) -> PartsSource:
         table = pa.table(data) if once else data
     except (pa.ArrowException, ValueError, TypeError) as error:
         raise DataError(f"the stream of Arrow batches cannot be read: {error}") from error
-    if isinstance(table, pa.RecordBatch):
-        table = pa.Table.from_batches([table])
-    labels = table.column_names
-    origin = Origin("arrow", dtypes={column.name: column.type for column in table.schema})
-    source = _from_tables([table_part(table, "the table")], origin, labels, pandas_index(table.schema))
+    schema = table.schema
+    source = _in_memory(table.columns, schema.names, Origin("arrow"), schema.types, pandas_index(schema))
     if once:
         source.notes.append(f"the {type(data).__name__} was read into memory")
     return source
@@ -209,23 +204,19 @@ def _from_arrow(data: Any) -> PartsSource:
 def _from_dict(data: Mapping[Any, Any]) -> PartsSource:
     """Take a dict of columns."""
     labels = list(data)
-    names = unique_names(labels)
-    arrays, dtypes = [], {}
-    for name, values in zip(names, data.values(), strict=True):
-        arrays.append(_dict_column(values, name))
-        dtypes[name] = values.dtype if isinstance(values, np.ndarray) else list
-        if len(arrays[-1]) != len(arrays[0]):
-            said = f"column {name!r} has {len(arrays[-1])} values, and column {names[0]!r} has {len(arrays[0])}"
+    columns = [_dict_column(values, str(label)) for label, values in data.items()]
+    for label, column in zip(labels, columns, strict=True):
+        if len(column) != len(columns[0]):
+            said = f"column {label!r} has {len(column)} values, and column {labels[0]!r} has {len(columns[0])}"
             raise DataError(f"{said}: all must have as many")
-    table = pa.Table.from_arrays(arrays, names=names) if names else pa.table({})
-    origin = Origin("dict", labels=None if names == labels else labels, dtypes=dtypes)
-    return _from_tables([table_part(table, "the dict")], origin, labels)
+    kinds = [values.dtype if isinstance(values, np.ndarray) else list for values in data.values()]
+    return _in_memory(columns, labels, Origin("dict"), kinds)
 
 
 def _dict_column(values: Any, name: str) -> pa.Array:
     if isinstance(values, (pa.Array, pa.ChunkedArray)):
         return values
-    if _is_of("pandas")(values) and hasattr(values, "to_frame"):
+    if _is_of(values, "pandas") and hasattr(values, "to_frame"):
         return _pandas_column(values if hasattr(values, "iloc") else values.to_series(), name)
     if hasattr(values, "__arrow_c_stream__"):
         return pa.chunked_array(values)
@@ -250,11 +241,8 @@ def _from_array(data: Any) -> PartsSource:
     named = array.dtype.names is not None
     kinds = [array.dtype[name] for name in names] if named else [array.dtype] * len(names)
     origin = Origin("numpy", dtypes=dict(zip(names, kinds, strict=True)), named=named)
-    return PartsSource(parts, origin, [] if named else [f"the columns have no names: {_made_up(names)} were made up"])
-
-
-def _made_up(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
+    made_up = names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
+    return PartsSource(parts, origin, [] if named else [f"the columns have no names and are called {made_up}"])
 
 
 def array_parts(
@@ -279,11 +267,11 @@ def array_parts(
     places = {name: number for number, name in enumerate(names)}
 
     def read(columns: list[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
+        chosen = columns or names[:1]
         for start in range(0, len(array), batch_rows):
             block = array[start : start + batch_rows].reshape(-1, width)
-            if len(columns) == width:
-                block = np.ascontiguousarray(block.T).T if not np.ma.isMaskedArray(block) else block
-            chosen = columns or names[:1]
+            if len(chosen) == width and not np.ma.isMaskedArray(block):
+                block = np.ascontiguousarray(block.T).T
             arrays = [_numpy_column(block[:, places[name]], name) for name in chosen]
             yield pa.RecordBatch.from_arrays(arrays, names=chosen)
 
@@ -304,9 +292,13 @@ def _numpy_column(values: np.ndarray, name: str, *, missing_nan: bool = False) -
     """Return one column of numpy, null where it is masked; NaN stays unless it is to be missing."""
     mask = np.ma.getmaskarray(values) if np.ma.isMaskedArray(values) else None
     values = np.asarray(values)
-    kind, native = values.dtype.kind, values.dtype.newbyteorder("=")
+    kind = values.dtype.kind
     if kind in "OV":
         return object_array(values if mask is None else np.where(mask, np.array(None), values), name)
+    if kind in "SUT":
+        # Bytes become text when they are read, or are refused then.
+        return pa.array(values.tolist(), mask=mask)
+    native = values.dtype.newbyteorder("=")
     if kind in "mM":
         unit = np.datetime_data(values.dtype)[0]
         unit = _TICKS.get(unit, unit) if kind == "M" or unit not in "DW" else "s"
@@ -317,13 +309,7 @@ def _numpy_column(values: np.ndarray, name: str, *, missing_nan: bool = False) -
             raise DataError(f"column {name!r} has values that are too large for 64 bits")
     elif kind == "c":
         raise DataError(f"column {name!r} holds complex numbers: give their real and imaginary parts as two columns")
-    elif kind == "S":
-        try:
-            values, native = np.char.decode(values, "utf-8"), np.dtype(np.str_)
-        except UnicodeDecodeError as error:
-            raise DataError(f"column {name!r} holds bytes that are no text: leave it out (drop={name})") from error
-    values = values.astype(native, copy=False) if kind not in "SU" else values
-    return pa.array(values, mask=mask, from_pandas=missing_nan)
+    return pa.array(values.astype(native, copy=False), mask=mask, from_pandas=missing_nan)
 
 
 def _from_any_frame(data: Any) -> PartsSource:

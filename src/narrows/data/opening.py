@@ -86,17 +86,13 @@ def open_source(
     dialect: dict[str, Any] = {"delimiter": delimiter, "decimal": decimal, "thousands": thousands, "quote": quote}
     dialect |= {"encoding": encoding, "header": header, "missing_values": missing_values}
     asked = {name: value for name, value in dialect.items() if value is not None}
-    if is_place(data):
-        source = _open_places(data, asked, array)
-        if isinstance(source, Source) and not isinstance(source, PartsSource):
-            # Text alone finds its types in the first reading, which should be that of whoever asked for it.
-            if index is None and columns is None and drop is None:
-                return source
-            source = PartsSource(_text_parts(source, {}), source.origin, source.notes, source.index_columns)
-    else:
-        if asked or array is not None:
-            raise DataError(f"{next(iter(asked), 'array')}= is for files, and a {type(data).__name__} was given")
-        source = _open_object(data)
+    if not is_place(data) and (asked or array is not None):
+        raise DataError(f"{next(iter(asked), 'array')}= is for files, and a {type(data).__name__} was given")
+    source = _open_places(data, asked, array) if is_place(data) else _open_object(data)
+    if index is None and columns is None and drop is None:
+        return source
+    if not isinstance(source, PartsSource):
+        source = PartsSource(_text_parts(source, {}), source.origin, source.notes, source.index_columns)
     if index is not None:
         source.index_columns = _index(index, source)
     if columns is None and drop is None:
@@ -175,7 +171,10 @@ def _open_places(data: Any, dialect: dict[str, Any], array: str | None) -> Sourc
 
 
 def _open_texts(places: list[Place], shown: str, dialect: dict[str, Any], notes: list[str]) -> Source:
-    """Open files of text, all with the delimiter and header of the first."""
+    """Open files of text, all with the delimiter and header of the first.
+
+    One alone is returned as it is: it finds its types in its first reading, which may be that of whoever asks for it.
+    """
     text_source = import_module("narrows.data.text").TextSource
     sources = []
     for place in places:

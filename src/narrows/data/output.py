@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pyarrow.types as pt
+from pyarrow import csv as arrow_csv
+from pyarrow import feather
 
-from narrows.data.parts import as_type, unique_names
+from narrows.data.parts import unique_names
 from narrows.data.places import format_of
-from narrows.data.source import BATCH_ROWS, Origin
+from narrows.data.source import Origin
 from narrows.errors import DataError
 from narrows.io.atomic import atomic_write
 
@@ -23,7 +28,9 @@ __all__ = ["WRITABLE", "to_origin", "write_table"]
 
 WRITABLE = ".csv, .tsv (also .gz, .bz2, .zst), .parquet, .feather, .npy and .npz"
 
-_PACKED = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
+_PACKED = {"gz": "gzip", "bz2": "bz2", "zst": "zstd"}
+_BATCH_CELLS = 1 << 20
+"""Cells that are turned into text at a time."""
 
 
 def to_origin(table: pa.Table, origin: Origin) -> Any:
@@ -50,16 +57,18 @@ def _labels(table: pa.Table, origin: Origin) -> list[Any]:
     return [known.get(name, name) for name in table.column_names]
 
 
+def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.cast(column, column.type.value_type) if pt.is_dictionary(column.type) else column
+
+
 def _to_pandas(table: pa.Table, origin: Origin) -> Any:
     import pandas as pd
 
     series = [_pandas_series(table.column(name), origin.dtypes.get(name)) for name in table.column_names]
-    index = origin.index if origin.index is not None and len(origin.index) == len(table) else None
-    frame = pd.DataFrame(dict(enumerate(series)))
-    frame = frame if series else pd.DataFrame(index=range(len(table)))
-    if index is not None:
-        frame.index = index
-    frame.columns = _labels(table, origin) if origin.labels is not None else table.column_names
+    frame = pd.DataFrame(dict(enumerate(series)), index=range(len(table)))
+    if origin.index is not None and len(origin.index) == len(table):
+        frame.index = origin.index
+    frame.columns = pd.Index(_labels(table, origin))
     return frame
 
 
@@ -72,26 +81,22 @@ def _pandas_series(column: pa.ChunkedArray, dtype: Any) -> Any:
         if dtype is None or plain.dtype == dtype:
             return plain
         if isinstance(dtype, pd.CategoricalDtype):
-            values = pc.cast(column, column.type.value_type) if pt.is_dictionary(column.type) else column
-            found = pd.Series(pd.Categorical(_of_levels(values.to_pandas(), dtype.categories), dtype=dtype))
+            texts = _decoded(column).to_pandas()
+            levels = {str(level): level for level in dtype.categories}
+            spelled = pt.is_large_string(_decoded(column).type) or pt.is_string(_decoded(column).type)
+            found = pd.Series(pd.Categorical(texts.map(levels) if spelled else texts, dtype=dtype))
             return found if found.isna().sum() == column.null_count else plain
-        if isinstance(dtype, pd.SparseDtype):
-            return plain.astype(dtype)
         if isinstance(dtype, np.dtype):
-            lossy = column.null_count and dtype.kind in "iub"
-            return plain if lossy else plain.astype(dtype)
+            if dtype.kind in "iub":
+                column.cast(pa.from_numpy_dtype(dtype))  # refused where it would change a value
+            return plain.astype(dtype)
         if isinstance(dtype, pd.ArrowDtype):
             return pd.Series(pd.array(column.cast(dtype.pyarrow_dtype), dtype=dtype))
+        if isinstance(dtype, pd.SparseDtype):
+            return plain.astype(dtype)
         return pd.Series(pd.array(plain.astype(object).where(plain.notna(), None), dtype=dtype))
     except (pa.ArrowException, TypeError, ValueError, NotImplementedError, OverflowError):
         return plain
-
-
-def _of_levels(values: Any, categories: Any) -> Any:
-    """Return values as the levels that they are texts of."""
-    if categories.dtype != object or all(isinstance(level, str) for level in categories):
-        return values
-    return values.map({str(level): level for level in categories})
 
 
 def _to_polars(table: pa.Table, origin: Origin) -> Any:
@@ -99,14 +104,15 @@ def _to_polars(table: pa.Table, origin: Origin) -> Any:
 
     series = []
     for name in table.column_names:
-        column = table.column(name)
-        wanted = origin.dtypes.get(name)
+        column, wanted = table.column(name), origin.dtypes.get(name)
         plain = pl.Series(name, pl.from_arrow(column))
         if wanted is not None and plain.dtype != wanted:
             try:
-                source = plain.cast(pl.String) if isinstance(wanted, (pl.Enum, pl.Categorical)) else plain
-                plain = source.cast(wanted, strict=True)
-            except pl.exceptions.PolarsError:
+                if wanted.is_integer():
+                    column.cast(pa.int64())  # refused where it would change a value
+                texts = isinstance(wanted, (pl.Enum, pl.Categorical))
+                plain = (plain.cast(pl.String) if texts else plain).cast(wanted)
+            except (pa.ArrowException, pl.exceptions.PolarsError):
                 pass
         series.append(plain)
     return pl.DataFrame(series)
@@ -122,26 +128,31 @@ def _to_dict(table: pa.Table, origin: Origin) -> dict[Any, Any]:
 
 def _numpy(column: pa.ChunkedArray, dtype: Any) -> np.ndarray:
     """Return a column of numpy, masked where its type has no way to say that a value is missing."""
-    column = pc.cast(column, column.type.value_type) if pt.is_dictionary(column.type) else column
-    missing = column.null_count and (dtype is None or dtype.kind in "iub")
-    mask = column.is_null().to_numpy() if missing else None
-    if missing and not pt.is_nested(column.type):
+    column = _decoded(column)
+    if dtype is not None and dtype.kind in "iub":
+        try:
+            column = column.cast(pa.from_numpy_dtype(dtype.newbyteorder("=")))
+        except (pa.ArrowException, NotImplementedError):
+            dtype = None
+    mask = column.is_null().to_numpy() if column.null_count and not pt.is_floating(column.type) else None
+    if mask is not None and (pt.is_integer(column.type) or pt.is_boolean(column.type)):
         column = pc.fill_null(column, pa.scalar(0).cast(column.type))
     values = column.to_numpy()
-    if dtype is not None and values.dtype != dtype:
+    if dtype is not None:
         try:
-            values = values.astype(dtype)
+            values = values.astype(dtype, copy=False)
         except (TypeError, ValueError):
             return values
-    return values if mask is None else np.ma.masked_array(values, mask)
+    return values if mask is None or values.dtype.kind not in "iub" else np.ma.masked_array(values, mask)
 
 
 def _to_numpy(table: pa.Table, origin: Origin) -> np.ndarray:
     columns = [_numpy(table.column(name), origin.dtypes.get(name)) for name in table.column_names]
-    if not origin.named or not origin.dtypes:
-        masked = any(isinstance(column, np.ma.MaskedArray) for column in columns)
+    masked = any(isinstance(column, np.ma.MaskedArray) for column in columns)
+    if not origin.named:
         return (np.ma.column_stack if masked else np.column_stack)(columns)
-    rows = np.empty(len(table), [(n, c.dtype) for n, c in zip(table.column_names, columns, strict=True)])
+    kinds = [(name, column.dtype) for name, column in zip(table.column_names, columns, strict=True)]
+    rows = (np.ma if masked else np).empty(len(table), kinds)
     for name, column in zip(table.column_names, columns, strict=True):
         rows[name] = column
     return rows
@@ -186,45 +197,28 @@ def write_table(path: str | os.PathLike[str], table: pa.Table) -> None:
     """
     file = Path(path)
     kind = format_of(file.name)
-    names = file.name.lower()
-    packing = next((packed for ending, packed in _PACKED.items() if names.endswith(ending)), None)
-    writers: dict[str | None, Callable[[Path], None]] = {
-        "parquet": lambda target: _write_parquet(target, table),
-        "feather": lambda target: _write_feather(target, table),
-        "npy": lambda target: _write_array(target, table, named=False),
-        "npz": lambda target: _write_array(target, table, named=True),
-    }
-    if ".csv" in file.suffixes or ".tsv" in file.suffixes:
-        delimiter = "\t" if ".tsv" in file.suffixes else ","
-        writers["text"] = lambda target: _write_text(target, table, delimiter, packing)
-    if kind not in writers or names.endswith(".xz"):
+    text = re.search(r"\.(csv|tsv)(?:\.(gz|bz2|zst))?$", file.name.lower())
+    if kind in (None, "idx") or (kind == "text" and not text):
         raise DataError(f"{file} is of a kind narrows does not write; it writes {WRITABLE}")
     with atomic_write(file) as temporary:
         try:
-            writers[kind](temporary)
+            if text:
+                _write_text(temporary, table, {"csv": ",", "tsv": "\t"}[text[1]], _PACKED.get(text[2]))
+            elif kind == "parquet":
+                pq.write_table(table, temporary, row_group_size=1 << 17)
+            elif kind == "feather":
+                feather.write_feather(table, str(temporary))
+            else:
+                _write_array(temporary, table, named=kind == "npz")
         except (pa.ArrowException, NotImplementedError) as error:
             raise DataError(f"{file} cannot hold the table: {error}") from error
-
-
-def _write_parquet(target: Path, table: pa.Table) -> None:
-    import pyarrow.parquet as pq
-
-    pq.write_table(table, target, row_group_size=1 << 17)
-
-
-def _write_feather(target: Path, table: pa.Table) -> None:
-    from pyarrow import feather
-
-    feather.write_feather(table, str(target))
 
 
 def _write_array(target: Path, table: pa.Table, *, named: bool) -> None:
     for column in table.schema:
         if not (pt.is_integer(column.type) or pt.is_floating(column.type) or pt.is_boolean(column.type)):
             raise DataError(f"column {column.name!r} of type {column.type} is no number: numpy files hold only numbers")
-    values = np.column_stack(
-        [_numpy(column, np.dtype(np.float64) if column.null_count else None) for column in table.columns]
-    )
+    values = np.column_stack([_numpy(c, np.dtype(float) if c.null_count else None) for c in table.columns])
     with target.open("wb") as stream:
         if named:
             np.savez(stream, X=values, columns=np.array(table.column_names, dtype=np.str_))
@@ -234,55 +228,45 @@ def _write_array(target: Path, table: pa.Table, *, named: bool) -> None:
 
 def _write_text(target: Path, table: pa.Table, delimiter: str, packing: str | None) -> None:
     """Write a line of names, then rows; quotes stand only in batches where some text needs them."""
-    from pyarrow import csv as arrow_csv
-
+    header = io.StringIO()
+    csv.writer(header, delimiter=delimiter, lineterminator="\n").writerow(table.column_names)
     with pa.output_stream(str(target), compression=packing) as stream:
-        text = _Lines()
-        csv.writer(text, delimiter=delimiter, lineterminator="\n").writerow(table.column_names)
-        stream.write(text.line.encode())
+        stream.write(header.getvalue().encode())
         for batch in _text_batches(table):
-            options = {"include_header": False, "delimiter": delimiter}
             try:
-                sink = pa.BufferOutputStream()
-                arrow_csv.write_csv(batch, sink, arrow_csv.WriteOptions(quoting_style="none", **options))
+                rows = _lines(batch, delimiter, "none")
             except pa.ArrowInvalid:
-                sink = pa.BufferOutputStream()
-                arrow_csv.write_csv(batch, sink, arrow_csv.WriteOptions(quoting_style="needed", **options))
-            stream.write(sink.getvalue())
+                rows = _lines(batch, delimiter, "needed")
+            stream.write(rows)
 
 
-class _Lines:
-    """What csv writes to."""
-
-    line = ""
-
-    def write(self, text: str) -> None:
-        self.line += text
+def _lines(batch: pa.RecordBatch, delimiter: str, quoting: str) -> pa.Buffer:
+    options = arrow_csv.WriteOptions(include_header=False, delimiter=delimiter, quoting_style=quoting)
+    sink = pa.BufferOutputStream()
+    arrow_csv.write_csv(batch, sink, options)
+    return sink.getvalue()
 
 
 def _text_batches(table: pa.Table) -> Iterator[pa.RecordBatch]:
-    """Yield batches whose columns text can hold, NaN as missing."""
+    """Yield batches whose columns text can hold, NaN as missing and durations in seconds."""
     for column in table.schema:
         if pt.is_nested(column.type) and not pt.is_dictionary(column.type):
             raise DataError(f"column {column.name!r} of type {column.type} does not fit a cell of text: leave it out")
-    for batch in table.to_batches(BATCH_ROWS):
-        arrays = []
-        for name, array in zip(batch.schema.names, batch.columns, strict=True):
-            if pt.is_dictionary(array.type):
-                array = as_type(array, array.type.value_type, name, "the table")
-            if pt.is_floating(array.type):
-                array = pc.if_else(pc.is_nan(array), pa.scalar(None, array.type), array)
-            if pt.is_duration(array.type):
-                array = pc.divide(array.cast(pa.duration("us"), safe=False).cast(pa.int64()).cast(pa.float64()), 1e6)
-            if pt.is_float16(array.type):
-                array = array.cast(pa.float32())
-            arrays.append(array)
-        if len(arrays) == 1:
+    for batch in table.to_batches(max(1, _BATCH_CELLS // max(1, table.num_columns))):
+        columns = [_text_column(column) for column in batch.columns]
+        if len(columns) == 1 and columns[0].null_count:
             # A line of nothing would be no row.
-            text = (
-                pa.array([None] * len(batch), pa.string())
-                if pt.is_null(arrays[0].type)
-                else arrays[0].cast(pa.string())
-            )
-            arrays = [pc.fill_null(text, "NA")] if arrays[0].null_count else arrays
-        yield pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)
+            columns = [pc.fill_null(columns[0].cast(pa.string()), "NA")]
+        yield pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+
+
+def _text_column(column: pa.Array) -> pa.Array:
+    if pt.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if pt.is_floating(column.type):
+        column = column.cast(pa.float32()) if pt.is_float16(column.type) else column
+        return pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
+    if pt.is_duration(column.type):
+        micros = column.cast(pa.duration("us"), safe=False).cast(pa.int64())
+        return pc.divide(micros.cast(pa.float64()), 1e6)
+    return column

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,6 +16,9 @@ from narrows.data.source import BATCH_ROWS, Origin, Source
 from narrows.errors import DataError
 
 __all__ = ["Part", "PartsSource", "as_type", "pandas_index", "simple_type", "table_part", "unique_names"]
+
+_BATCH_CELLS = 1 << 24
+"""Cells that a batch has at most: of wide tables, fewer rows are read at a time."""
 
 Read = Callable[[list[str], int], Iterable[pa.RecordBatch]]
 
@@ -35,6 +39,11 @@ class Part:
     partitions: dict[str, str | None] = field(default_factory=dict)
     row_shape: tuple[int, ...] | None = None
 
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The names of the columns that are read."""
+        return frozenset(self.schema.names)
+
 
 class PartsSource(Source):
     """Parts one after the other, their columns brought together by name."""
@@ -46,6 +55,8 @@ class PartsSource(Source):
         self.origin = origin
         self.notes = list(notes)
         self.arrow_schema = _common_schema(self.parts, self.notes)
+        if not self.arrow_schema.names:
+            raise DataError(f"{self.parts[0].name} has no columns")
         self.index_columns = [name for name in dict.fromkeys(index_columns) if name in self.arrow_schema.names]
         shapes = {part.row_shape for part in self.parts}
         shape = shapes.pop() if len(shapes) == 1 else None
@@ -85,7 +96,8 @@ class PartsSource(Source):
         part = self.parts[number]
         names = self.arrow_schema.names if columns is None else list(columns)
         schema = pa.schema([self.arrow_schema.field(name) for name in names])
-        for batch in part.read([name for name in names if name in part.schema.names], batch_rows):
+        batch_rows = max(1, min(batch_rows, _BATCH_CELLS // len(names)))
+        for batch in part.read([name for name in names if name in part.names], batch_rows):
             whole = pa.RecordBatch.from_arrays([_column(batch, f, part) for f in schema], schema=schema)
             for start in range(0, len(whole), batch_rows):
                 yield whole.slice(start, batch_rows)
@@ -132,7 +144,8 @@ def simple_type(kind: pa.DataType) -> pa.DataType:
     if isinstance(kind, pa.BaseExtensionType):
         return pa.string() if kind.extension_name == "arrow.uuid" else simple_type(kind.storage_type)
     if pt.is_dictionary(kind):
-        return pa.dictionary(kind.index_type, simple_type(kind.value_type), kind.ordered)
+        # One type of index, wide enough for the levels of all parts together.
+        return pa.dictionary(pa.int32(), simple_type(kind.value_type), kind.ordered)
     if pt.is_run_end_encoded(kind):
         return simple_type(kind.value_type)
     if pt.is_string_view(kind):
@@ -170,7 +183,7 @@ def as_type(array: pa.Array, kind: pa.DataType, name: str, where: str) -> pa.Arr
 
 def _column(batch: pa.RecordBatch, wanted: pa.Field, part: Part) -> pa.Array:
     """Return one column of a batch, in the type that all parts share."""
-    if wanted.name in part.schema.names:
+    if wanted.name in part.names:
         return as_type(batch.column(wanted.name), wanted.type, wanted.name, part.name)
     value = part.partitions.get(wanted.name)
     if value is None:
@@ -188,7 +201,7 @@ def _common_schema(parts: Sequence[Part], notes: list[str]) -> pa.Schema:
             kinds[column.name] = known if known == kind else _common_type(known, kind, column.name, name)
     lacking: dict[str, list[str]] = {}
     for part in parts:
-        if missing := [name for name in kinds if name not in part.schema.names]:
+        if missing := [name for name in kinds if name not in part.names]:
             lacking[part.name] = missing
     notes += [f"{name} lacks {_listed(missing)}, which is missing in its rows" for name, missing in lacking.items()]
     keys = dict.fromkeys(key for part in parts for key in part.partitions)

@@ -6,13 +6,13 @@ import io
 import os
 import re
 import sys
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 from urllib.parse import unquote
 
 from narrows.errors import DataError
+from narrows.tables.pictures import is_picture
 
 __all__ = ["READABLE", "Place", "find_places", "format_of", "holds_images", "is_place"]
 
@@ -28,6 +28,9 @@ _FORMATS = (
     (re.compile(r"(\.idx\d?|-ubyte)(\.gz)?$"), "idx"),
 )
 _URL = re.compile(r"^[a-z][a-z0-9+.-]*(::[a-z0-9+.-]+)*://", re.IGNORECASE)
+_MAGIC = re.compile(r"[*?\[]")
+_HIDDEN = re.compile(r"(^|/)[._]")
+_PACKED = r"\.(gz|bz2|zst|xz)$"
 _NO_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 
 
@@ -87,8 +90,6 @@ def is_place(data: Any) -> bool:
 
 def holds_images(data: Any) -> bool:
     """Whether a path is an image, or a folder with images in it, which is no table."""
-    from narrows.tables.pictures import is_picture
-
     if not isinstance(data, (str, os.PathLike)) or _URL.match(str(data)):
         return False
     path = Path(data)
@@ -98,33 +99,25 @@ def holds_images(data: Any) -> bool:
 
 
 def find_places(data: Any, *, as_text: bool = False) -> tuple[list[Place], list[str]]:
-    """Find the files that are meant, all of one format, in order.
+    """Find the files that are meant, all of one format, in order, and note what was passed over.
 
-    Parameters
-    ----------
-    data : str, path-like, or sequence of them
-        A file, a folder (all data files below it by name), a glob, a URL that fsspec knows, or "-" for text on standard
-        input.
-    as_text : bool, default False
-        Whether a single file with another ending is text all the same.
-
-    Returns
-    -------
-    places : list of Place
-    notes : list of str
-        What was passed over.
+    ``data`` is a file, a folder (all data files below it by name), a glob, a URL that fsspec knows, ``"-"`` for text on
+    standard input, or a list of these; ``as_text`` says that a file with another ending is text all the same.
     """
     notes: list[str] = []
     places: list[Place] = []
-    for one in data if isinstance(data, (list, tuple)) else [data]:
+    asked = list(data) if isinstance(data, (list, tuple)) else [data]
+    for one in asked:
         places += [_standard_input(notes)] if str(one) == "-" else _expand(os.fspath(one), notes, as_text=as_text)
-    kinds = list(dict.fromkeys(place.kind for place in places))
-    if len(kinds) > 1:
-        first, other = (next(place.name for place in places if place.kind == kind) for kind in kinds[:2])
-        raise DataError(
-            f"{first} and {other} are of different formats: choose those of one, "
-            f"as in 'folder/*{PurePosixPath(first).suffix}'"
-        )
+    if len(asked) > 1:
+        # A shell may have made the list of a glob: folders below the one that all share still say what they said.
+        root = os.path.commonpath([PurePosixPath(place.path).parent for place in places])
+        places = [replace(place, partitions=_partitions(place.path.removeprefix(root))) for place in places]
+    formats = {(place.kind, PurePosixPath(re.sub(_PACKED, "", place.path.lower())).suffix): place for place in places}
+    if len({kind if kind != "text" else (kind, ending) for kind, ending in formats}) > 1:
+        first, other = list(formats.values())[:2]
+        glob = f"folder/*{PurePosixPath(first.path).suffix}"
+        raise DataError(f"{first.name} and {other.name} are of different formats: choose those of one, as in {glob!r}")
     return places, notes
 
 
@@ -140,61 +133,64 @@ def _filesystem(text: str) -> tuple[Any, str]:
     """Return the file system of a path or URL, and the path in it."""
     import fsspec
 
-    if not _URL.match(text):
-        return fsspec.filesystem("file"), os.path.abspath(text)  # noqa: PTH100
-    try:
-        return fsspec.core.url_to_fs(text)
-    except ImportError as error:
-        raise DataError(f"{text} needs a library that is not installed: {error}") from error
-    except (ValueError, OSError) as error:
-        raise DataError(f"{text} cannot be opened: {error}") from error
+    return fsspec.core.url_to_fs(text) if _URL.match(text) else (fsspec.filesystem("file"), os.path.abspath(text))  # noqa: PTH100
 
 
 def _expand(text: str, notes: list[str], *, as_text: bool) -> list[Place]:
     """Return the files of one path, folder, glob or URL."""
-    from narrows.tables.pictures import is_picture
-
-    filesystem, path = _filesystem(text)
-    try:
-        is_folder = filesystem.isdir(path)
-        if not is_folder and not filesystem.exists(path):
-            root = path[: re.search(r"[*?\[]|$", path).start()].rpartition("/")[0]  # type: ignore[union-attr]
-            found = sorted(f for f in filesystem.glob(path) if not filesystem.isdir(f)) if root != path else []
-            if not found:
-                raise DataError(
-                    f"{text}: no file matches." if re.search(r"[*?\[]", text) else f"{text} does not exist."
-                )
-            named = True
+    filesystem, path, root, sizes = _look(text)
+    places, passed = [], []
+    for name, size in sizes.items():
+        shown = _shown(filesystem, name, text, path)
+        kind = format_of(name) or ("text" if as_text and name == path else None)
+        if kind is None:
+            passed.append(shown)
+        elif not size:
+            raise DataError(f"{shown} is empty")
         else:
-            root, named = (path if is_folder else path.rpartition("/")[0]), not is_folder
-            found = sorted(filesystem.find(path)) if is_folder else [path]
+            places.append(Place(shown, kind, name, filesystem, _partitions(name.removeprefix(root))))
+    if not places:
+        if any(is_picture(Path(name)) for name in sizes):
+            raise DataError(f"{text} holds images, which are no table")
+        raise DataError(f"{passed[0]} is of a kind narrows does not read; it reads {READABLE}, others with delimiter=")
+    if passed:
+        notes.append(f"{text}: {len(passed)} files of other kinds were passed over, such as {passed[0]}")
+    return places
+
+
+def _look(text: str) -> tuple[Any, str, str, dict[str, int]]:
+    """Return the file system of a path, the path in it, the folder from which names count, and the files' sizes."""
+    try:
+        filesystem, path = _filesystem(text)
+        root, found = _listed(filesystem, path)
+        sizes = {name: filesystem.size(name) for name in found}
+    except ImportError as error:
+        raise DataError(f"{text} needs a library that is not installed: {error}") from error
     except OSError as error:
         raise DataError(f"{text} cannot be read: {error.strerror or error}") from error
-    shown = [_shown(filesystem, name, text, path) for name in found]
-    kinds = [format_of(name) or ("text" if as_text and not is_folder else None) for name in found]
-    visible = [not re.search(r"(^|/)[._]", name[len(root) :]) or named for name in found]
-    chosen = [k for k, kind in enumerate(kinds) if kind and visible[k]]
-    if not chosen or (named and len(chosen) < len(found)):
-        if any(is_picture(Path(name)) for name in found):
-            raise DataError(f"{text} holds images, which are no table")
-        if is_folder:
-            raise DataError(f"{text} is a folder without a file that can be read; narrows reads {READABLE}")
-        odd = next(name for name, kind in zip(shown, kinds, strict=True) if not kind)
-        raise DataError(f"{odd} is of a kind narrows does not read; it reads {READABLE}; delimiter= reads it as text")
-    if passed := [shown[k] for k in range(len(found)) if visible[k] and not kinds[k]]:
-        notes.append(f"{text}: {len(passed)} files of other kinds were passed over, such as {passed[0]}")
-    places = [
-        Place(
-            shown[k],
-            str(kinds[k]),
-            found[k],
-            filesystem,
-            {} if named and root == found[k] else _partitions(found[k][len(root) :]),
+    except Exception as error:
+        if not _URL.match(text):
+            raise
+        # The libraries of file systems have errors of their own, for want of a password, say.
+        raise DataError(f"{text} cannot be opened: {error}") from error
+    if not found:
+        raise DataError(
+            f"{text}: no file matches" if _MAGIC.search(text) else f"{text} does not exist or holds no file"
         )
-        for k in chosen
-    ]
-    _refuse_empty(places)
-    return places
+    return filesystem, path, root, sizes
+
+
+def _listed(filesystem: Any, path: str) -> tuple[str, list[str]]:
+    """Return the folder below which the names of folders count, and the files of a path that is not hidden."""
+    if filesystem.isdir(path):
+        root, matches = path, [path]
+    elif filesystem.exists(path):
+        return path, [path]
+    else:
+        root = _MAGIC.split(path)[0].rpartition("/")[0]
+        matches = sorted(filesystem.glob(path)) if _MAGIC.search(path) else []
+    found = [name for match in matches for name in (filesystem.find(match) if filesystem.isdir(match) else [match])]
+    return root, [name for name in found if not _HIDDEN.search(name.removeprefix(root))]
 
 
 def _shown(filesystem: Any, name: str, text: str, path: str) -> str:
@@ -210,15 +206,3 @@ def _partitions(below: str) -> dict[str, str | None]:
     """Read ``key=value`` off the folders between a root and a file."""
     pairs = [part.split("=", 1) for part in below.split("/")[:-1] if "=" in part[1:]]
     return {unquote(key): None if value == _NO_PARTITION else unquote(value) for key, value in pairs}
-
-
-def _refuse_empty(places: Iterable[Place]) -> None:
-    for place in places:
-        try:
-            size = place.filesystem.size(place.path)
-            if place.local:
-                place.local.open("rb").close()
-        except OSError as error:
-            raise DataError(f"{place.name} cannot be read: {error.strerror or error}.") from error
-        if size == 0:
-            raise DataError(f"{place.name} is empty.")
