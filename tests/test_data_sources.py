@@ -134,6 +134,29 @@ def test_lists_urls_and_partitions(home) -> None:
     assert normal_form(open_source(home / "hive", drop=["start", "kind"])).equals(plain_table())
 
 
+def test_objects_of_s3(home, monkeypatch) -> None:
+    s3fs = pytest.importorskip("s3fs")
+    server = pytest.importorskip("moto.server").ThreadedMotoServer(port=0)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.setenv(name, "testing")
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        bucket = s3fs.S3FileSystem()
+        bucket.mkdir("shop")
+        bucket.put(f"{home}/many_parquet/", "shop/many/", recursive=True)
+        for url in ("s3://shop/many", "s3://shop/many/*.parquet"):
+            assert normal_form(open_source(url)).equals(plain_table())
+        with pytest.raises(DataError, match="s3://shop/none"):
+            open_source("s3://shop/none.parquet")
+        with pytest.raises(DataError, match="s3://nobody"):
+            open_source("s3://nobody/x.parquet")
+    finally:
+        server.stop()
+
+
 def test_folders_pass_over_what_is_no_data(home, tmp_path) -> None:
     folder = tmp_path / "data.parquet"
     for start in range(0, N, 25):

@@ -6,8 +6,10 @@ import difflib
 import operator
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -92,7 +94,7 @@ def open_source(
     if index is None and columns is None and drop is None:
         return source
     if not isinstance(source, PartsSource):
-        source = PartsSource(_text_parts(source, {}), source.origin, source.notes, source.index_columns)
+        source = PartsSource(_parts_of(source, {}), source.origin, source.notes, source.index_columns)
     if index is not None:
         source.index_columns = _index(index, source)
     if columns is None and drop is None:
@@ -109,7 +111,7 @@ def is_tabular(data: Any) -> bool:
     if type(data).__module__.startswith("pandas") and hasattr(data, "columns"):
         return data.empty or not all(type(kind).__name__ == "SparseDtype" for kind in data.dtypes)
     known = isinstance(data, (Mapping, Iterator, Source)) or type(data).__module__ == "pyarrow._dataset"
-    return known or hasattr(data, "__arrow_c_stream__") or hasattr(type(data), "columns")
+    return known or _is_list_of_tables(data) or hasattr(data, "__arrow_c_stream__") or hasattr(type(data), "columns")
 
 
 def _index(index: str | bool, source: Source) -> list[str]:
@@ -123,29 +125,32 @@ def _index(index: str | bool, source: Source) -> list[str]:
     return [index]
 
 
-def _open_object(data: Any) -> PartsSource:
-    """Open something in memory; of an iterator each batch."""
+def _open_object(data: Any) -> Source:
+    """Open something in memory; of an iterator or a list of frames each."""
     if isinstance(data, Source):
-        parts = [
-            Part("the data", data.arrow_schema, None, _segment_of(data, number)) for number in range(data.n_segments())
-        ]
-        return PartsSource(parts, data.origin, data.notes, data.index_columns)
-    several = isinstance(data, (list, tuple)) and bool(data) and all(map(is_tabular, data))
+        return copy(data)
     once = isinstance(data, Iterator) and not hasattr(data, "__arrow_c_stream__")
-    if not once and not several:
+    if not once and not _is_list_of_tables(data):
         return memory_source(data)
     opened = [memory_source(batch) for batch in data]
     if not opened:
         raise DataError(f"the {type(data).__name__} has no batches")
-    parts = [table_part(source.table(), f"batch {number}") for number, source in enumerate(opened)]
     first = opened[0]
-    origin = Origin(first.origin.library, labels=first.origin.labels, dtypes=first.origin.dtypes)
+    parts = [table_part(source.table(), f"batch {number}") for number, source in enumerate(opened)]
     notes = [*first.notes, *([f"the {type(data).__name__} was read into memory"] if once else [])]
-    return PartsSource(parts, origin, notes, first.index_columns)
+    return PartsSource(parts, replace(first.origin, index=None), notes, first.index_columns)
 
 
-def _segment_of(source: Source, number: int) -> Any:
-    return lambda columns, batch_rows: source.segment(number, columns, batch_rows)
+def _is_list_of_tables(data: Any) -> bool:
+    return isinstance(data, (list, tuple)) and bool(data) and all(map(is_tabular, data))
+
+
+def _parts_of(source: Source, partitions: dict[str, str | None]) -> list[Part]:
+    """Take what another source reads as parts; of text this settles the types by reading all of it."""
+    schema, count = source.arrow_schema, source.n_segments()
+    n_rows = source.n_rows if count == 1 else None
+    name = source.origin.place or "the data"
+    return [Part(name, schema, n_rows, partial(source.segment, number), partitions) for number in range(count)]
 
 
 def _open_places(data: Any, dialect: dict[str, Any], array: str | None) -> Source:
@@ -181,23 +186,16 @@ def _open_texts(places: list[Place], shown: str, dialect: dict[str, Any], notes:
         source = text_source(place.local or place.open, place.name, **dialect)
         found = source.dialect
         dialect = {"delimiter": found.delimiter, "header": found.header} | dialect
-        source.origin = replace(source.origin, place=shown, named=found.header)
+        source.origin = replace(source.origin, named=found.header)
         sources.append(source)
     first = sources[0]
     if len(sources) == 1 and not places[0].partitions:
         first.notes += notes
+        first.origin = replace(first.origin, place=shown)
         return first
-    parts = [
-        part for source, place in zip(sources, places, strict=True) for part in _text_parts(source, place.partitions)
-    ]
+    parts = [part for s, place in zip(sources, places, strict=True) for part in _parts_of(s, place.partitions)]
     notes += dict.fromkeys(note for source in sources for note in source.notes)
-    return PartsSource(parts, first.origin, notes, first.index_columns)
-
-
-def _text_parts(source: Any, partitions: dict[str, str | None]) -> list[Part]:
-    """Take a file of text as a part, its types settled by reading it."""
-    schema = source.arrow_schema
-    return [Part(source.place, schema, source.n_rows, source.batches, partitions)]
+    return PartsSource(parts, replace(first.origin, place=shown), notes, first.index_columns)
 
 
 def choose_columns(names: Sequence[str], columns: Choice, drop: Choice, what: str) -> list[int]:

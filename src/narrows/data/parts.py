@@ -148,13 +148,9 @@ def simple_type(kind: pa.DataType) -> pa.DataType:
         return pa.dictionary(pa.int32(), simple_type(kind.value_type), kind.ordered)
     if pt.is_run_end_encoded(kind):
         return simple_type(kind.value_type)
-    if pt.is_string_view(kind):
-        return pa.large_string()
-    if pt.is_binary_view(kind) or pt.is_large_binary(kind):
-        return pa.large_string()
     if pt.is_binary(kind) or pt.is_fixed_size_binary(kind):
         return pa.string()
-    return kind
+    return pa.large_string() if pt.is_string_view(kind) or pt.is_binary_view(kind) or pt.is_large_binary(kind) else kind
 
 
 def as_type(array: pa.Array, kind: pa.DataType, name: str, where: str) -> pa.Array:
@@ -174,10 +170,9 @@ def as_type(array: pa.Array, kind: pa.DataType, name: str, where: str) -> pa.Arr
             array = array.cast(pa.binary())
         return array.cast(kind)
     except (pa.ArrowException, NotImplementedError) as error:
-        if pt.is_binary(array.type) or pt.is_large_binary(array.type) or pt.is_binary_view(array.type):
-            raise DataError(
-                f"column {name!r} of {where} holds bytes that are no text: leave it out (drop={name})"
-            ) from error
+        if "binary" in str(array.type):
+            said = f"column {name!r} of {where} holds bytes that are no text"
+            raise DataError(f"{said}: leave it out (drop={name})") from error
         raise DataError(f"column {name!r} of {where} does not fit the type {kind}: {error}") from error
 
 
@@ -199,21 +194,15 @@ def _common_schema(parts: Sequence[Part], notes: list[str]) -> pa.Schema:
             kind = simple_type(column.type)
             known = kinds.get(column.name, kind)
             kinds[column.name] = known if known == kind else _common_type(known, kind, column.name, name)
-    lacking: dict[str, list[str]] = {}
-    for part in parts:
-        if missing := [name for name in kinds if name not in part.names]:
-            lacking[part.name] = missing
-    notes += [f"{name} lacks {_listed(missing)}, which is missing in its rows" for name, missing in lacking.items()]
+    for name, names in {part.name: part.names for part in parts}.items():
+        if missing := [repr(column) for column in kinds if column not in names]:
+            more = " and more" if len(missing) > 5 else ""
+            notes.append(f"{name} lacks the columns {', '.join(missing[:5])}{more}: missing in its rows")
     keys = dict.fromkeys(key for part in parts for key in part.partitions)
     for key in keys:
         if key not in kinds:
             kinds[key] = _partition_type([part.partitions.get(key) for part in parts])
     return pa.schema(list(kinds.items()))
-
-
-def _listed(names: list[str]) -> str:
-    shown = ", ".join(map(repr, names[:5]))
-    return f"the column{'s' if len(names) > 1 else ''} {shown}" + (" and more" if len(names) > 5 else "")
 
 
 def _common_type(one: pa.DataType, other: pa.DataType, column: str, where: str) -> pa.DataType:
