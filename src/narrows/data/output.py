@@ -7,6 +7,7 @@ import io
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -252,12 +253,21 @@ def _text_batches(table: pa.Table) -> Iterator[pa.RecordBatch]:
     for column in table.schema:
         if pt.is_nested(column.type) and not pt.is_dictionary(column.type):
             raise DataError(f"column {column.name!r} of type {column.type} does not fit a cell of text: leave it out")
+    table = pa.table([_whole_seconds(column) for column in table.columns], names=table.column_names)
     for batch in table.to_batches(max(1, _BATCH_CELLS // max(1, table.num_columns))):
         columns = [_text_column(column) for column in batch.columns]
         if len(columns) == 1 and columns[0].null_count:
             # A line of nothing would be no row.
             columns = [pc.fill_null(columns[0].cast(pa.string()), "NA")]
         yield pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+
+
+def _whole_seconds(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return moments in the coarsest unit that holds them, so that they are written without zeros."""
+    for unit in ("s", "ms", "us") if pt.is_timestamp(column.type) else ():
+        with suppress(pa.ArrowInvalid):
+            return column.cast(pa.timestamp(unit, column.type.tz))
+    return column
 
 
 def _text_column(column: pa.Array) -> pa.Array:
