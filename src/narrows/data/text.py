@@ -1,0 +1,333 @@
+"""Text tables (csv, tsv, txt, dat; packed or not) as columns of int64, float64 and texts, parsed by pyarrow."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO
+
+import pyarrow as pa
+from pyarrow import csv
+
+from narrows.data.dialect import find_dialect, no_rows, not_utf8, one_byte_delimiter
+from narrows.data.feed import Feed, Unprepared, open_unpacked, undecodable_line
+from narrows.data.source import BATCH_ROWS, Origin, Source
+from narrows.data.spelling import CellCheck, Spelling
+from narrows.errors import DataError
+
+__all__ = ["TextSource"]
+
+SAMPLE_BYTES = 1 << 18
+BLOCK_BYTES = 1 << 20
+MAX_BLOCK_BYTES = 1 << 28
+INFER_BYTES: tuple[int | None, ...] = (SAMPLE_BYTES, 1 << 25, None)
+"""How much is read to find the types: more each time that a later cell was not of the type found."""
+
+
+class TextSource(Source):
+    r"""A text table that is read a block at a time, as often as needed.
+
+    The columns are int64, float64 or string. Types are found from the first lines and checked by the first reading of
+    the whole file: :meth:`visit` uses that reading, anything else that needs the types makes it.
+
+    Parameters
+    ----------
+    where : str, Path, bytes or callable
+        A path, the bytes themselves, or what opens a binary stream.
+    place : str, optional
+        What messages call it; the path by default.
+    delimiter, quote, decimal, thousands, encoding, header, missing_values
+        The dialect, where it is not to be found from the first lines; see :class:`~narrows.data.dialect.Dialect`.
+
+    Attributes
+    ----------
+    dialect : Dialect
+        How the table is written.
+
+    Examples
+    --------
+    >>> from narrows.data.text import TextSource
+    >>> source = TextSource(b"a;b\n1,5;x\n2,5;y\n")
+    >>> source.table().to_pydict()
+    {'a': [1.5, 2.5], 'b': ['x', 'y']}
+    >>> source.notes
+    ["Read with delimiter ';', decimal mark ','."]
+    """
+
+    def __init__(
+        self,
+        where: str | Path | bytes | Callable[[], BinaryIO],
+        place: str | None = None,
+        *,
+        delimiter: str | None = None,
+        quote: str | None = None,
+        decimal: str | None = None,
+        thousands: str | None = None,
+        encoding: str | None = None,
+        header: bool | None = None,
+        missing_values: Sequence[str] | None = None,
+    ) -> None:
+        self._open = _opener(where)
+        self.place = place or (str(where) if isinstance(where, (str, Path)) else "the text")
+        self.origin = Origin("file", self.place)
+        sample, whole = self._sample()
+        if whole and len(sample) <= SAMPLE_BYTES:
+            self._open = lambda: io.BytesIO(sample)
+        found = find_dialect(
+            sample,
+            self.place,
+            whole=whole,
+            delimiter=delimiter,
+            quote=quote,
+            decimal=decimal,
+            thousands=thousands,
+            encoding=encoding,
+            header=header,
+            missing_values=missing_values,
+        )
+        self.dialect = found.dialect
+        self.notes = found.notes
+        self.n_rows = None
+        self._names, self._skip_rows, self._index_candidate = found.names, found.skip_rows, found.index_candidate
+        self._encoding_given = encoding is not None
+        self._block_bytes = BLOCK_BYTES
+        self._delimiter = one_byte_delimiter(self.dialect.delimiter)
+        self._newline = "\r" if b"\r" in sample and b"\n" not in sample else "\n"
+        self._has_quotes = False
+        self._settled = False
+        self._inferred = -1
+        self._spellings: list[Spelling] = []
+        self._schema = pa.schema([])
+        self._forced_text: set[int] = set()
+        self._infer()
+
+    @property
+    def arrow_schema(self) -> pa.Schema:
+        """The columns' names and types, for the whole file."""
+        self._settle()
+        return self._schema
+
+    @property
+    def index_columns(self) -> list[str]:  # type: ignore[override]
+        """The first column, if it has no name and holds 0..n-1."""
+        if self._index_candidate:
+            self._settle()
+        return self._names[:1] if self._index_candidate else []
+
+    def decimals(self, column: str) -> int | None:
+        """Return how many digits after the decimal mark the first cells have at most; None for texts and exponents."""
+        return self._spellings[self._names.index(column)].decimals
+
+    def batches(self, columns: Sequence[str] | None = None, batch_rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
+        """Yield the rows in order."""
+        self._settle()
+        names = None if columns is None else list(columns)
+        for batch in self._typed(self._feed(None), names):
+            for start in range(0, len(batch), batch_rows):
+                yield batch.slice(start, batch_rows)
+
+    def visit(self, begin: Callable[[pa.Schema], Callable[[pa.RecordBatch], object]]) -> None:
+        """Read all rows once, and find out on the way whether the types hold.
+
+        ``begin`` is called with the schema and returns what takes each batch. If a later cell shows that a column has
+        another type, ``begin`` is called again, with the right schema, and the rows come from the start.
+        """
+        while True:
+            take = begin(self._schema)
+            seen = _FirstReading(len(self._names))
+            feed = self._feed(self._cell_check())
+            try:
+                for batch in self._typed(feed, None):
+                    seen.take(batch)
+                    take(batch)
+            except Unprepared:
+                continue
+            if not self._settled:
+                self._end_of_first_reading(seen, feed.tail)
+            return
+
+    def _settle(self) -> None:
+        if not self._settled:
+            self.visit(lambda _: lambda _: None)
+
+    def _end_of_first_reading(self, seen: _FirstReading, tail: bytes) -> None:
+        """Keep what the first reading has shown, and note what it assumed."""
+        if not seen.rows:
+            raise DataError(no_rows(self.place))
+        if seen.ends_in_quote() and not tail.rstrip(b"\r\n").endswith((self.dialect.quote or "").encode()):
+            raise DataError(f"A quote in row {seen.rows} of {self.place} is never closed: see --quote.")
+        self._settled, self.n_rows = True, seen.rows
+        self._index_candidate = self._index_candidate and seen.counts_from_zero
+        for name, spelling, missing in zip(self._names, self._spellings, seen.missing, strict=True):
+            words = ", ".join(word or "(empty)" for word in spelling.missing)
+            if missing and words not in ("", "(empty)") and spelling.type != pa.string():
+                self.notes.append(f"{missing} cells of {name!r} are missing, spelled {words}; see --missing-values.")
+
+    def _sample(self) -> tuple[bytes, bool]:
+        """Return the first bytes, two lines at least, and whether they are the whole file."""
+        sample, wanted = b"", SAMPLE_BYTES
+        with Feed(open_unpacked(self._open), self.place) as feed:
+            while True:
+                sample += feed.read(wanted - len(sample))
+                if len(sample) < wanted:
+                    return sample, True
+                if len(re.findall(rb"[\r\n]+", sample)) > 1 or wanted >= MAX_BLOCK_BYTES:
+                    return sample, False
+                wanted *= 4
+
+    def _infer(self) -> None:
+        """Find the types from the next longer part of the file."""
+        self._inferred = min(self._inferred + 1, len(INFER_BYTES) - 1)
+        limit = INFER_BYTES[self._inferred]
+        while True:
+            spellings = [Spelling(self.dialect, k in self._forced_text) for k in range(len(self._names))]
+            feed = self._feed(None)
+            options = csv.ConvertOptions(column_types=dict.fromkeys(self._names, pa.string()), null_values=[])
+            try:
+                for batch in self._parsed(feed, options, SAMPLE_BYTES):
+                    for spelling, column in zip(spellings, batch.columns, strict=True):
+                        spelling.add(column)
+                    if limit is not None and feed.position >= limit:
+                        break
+            except Unprepared:
+                continue
+            self._spellings = spellings
+            self._schema = pa.schema([(name, each.type) for name, each in zip(self._names, spellings, strict=True)])
+            return
+
+    def _cell_check(self) -> CellCheck | None:
+        """Return what looks for cells that do not fit the types, unless all have been seen as texts."""
+        if self._settled or INFER_BYTES[self._inferred] is None:
+            return None
+        numbers = {k for k, each in enumerate(self._spellings) if each.type != pa.string()}
+        return CellCheck(self._delimiter, self.dialect.quote, self._newline, len(self._names), numbers)
+
+    def _typed(self, feed: Feed, columns: list[str] | None) -> Iterator[pa.RecordBatch]:
+        """Yield the cells as the types found so far."""
+        options = csv.ConvertOptions(
+            column_types=self._schema,
+            null_values=list(self.dialect.missing_values),
+            strings_can_be_null=True,
+            decimal_point=self.dialect.decimal,
+            include_columns=columns,
+        )
+        return self._parsed(feed, options, BLOCK_BYTES)
+
+    def _feed(self, check: CellCheck | None) -> Feed:
+        return Feed(open_unpacked(self._open), self.place, self.dialect, self._has_quotes, check)
+
+    def _parsed(self, feed: Feed, convert: csv.ConvertOptions, block_bytes: int) -> Iterator[pa.RecordBatch]:
+        """Parse what is fed; if it is unlike what was thought, learn how it is and raise Unprepared."""
+        read, parse = self._options(max(block_bytes, self._block_bytes))
+        try:
+            yield from csv.open_csv(feed, read, parse, convert)
+        except Unprepared as event:
+            self._learn(str(event))
+            raise
+        except pa.ArrowInvalid as error:
+            self._learn(str(error))
+            raise Unprepared from None
+        finally:
+            feed.close()
+
+    def _options(self, block_bytes: int) -> tuple[csv.ReadOptions, csv.ParseOptions]:
+        read = csv.ReadOptions(
+            block_size=block_bytes,
+            column_names=self._names,
+            skip_rows_after_names=self._skip_rows,
+            use_threads=block_bytes < 1 << 24,
+        )
+        quote = self.dialect.quote or False
+        return read, csv.ParseOptions(delimiter=self._delimiter, quote_char=quote, newlines_in_values=self._has_quotes)
+
+    def _learn(self, event: str) -> None:
+        """Make ready for another reading, after what could not be read in this one; or raise DataError."""
+        if event == "quotes":
+            self._has_quotes = True
+        elif "straddl" in event:
+            if self._block_bytes >= MAX_BLOCK_BYTES:
+                raise DataError(f"{self.place} has a row of more than 256 MB; is a quote never closed? See --quote.")
+            self._block_bytes = min(8 * self._block_bytes, MAX_BLOCK_BYTES)
+        elif "invalid UTF8" in event or event == "encoding":
+            self._learn_encoding()
+        elif ("conversion error" in event or event == "spelling") and not self._settled:
+            if INFER_BYTES[self._inferred] is None and (column := re.search(r"column #(\d+)", event)):
+                self._forced_text.add(int(column[1]))
+            self._infer()
+        elif "Expected" in event:
+            raise DataError(self._ragged(event))
+        else:
+            raise DataError(f"{self.place} cannot be read: {event}.")
+
+    def _learn_encoding(self) -> None:
+        """Take the next encoding that is possible."""
+        encoding = self.dialect.encoding
+        if self._encoding_given or self._settled or encoding not in ("utf-8", "cp1252"):
+            line = undecodable_line(open_unpacked(self._open), encoding)
+            raise DataError(f"Line {line} of {self.place} is not {encoding}: see --encoding.")
+        other = "cp1252" if encoding == "utf-8" else "latin-1"
+        self.notes = [note for note in self.notes if note != not_utf8(encoding)] + [not_utf8(other)]
+        self.dialect = replace(self.dialect, encoding=other)
+
+    def _ragged(self, event: str) -> str:
+        """Say which line has too many or too few cells; only a reading without threads counts them."""
+        found = re.search(r"Expected (\d+) columns, got (\d+)", event)
+        wanted, got = found.groups() if found else ("?", "?")
+        numbers: list[int] = []
+        read, parse = self._options(self._block_bytes)
+        read.use_threads = False
+
+        def keep_number(row: csv.InvalidRow) -> str:
+            numbers.append(row.number)
+            return "error"
+
+        parse.invalid_row_handler = keep_number
+        with suppress(pa.ArrowInvalid):
+            for _ in csv.open_csv(self._feed(None), read, parse):
+                pass
+        where = f"{'Row' if self._has_quotes else 'Line'} {numbers[0]}" if numbers else "A line"
+        return (
+            f"{where} of {self.place} has {got} cell{'s' * (got != '1')}, the first has {wanted}. If the delimiter is"
+            f" not {self.dialect.delimiter!r}, see --delimiter; if a quote is no quote, --quote none."
+        )
+
+
+class _FirstReading:
+    """What the first reading of the whole file counts."""
+
+    def __init__(self, n_columns: int) -> None:
+        self.rows = 0
+        self.missing = [0] * n_columns
+        self.counts_from_zero = True
+        self._last: pa.Array | None = None
+
+    def take(self, batch: pa.RecordBatch) -> None:
+        """Count some more rows."""
+        if not len(batch):
+            return
+        self.missing = [known + column.null_count for known, column in zip(self.missing, batch.columns, strict=True)]
+        if self.counts_from_zero:
+            first = batch.column(0)
+            wanted = pa.array(range(self.rows, self.rows + len(batch)), pa.int64())
+            self.counts_from_zero = first.type == pa.int64() and first.equals(wanted)
+        self.rows += len(batch)
+        self._last = batch.column(batch.num_columns - 1).slice(len(batch) - 1)
+
+    def ends_in_quote(self) -> bool:
+        """Return whether the last cell has several lines, so that it must have been enclosed in quotes."""
+        cell = self._last[0].as_py() if self._last else None
+        return isinstance(cell, str) and ("\n" in cell or "\r" in cell)
+
+
+def _opener(where: str | Path | bytes | Callable[[], BinaryIO]) -> Callable[[], BinaryIO]:
+    """Return what opens the bytes."""
+    if callable(where):
+        return where
+    if isinstance(where, bytes):
+        return lambda: io.BytesIO(where)
+    path = Path(where)
+    return lambda: path.open("rb")
