@@ -105,8 +105,6 @@ def test_every_frame_is_the_same_table(name) -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_every_file_is_the_same_table(name, home) -> None:
-    if "csv" in name or "tsv" in name:
-        pytest.importorskip("narrows.data.text")
     source = open_source(home / name)
     assert normal_form(source).equals(plain_table())
     segments = [batch for number in range(source.n_segments()) for batch in source.segment(number, ["size"], 10)]
@@ -202,6 +200,25 @@ def test_columns_of_files_are_brought_together_by_name(tmp_path) -> None:
     write_table(tmp_path / "c.parquet", pa.table({"x": ["text"]}))
     with pytest.raises(DataError, match=r"'x' of .*c\.parquet"):
         open_source(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("files", "read"),
+    [
+        (["a;b\n1;x\n", "b;a\ny;3,5\n"], {"a": [1, 3.5], "b": ["x", "y"]}),
+        (["a,b\n1,x\n", "a,b\n2,\n"], {"a": [1, 2], "b": ["x", None]}),
+        (["a,b\n1,1.50\n", "a,b\n007,x\n"], {"a": ["1", "007"], "b": ["1.50", "x"]}),
+        ([",v\n0,1.5\n1,2.5\n", ",v\n2,3.5\n"], {"index": [0, 1, 2], "v": [1.5, 2.5, 3.5]}),
+        (["1,x\n2,y\n", "3,z\n"], {"column_0": [1, 2, 3], "column_1": ["x", "y", "z"]}),
+    ],
+)
+def test_files_of_text_have_types_in_common(files, read, tmp_path) -> None:
+    for number, content in enumerate(files):
+        (tmp_path / f"{number}.csv").write_text(content)
+    source = open_source(tmp_path)
+    assert source.table().to_pydict() == read
+    assert source.index_columns == [name for name in read if name == "index"]
+    assert source.origin.named == ("column_1" not in read)
 
 
 def test_parquet_knows_its_index_and_streams_by_row_groups(tmp_path) -> None:
@@ -447,7 +464,6 @@ def test_what_is_a_table(home, tmp_path) -> None:
 
 
 def test_standard_input_is_text(monkeypatch) -> None:
-    pytest.importorskip("narrows.data.text")
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"a,b\n1,x\n2,y\n")))
     source = open_source("-")
     assert source.table().to_pydict() == {"a": [1, 2], "b": ["x", "y"]}

@@ -10,16 +10,17 @@ from copy import copy
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import partial
-from importlib import import_module
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from narrows.data.files import file_parts
 from narrows.data.frames import memory_source
 from narrows.data.parts import Part, PartsSource, table_part
 from narrows.data.places import Place, find_places, holds_images, is_place
 from narrows.data.source import Origin, Source
+from narrows.data.text import TextSource
 from narrows.errors import DataError
 
 __all__ = ["choose_columns", "is_tabular", "open_source"]
@@ -180,22 +181,30 @@ def _open_texts(places: list[Place], shown: str, dialect: dict[str, Any], notes:
 
     One alone is returned as it is: it finds its types in its first reading, which may be that of whoever asks for it.
     """
-    text_source = import_module("narrows.data.text").TextSource
-    sources = []
-    for place in places:
-        source = text_source(place.local or place.open, place.name, **dialect)
-        found = source.dialect
-        dialect = {"delimiter": found.delimiter, "header": found.header} | dialect
-        source.origin = replace(source.origin, named=found.header)
-        sources.append(source)
-    first = sources[0]
-    if len(sources) == 1 and not places[0].partitions:
+
+    def opened(place: Place, **more: Any) -> TextSource:
+        source = TextSource(place.local or place.open, place.name, **dialect, **more)
+        source.origin = replace(source.origin, named=source.dialect.header)
+        return source
+
+    first = opened(places[0])
+    origin = replace(first.origin, place=shown)
+    if len(places) == 1 and not places[0].partitions:
+        first.origin = origin
         first.notes += notes
-        first.origin = replace(first.origin, place=shown)
         return first
-    parts = [part for s, place in zip(sources, places, strict=True) for part in _parts_of(s, place.partitions)]
-    notes += dict.fromkeys(note for source in sources for note in source.notes)
-    return PartsSource(parts, replace(first.origin, place=shown), notes, first.index_columns)
+    dialect = {"delimiter": first.dialect.delimiter, "header": first.dialect.header} | dialect
+    index = next(iter(first.index_columns), None)
+    sources = [first, *(opened(place, index_name=index) for place in places[1:])]
+    texts = {f.name for source in sources for f in source.arrow_schema if f.type == pa.string()}
+    parts = []
+    for source, place in zip(sources, places, strict=True):
+        if any(f.name in texts and f.type != pa.string() for f in source.arrow_schema):
+            # Numbers in one file and texts in another are texts, as they are spelled.
+            source = opened(place, index_name=index, text_columns=texts)
+        notes += [note for note in source.notes if note not in notes]
+        parts += _parts_of(source, place.partitions)
+    return PartsSource(parts, origin, notes, first.index_columns)
 
 
 def choose_columns(names: Sequence[str], columns: Choice, drop: Choice, what: str) -> list[int]:

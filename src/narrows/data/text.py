@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -42,6 +42,10 @@ class TextSource(Source):
         What messages call it; the path by default.
     delimiter, quote, decimal, thousands, encoding, header, missing_values
         The dialect, where it is not to be found from the first lines; see :class:`~narrows.data.dialect.Dialect`.
+    text_columns : collection of str, optional
+        Columns that are texts, whatever stands in them: in another file of the same table they are.
+    index_name : str, optional
+        What a first column without a name is called: the index of another file of the same table.
 
     Attributes
     ----------
@@ -70,6 +74,8 @@ class TextSource(Source):
         encoding: str | None = None,
         header: bool | None = None,
         missing_values: Sequence[str] | None = None,
+        text_columns: Collection[str] = (),
+        index_name: str | None = None,
     ) -> None:
         self._open = _opener(where)
         self.place = place or (str(where) if isinstance(where, (str, Path)) else "the text")
@@ -93,6 +99,8 @@ class TextSource(Source):
         self.notes = found.notes
         self.n_rows = None
         self._names, self._skip_rows, self._index_candidate = found.names, found.skip_rows, found.index_candidate
+        if index_name is not None and self.dialect.header and self._names[0] == "column_0":
+            self._names[0] = index_name
         self._encoding_given = encoding is not None
         self._block_bytes = BLOCK_BYTES
         self._delimiter = one_byte_delimiter(self.dialect.delimiter)
@@ -102,7 +110,7 @@ class TextSource(Source):
         self._inferred = -1
         self._spellings: list[Spelling] = []
         self._schema = pa.schema([])
-        self._forced_text: set[int] = set()
+        self._forced_text = {k for k, name in enumerate(self._names) if name in text_columns}
         self._infer()
 
     @property
