@@ -38,8 +38,8 @@ def main() -> None:
         ("Mult-VAE", Multinomial(max_epochs=1)),
     ):
         model = Recommender(method, validation_fraction=0, random_state=0).fit(log)
-        users = model._log.users[:USERS]
-        rows = model._log.matrix[:USERS]
+        users = model.read_log(log).users[:USERS]
+        rows = model.read_log(log).matrix[:USERS]
         times: dict[str, list[float]] = {"bare": [], "recommend": []}
         for _ in range(ROUNDS):
             times["bare"].append(bare(model.ranker, rows))

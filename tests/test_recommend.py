@@ -192,21 +192,47 @@ def test_what_is_rated_low_is_seen_and_tells_nothing(frame) -> None:
     assert plain_linear().fit(frame).positive_from_ == frame.rating[frame.rating >= frame.rating.mean()].min()
 
 
-def test_ids_of_another_type_are_refused_and_items_never_seen_left_out(frame) -> None:
-    model = plain_linear().fit(frame)
-    texts = frame.assign(item=frame.item.astype(str))
-    for ask in (
-        lambda: model.recommend(["5"]),
-        lambda: model.recommend_for([], among=["5"]),
-        lambda: model.recommend_for([], exclude=["5"]),
-        lambda: model.recommend(histories=texts),
-        lambda: model.evaluate(texts),
-        lambda: plain_linear().fit(frame, titles={"5": "Heat"}),
-    ):
-        with pytest.raises(DataError, match="the ids of the model are numbers"):
-            ask()
-    assert model.recommend_for([], k=5, among=[10**9, model.items_[3]]).item.tolist() == [model.items_[3]]
-    assert len(model.recommend_for([], k=5, exclude=[10**9])) == 5
+ASKED = {
+    "users": lambda model, ids, log: model.recommend(ids),
+    "among": lambda model, ids, log: model.recommend_for([], among=ids),
+    "exclude": lambda model, ids, log: model.recommend_for([], exclude=ids),
+    "similar": lambda model, ids, log: model.similar_items(ids),
+    "history": lambda model, ids, log: model.recommend_for(ids),
+    "pairs": lambda model, ids, log: model.predict([(log.user[0], ids[0])]),
+    "users of pairs": lambda model, ids, log: model.predict([(ids[0], log.item[0])]),
+    "histories": lambda model, ids, log: model.recommend(histories=log.assign(item=ids[0])),
+    "held out": lambda model, ids, log: model.evaluate(log.assign(item=ids[0])),
+    "users held out": lambda model, ids, log: model.evaluate(log.assign(user=ids[0])),
+    "titles": lambda model, ids, log: clone(model).fit(log, titles=dict.fromkeys(ids, "Heat")),
+}
+
+
+@pytest.mark.parametrize("argument", ASKED)
+def test_ids_of_another_type_are_refused(argument: str, frame) -> None:
+    numbers = frame.assign(user=frame.item)
+    texts = numbers.assign(user=frame.item.astype(str), item=frame.item.astype(str))
+    for log, wrong in ((numbers, ["7"]), (texts, [7])):
+        model = plain_linear().fit(log)
+        with pytest.raises(DataError):
+            ASKED[argument](model, wrong, log)
+    if argument not in ("histories", "held out", "users held out"):
+        # A truth value equals a number, and is none.
+        with pytest.raises(DataError):
+            ASKED[argument](plain_linear().fit(numbers), [True], numbers)
+
+
+def test_ids_keep_their_spelling_and_numbers_of_numpy_are_numbers() -> None:
+    spellings = np.array(["7", "007", "7.0", " 7"] * 5, dtype=object)
+    model = plain_linear().fit({"user": np.arange(20) // 4, "item": spellings})
+    assert set(model.items_.tolist()) == set(spellings)
+    assert model.recommend_for(["7"], k=9, exclude=["007"]).item.isin(["7.0", " 7"]).all()
+    for make in (int, np.int32, np.uint8, np.int64):
+        mine = {"user": [make(n // 4) for n in range(20)], "item": np.array([make(n % 4) for n in range(20)], object)}
+        model = plain_linear().fit(mine)
+        assert model.items_.tolist() == [0, 1, 2, 3]
+        assert set(model.recommend_for([make(2)], exclude=np.array([3]), among=[make(1), 3, 10**9]).item) == {1}
+    with pytest.raises(DataError, match="mixes"):
+        read_interactions({"user": [1, 1], "item": np.array(["007", 7], dtype=object)})
 
 
 # What a fit depends on.
@@ -491,7 +517,7 @@ def test_metrics_of_lists_longer_than_the_catalogue(frame) -> None:
 
 
 def test_all_that_is_measured_is_on_the_device(frame, monkeypatch) -> None:
-    from narrows.recommend import evaluation, recommender
+    from narrows.recommend import evaluation
 
     handed: list = []
 
@@ -504,7 +530,7 @@ def test_all_that_is_measured_is_on_the_device(frame, monkeypatch) -> None:
         return np.zeros(len(pairs[0]), np.float32)
 
     model = plain_linear().fit(frame)
-    monkeypatch.setattr(recommender, "resolve_device", lambda name: torch.device("meta"))
+    model.set_params(device="meta")
     monkeypatch.setattr(evaluation, "best_items", lists)
     monkeypatch.setattr(evaluation, "scores_at", numbers)
     model.evaluate(frame.assign(user=10**6))

@@ -252,6 +252,6 @@ def test_no_column_of_the_weights_is_a_user_s_row() -> None:
     log = narrows.datasets.make_ratings(40, 300, 900, rated=False, random_state=0)
     model = Recommender(Linear(50.0), validation_fraction=0).fit(log)
     rows = read_interactions(log).matrix.toarray() > 0
-    there = np.abs(model._ranker.encoder.numpy().T) > 1e-6
-    assert model._ranker.decoder is not None
+    there = np.abs(model.ranker.encoder.numpy().T) > 1e-6
+    assert model.ranker.decoder is not None
     assert not any((column == row).all() for column in there for row in rows)

@@ -235,7 +235,7 @@ def test_factors_are_ridge_regressions() -> None:
     table[0] = 1.0  # everything is taken by someone
     model = Recommender(Factors(5, weight=4.0, l2=3.0, iterations=60), validation_fraction=0, random_state=0)
     users, items = np.nonzero(table)
-    scorer = model.fit({"user": users, "item": items})._ranker
+    scorer = model.fit({"user": users, "item": items}).ranker
     decoder = scorer.decoder.numpy().astype(np.float64)
     importance = 1 + 4.0 * table
 
@@ -386,7 +386,7 @@ def test_scores_do_not_depend_on_the_size_of_blocks(size: int) -> None:
         if way == "auto":
             continue
         users, items = table.nonzero()
-        scorer = Recommender(way, validation_fraction=0, random_state=0).fit({"user": users, "item": items})._ranker
+        scorer = Recommender(way, validation_fraction=0, random_state=0).fit({"user": users, "item": items}).ranker
         usual = torch.cat([scores for *_, scores in score_blocks(scorer, table, CPU)])
         blocks = list(score_blocks(scorer, table, CPU, block_rows=size))
         assert [count for _, count, _ in blocks] == [min(size, 700 - start) for start in range(0, 700, size)]

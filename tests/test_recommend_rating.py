@@ -119,7 +119,7 @@ def test_a_short_history_is_no_worse_than_none() -> None:
         assert found["model"]["rmse"] < 1.02 * found["user and item bias"]["rmse"]
     stranger = [(10**9, item) for item in model.items_.tolist()]
     nobody = model.predict(stranger, histories=told)
-    means = model._biases.items.numpy()
+    means = model._state.biases.items.numpy()
     assert set(nobody.source) == {"item"}
     assert np.sqrt(((nobody.rating - means) ** 2).mean()) < 0.5 * means.std()
 

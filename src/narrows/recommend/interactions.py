@@ -6,30 +6,33 @@ import os
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, replace
 from datetime import UTC, datetime, time
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 
 from narrows.errors import DataError
+from narrows.recommend.ids import Ids, number_ids
 from narrows.tables import read_named
 
-__all__ = ["Columns", "Interactions", "is_usual", "plain", "positives_of", "read_interactions", "select_entries"]
+__all__ = ["Columns", "Interactions", "is_usual", "positives_of", "read_interactions", "select_entries"]
 
 _USUAL = {
-    "user": ("user", "userid", "user_id", "uid", "customer", "customer_id", "customerid", "visitor_id", "visitorid"),
-    "item": ("item", "itemid", "item_id", "iid", "movie", "movieid", "movie_id", "film", "film_id", "product",
-             "product_id", "productid", "track_id", "artist_id", "artistid", "book_id", "isbn"),
-    "rating": ("rating", "ratings", "stars", "score"),
-    "timestamp": ("timestamp", "time", "datetime", "date", "ts"),
-}  # fmt: skip
+    "user": "user userid uid customer customerid visitorid",
+    "item": "item itemid iid movie movieid film filmid product productid trackid artistid bookid isbn",
+    "rating": "rating ratings stars score",
+    "timestamp": "timestamp time datetime date ts",
+}
+
+_INDEX = ("", "index", "unnamed: 0")
 
 _NO_TIMES = "column {!r} is taken for times and holds neither numbers nor dates: timestamp=None leaves it out"
 
 
 def is_usual(role: str, name: str) -> bool:
     """Say whether a column of this name is usually one of users, items, ratings or times."""
-    return name.lower().replace(" ", "_") in _USUAL[role]
+    return name.lower().replace(" ", "").replace("_", "") in _USUAL[role].split()
 
 
 @dataclass(frozen=True)
@@ -48,9 +51,9 @@ class Columns:
     timestamp: str | None = "auto"
 
     def resolve(self, names: list[str], known: Columns | None = None) -> Columns:
-        """Return the columns of a log with these names: the usual names, or the first two for users and items.
+        """Return the columns of a log with these names: as asked, or else as in an earlier log, or else as is usual.
 
-        Those of an earlier log (``known``) are taken where they are there and nothing else is asked for.
+        Users and items without a usual name are the first two columns that are left and no index.
         """
         listed = ", ".join(map(repr, names))
         reserved = set(astuple(self)) - {None, "auto"}
@@ -69,7 +72,7 @@ class Columns:
                 raise DataError(f"column {wanted!r} cannot be that of {role}s and of something else too")
             else:
                 chosen[role] = wanted
-        rest = [name for name in names if name not in chosen.values()]
+        rest = [name for name in names if name not in chosen.values() and name.lower() not in _INDEX]
         for role in ("user", "item"):
             if chosen[role] is None:
                 if getattr(self, role) is None or not rest:
@@ -87,10 +90,8 @@ class Interactions:
 
     Attributes
     ----------
-    users : ndarray of shape (n_users,)
-        The ids of the rows.
-    items : ndarray of shape (n_items,)
-        The ids of the columns.
+    users, items : ndarray of shape (n_users,), ndarray of shape (n_items,)
+        The ids of the rows and of the columns.
     matrix : csr_array of float32, shape (n_users, n_items)
         Of each pair the rating, 1 where there are none.
     times : ndarray or None, shape (n,)
@@ -120,6 +121,11 @@ class Interactions:
         """The row of each stored entry, shape (n,)."""
         return rows_of(self.matrix)
 
+    @cached_property
+    def user_ids(self) -> Ids:
+        """The users, with the row of each."""
+        return Ids(self.users)
+
     def select_entries(self, keep: np.ndarray) -> Interactions:
         """Return only some of the entries; all users and items stay."""
         times = None if self.times is None else self.times[keep]
@@ -148,12 +154,11 @@ class Interactions:
         matrix.data = np.ones_like(matrix.data)
         return replace(self, matrix=matrix, rated=False)
 
-    def align(self, item_index: dict[Any, int]) -> tuple[sparse.csr_array, np.ndarray]:
+    def align(self, ids: Ids, what: str = "the log") -> tuple[sparse.csr_array, np.ndarray]:
         """Return the rows on the items of a model, and how many of each user's items it does not know."""
-        found = np.array([item_index.get(plain(item), -1) for item in self.items], dtype=np.int64)
-        column, rows = found[self.matrix.indices], self.rows
+        column, rows = ids.places(self.items, what)[self.matrix.indices], self.rows
         known = column >= 0
-        shape = (len(self.users), len(item_index))
+        shape = (len(self.users), len(ids.values))
         matrix = sparse.csr_array((self.matrix.data[known], (rows[known], column[known])), shape=shape)
         matrix.sort_indices()
         return matrix, np.bincount(rows[~known], minlength=len(self.users))
@@ -240,8 +245,8 @@ def _from_table(table: dict[str, np.ndarray], columns: Columns) -> Interactions:
         raise DataError(f"the columns of the log have different lengths: {', '.join(map(str, sorted(sizes)))}")
     if sizes == {0}:
         raise DataError("the log has no rows")
-    users, row = _numbered(table[str(columns.user)], "users", columns.user)
-    items, column = _numbered(table[str(columns.item)], "items", columns.item)
+    users, row = number_ids(table[str(columns.user)], "users", columns.user)
+    items, column = number_ids(table[str(columns.item)], "items", columns.item)
     rated = columns.rating is not None
     values = _ratings(table[columns.rating], columns.rating) if rated else np.ones(len(row), np.float32)  # type: ignore[index]
     times = None if columns.timestamp is None else _times(table[columns.timestamp], columns.timestamp)
@@ -312,57 +317,3 @@ def _seconds(value: Any) -> float:
         # What tells no zone is taken as it is written, wherever this machine stands.
         return float((value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp())
     return float(value)
-
-
-def plain(value: Any) -> Any:
-    """Return an id as a plain Python value, so that 7 is found wherever it comes from."""
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def _numbered(ids: np.ndarray, what: str, name: str | None) -> tuple[np.ndarray, np.ndarray]:
-    """Return the different ids in order, and of each row the number of its id."""
-    ids = _checked_ids(ids, what, name)
-    if ids.dtype.kind in "iu" and len(ids) and ids.min() >= 0 and ids.max() < 4 * len(ids) + 1000:
-        # Whole numbers from a short span need no sorting.
-        there = np.zeros(int(ids.max()) + 1, bool)
-        there[ids] = True
-        unique = np.flatnonzero(there).astype(ids.dtype)
-        place = np.cumsum(there, dtype=np.int64) - 1
-        return unique, place[ids]
-    unique, number = np.unique(ids, return_inverse=True)
-    return unique, number.astype(np.int64)
-
-
-def _checked_ids(ids: np.ndarray, what: str, name: str | None) -> np.ndarray:
-    """Refuse missing ids and mixtures; bring whole floats to integers and texts to one type."""
-    if ids.dtype.kind not in "OiubfU":
-        raise DataError(f"column {name!r} holds {ids.dtype}, which cannot be ids: make them text or numbers")
-    missing = np.zeros(len(ids), bool)
-    if ids.dtype.kind == "f":
-        missing = ~np.isfinite(ids)
-    elif ids.dtype.kind == "U":
-        missing = ids == ""
-    elif ids.dtype == object:
-        # NaN differs from itself, and NA says neither yes nor no.
-        missing = np.array([v is None or (v != v) is not False for v in map(plain, ids)], dtype=bool)
-    if missing.any():
-        raise DataError(f"{int(missing.sum()):,} {what} are missing, the first in row {int(missing.argmax())} (of 0..)")
-    if ids.dtype.kind == "f" and np.all(ids == np.floor(ids)) and np.all(np.abs(ids) < 2**53):
-        return ids.astype(np.int64)
-    return _of_one_type(ids, name) if ids.dtype == object else ids
-
-
-def _of_one_type(ids: np.ndarray, name: str | None) -> np.ndarray:
-    types = {type(plain(value)) for value in ids}
-    if types == {str}:
-        return ids.astype(str)
-    if types == {int} and all(-(2**63) <= value < 2**63 for value in ids):
-        return ids.astype(np.int64)
-    if strange := types - {str, int, bool, float}:
-        raise DataError(
-            f"column {name!r} holds ids of type {min(t.__name__ for t in strange)}: make them text or numbers"
-        )
-    if len(types) > 1:
-        listed = ", ".join(sorted(t.__name__ for t in types))
-        raise DataError(f"column {name!r} mixes ids of types {listed}: make them all text or all numbers")
-    return ids

@@ -1,140 +1,64 @@
-"""What users hand in, in their own ids: ids, one history, pairs, titles; and the tidy frames they get back."""
+"""What users hand in, in their own ids: one history, pairs, titles."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 
 from narrows.errors import DataError
-from narrows.recommend.interactions import Columns, Interactions, columns_of, plain, read_interactions
+from narrows.recommend.ids import id_list, object_array, plain
+from narrows.recommend.interactions import Columns, Interactions, columns_of, read_interactions
 
-__all__ = [
-    "check_id_type",
-    "history_interactions",
-    "id_array",
-    "id_list",
-    "places_of",
-    "ratings_in",
-    "read_pairs",
-    "read_titles",
-    "rows_or_empty",
-    "titles_to_ids",
-]
+__all__ = ["ratings_in", "read_history", "read_pairs", "read_titles", "rows_or_empty"]
 
 
-def id_list(ids: Any, what: str) -> list[Any]:
-    """Take one id, or some, for a list of plain values."""
-    if isinstance(ids, (str, bytes)) or np.isscalar(ids) or ids is None:
-        ids = [ids]
-    if not isinstance(ids, Iterable):
-        raise DataError(f"{what} must be an id or a list of ids, got {ids!r}")
-    found = [plain(value) for value in ids]
-    if any(not isinstance(value, (str, int, float, bool)) for value in found):
-        raise DataError(f"{what} must be ids, which are texts or numbers, got {ids!r}")
-    return found
-
-
-def id_array(ids: list[Any]) -> np.ndarray:
-    """Return ids as an array that keeps them: whole numbers on both sides of 64 bits would become floats."""
-    found = np.array(ids)
-    return found if found.tolist() == ids else np.array(ids, dtype=object)
-
-
-def check_id_type(ids: Iterable[Any], known: Mapping[Any, int], what: str) -> None:
-    """Refuse ids that cannot be any of the known ones: texts where those are numbers, or the other way round."""
-    is_text = isinstance(next(iter(known), None), str)
-    for value in ids if known else ():
-        if isinstance(value, str) != is_text:
-            kind = "texts" if is_text else "numbers"
-            raise DataError(f"the ids of the model are {kind}, and {what} holds {value!r} ({type(value).__name__})")
-
-
-def titles_to_ids(history: Interactions, item_index: dict[Any, int], titles: dict[Any, str]) -> Interactions:
-    """Take titles for the ids they belong to, where a history names items so and a title is of one item only."""
-    ids = history.items.tolist()
-    is_text = isinstance(next(iter(item_index)), str)
-    if all(value in item_index or isinstance(value, str) == is_text for value in ids):
-        return history
-    owners: dict[str, list[Any]] = {}
-    for item, title in titles.items():
-        owners.setdefault(title, []).append(item)
-    found = [owners[value][0] if len(owners.get(value, [])) == 1 else value for value in ids]
-    check_id_type([value for value in found if value not in item_index], item_index, "the history")
-    return replace(history, items=_object_array(found))
-
-
-def history_interactions(
-    history: Any, columns: Columns, known: Columns | None = None, *, rated: bool = False
-) -> Interactions:
-    """Read one user's history."""
-    if sparse.issparse(history) and not history.nnz and history.shape[0] == 1:
-        return _empty()
-    if sparse.issparse(history) or isinstance(history, Interactions) or callable(getattr(history, "columns", None)):
-        n_users = history.shape[0] if sparse.issparse(history) else None
-        found = read_interactions(history, columns, rated=rated or None) if n_users in (None, 1) else None
-        n_users = n_users or len(found.users)  # type: ignore[union-attr]
-        if found is None or n_users != 1:
-            raise DataError(f"a history is of one user, not of {n_users:,}: give those to recommend(histories=…)")
-        return found
+def read_history(history: Any, columns: Columns, known: Columns | None = None, *, rated: bool = False) -> Interactions:
+    """Read one user's history: a sparse row, a log, a frame, a mapping to ratings, a list of items or one of pairs."""
+    if sparse.issparse(history) or callable(getattr(history, "columns", None)):
+        if sparse.issparse(history) and history.shape[0] == 1 and not history.nnz:
+            return _history([], None)
+        log = read_interactions(history, columns, rated=rated or None)
+        _check_one(len(log.users))
+        return log
     if hasattr(history, "columns") and hasattr(history, "__getitem__"):
-        items, ratings = _history_columns(history, columns, known)
-    else:
-        items, ratings = _listed(history)
-    if not len(items):
-        return _empty()
-    table: dict[str, Any] = {"user": np.zeros(len(items), np.int64), "item": items}
-    if ratings is not None:
-        table["rating"] = ratings
-    return read_interactions(table, Columns("user", "item", None if ratings is None else "rating", None))
-
-
-def _listed(history: Any) -> tuple[Any, list[Any] | None]:
-    """Part a mapping, a list of items or one of pairs into items and ratings."""
+        return _history(*_columns_of_history(columns_of(history) or {}, columns, known))
     if hasattr(history, "to_dict") and hasattr(history, "index"):
         # A pandas Series: items in its index, ratings in its values.
         history = history.to_dict()
     if isinstance(history, Mapping):
-        return _object_array(list(history)), list(history.values())
+        return _history(history, list(history.values()))
     if isinstance(history, (str, bytes)) or not isinstance(history, Iterable):
         raise DataError(f"a history is a list of items, or items with ratings, not {history!r}")
     entries = list(history)
     if entries and all(isinstance(entry, (tuple, list)) and len(entry) == 2 for entry in entries):
-        return _object_array([entry[0] for entry in entries]), [entry[1] for entry in entries]
-    return _object_array(entries), None
+        return _history([item for item, _ in entries], [rating for _, rating in entries])
+    return _history(entries, None)
 
 
-def _object_array(values: list[Any]) -> np.ndarray:
-    found = np.empty(len(values), object)
-    found[:] = [plain(value) for value in values]
-    return found
+def _check_one(n_users: int) -> None:
+    if n_users != 1:
+        raise DataError(f"a history is of one user, not of {n_users:,}: give those to recommend(histories=…)")
 
 
-def _history_columns(frame: Any, columns: Columns, known: Columns | None) -> tuple[Any, Any]:
-    """Return the items and the ratings of a frame; the column of users, if there is one, is not that of items."""
-    if not len(frame):
-        return [], None
-    names = {str(name): name for name in frame.columns}
-    users = {columns.user, known.user if known is not None else None} & set(names)
-    owners = {plain(value) for name in users for value in frame[names[str(name)]].to_numpy()}
-    if len(owners) > 1:
-        raise DataError(f"a history is of one user, not of {len(owners):,}: give those to recommend(histories=…)")
-    rest = [name for name in names if name not in users]
+def _columns_of_history(table: dict[str, np.ndarray], columns: Columns, known: Columns | None) -> tuple[Any, Any]:
+    """Return the items and the ratings of a table; a column of users, if there is one, is not that of items."""
+    users = {columns.user, known.user if known is not None else None} & set(table)
+    for name in users if table and len(next(iter(table.values()))) else ():
+        _check_one(len(set(table[str(name)].tolist())))
+    rest = [name for name in table if name not in users]
     found = Columns("\0", columns.item, columns.rating, None).resolve(["\0", *rest], known)
-    ratings = None if found.rating is None else frame[names[found.rating]].to_numpy()
-    return frame[names[str(found.item)]].to_numpy(), ratings
+    return table[str(found.item)], None if found.rating is None else table[found.rating]
 
 
-def _empty() -> Interactions:
-    return Interactions(np.zeros(1, np.int64), np.zeros(0, np.int64), sparse.csr_array((1, 0), dtype=np.float32))
-
-
-def places_of(ids: list[Any], index: dict[Any, int]) -> np.ndarray:
-    """Return the places of ids, -1 for those that are not known."""
-    return np.array([index.get(value, -1) for value in ids], dtype=np.int64)
+def _history(items: Iterable[Any], ratings: Any) -> Interactions:
+    array = items if isinstance(items, np.ndarray) else object_array(items)
+    if not len(array):
+        return Interactions(np.zeros(1, np.int64), np.zeros(0, np.int64), sparse.csr_array((1, 0), dtype=np.float32))
+    table = {"user": np.zeros(len(array), np.int64), "item": array} | ({} if ratings is None else {"rating": ratings})
+    return read_interactions(table, Columns("user", "item", None if ratings is None else "rating", None))
 
 
 def ratings_in(rows: sparse.csr_array, *, rated: bool) -> sparse.csr_array:
@@ -144,12 +68,10 @@ def ratings_in(rows: sparse.csr_array, *, rated: bool) -> sparse.csr_array:
 
 def rows_or_empty(matrix: sparse.csr_array, rows: np.ndarray) -> sparse.csr_array:
     """Return rows of a matrix, an empty one where there is -1."""
-    if (rows >= 0).all():
-        return matrix[rows]
-    counts = np.where(rows < 0, 0, np.diff(matrix.indptr)[rows])
-    there = matrix[rows[rows >= 0]]
-    indptr = np.concatenate([[0], np.cumsum(counts)])
-    return sparse.csr_array((there.data, there.indices, indptr), (len(rows), matrix.shape[1]))
+    n_rows, n_columns = matrix.shape
+    indptr = np.append(matrix.indptr, matrix.indptr[-1])
+    padded = sparse.csr_array((matrix.data, matrix.indices, indptr), (n_rows + 1, n_columns))
+    return padded[np.where(rows < 0, n_rows, rows)]
 
 
 def read_pairs(pairs: Any, columns: Columns, known: Columns | None) -> tuple[list[Any], list[Any]]:

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
 
 from narrows.data.categories import frame_of, library_of
 from narrows.errors import DataError, NotBetterThanBaselineWarning
 from narrows.estimator.base import atomic_fit
-from narrows.recommend import queries, serialization
-from narrows.recommend.base import BaseRecommender
+from narrows.recommend import serialization
+from narrows.recommend.base import BaseRecommender, FittedState
 from narrows.recommend.evaluation import ERROR_METRICS, METRICS, Evaluation, evaluate, parse_metric, unseen
-from narrows.recommend.interactions import Interactions, positives_of, read_interactions
+from narrows.recommend.ids import Ids, id_array, id_list
+from narrows.recommend.interactions import Interactions, read_interactions
 from narrows.recommend.linear import EASE_L2, fit_linear
 from narrows.recommend.methods import Method, Rating
+from narrows.recommend.queries import ratings_in, read_pairs, read_titles
 from narrows.recommend.scorers import ConstantScorer, PopularityFallback, Scorer, fit_biases, item_means, popularity_of
 from narrows.recommend.search import SearchResult, fit_ranker
 from narrows.recommend.serving import similar_columns
-from narrows.validation import check_number, resolve_device, resolve_seed
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from narrows.validation import check_number, resolve_seed
 
 __all__ = ["Recommender"]
 
@@ -108,6 +108,8 @@ class Recommender(BaseRecommender):
     [[1, 'model'], [2, 'model'], [3, 'model']]
     """
 
+    _metadata = serialization.RecommenderMetadata
+
     def __init__(
         self,
         method: str | Method = "auto",
@@ -154,46 +156,38 @@ class Recommender(BaseRecommender):
             If the log cannot be used as it is.
         """
         method = self._resolve_method()
-        self._seed, device = resolve_seed(self.random_state), resolve_device(self.device)
-        log = read_interactions(ratings, self._columns())
+        log = read_interactions(ratings, self._columns)
         if isinstance(method, Rating) and not log.rated:
             raise DataError("method='rating' needs a column of ratings, and the log has none")
-        self._set_items(log.items)
-        self.titles_ = queries.read_titles(titles, self._columns())
-        queries.check_id_type(self.titles_, self.item_index_, "titles")
-        self._log, self._names, self._library = log, log.names, library_of(ratings)
-        self._ease = self._user_index = self._rater = self._item_means = self._biases = self.rating_scale_ = None
+        items, seed = Ids(log.items), resolve_seed(self.random_state)
+        self.titles_ = read_titles(titles, self._columns)
+        items.places(list(self.titles_), "titles")
+        self.positive_from_, self.rating_scale_ = self._resolve_threshold(log), None
+        liked = self.positives(log.matrix, rated=log.rated)
+        if not liked.nnz:
+            raise DataError(f"no rating reaches positive_from={self.positive_from_:g}, so there is nothing to rank by")
+        state = FittedState(items, log.names, library_of(ratings), popularity_of(liked), log=log, seed=seed)
         if log.rated:
             values = log.matrix.data.astype(np.float64)
             self.rating_scale_ = (float(values.min()), float(values.mean()), float(values.max()))
-            self._item_means, self._biases = item_means(log.matrix), fit_biases(log.matrix).to(device)
-        self.positive_from_ = self._resolve_threshold(log)
-        liked = positives_of(log.matrix, self.positive_from_)
-        if not liked.nnz:
-            raise DataError(f"no rating reaches positive_from={self.positive_from_:g}, so there is nothing to rank by")
-        self._popularity = popularity_of(liked)
-        if isinstance(method, Rating):
-            found = SearchResult(None, method)
-        else:
-            fraction = None if isinstance(self.validation_fraction, str) else float(self.validation_fraction)
-            found = fit_ranker(liked, method, fraction=fraction, seed=self._seed, device=device, log=self._print)
-        self._ranker, self.method_, self.reason_ = found.scorer, found.method, found.reason
+            state.item_means, state.biases = item_means(log.matrix), fit_biases(log.matrix).to(self._device)
+        found = SearchResult(None, method) if isinstance(method, Rating) else self._fit_ranker(liked, method, seed)
+        self.method_, self.reason_ = found.method, found.reason
         self.candidates_, self.history_ = found.candidates, found.history
-        if self._ranker is None:
-            self._rating_scorer()
+        self._state, state.ranker = state, found.scorer
+        if found.scorer is None:
+            state.rater = self.rater
         self.baselines_ = _baselines(self.candidates_)
         return self
+
+    def _fit_ranker(self, liked: Any, method: Method | None, seed: int) -> SearchResult:
+        fraction = None if isinstance(self.validation_fraction, str) else float(self.validation_fraction)
+        return fit_ranker(liked, method, fraction=fraction, seed=seed, device=self._device, log=self._print)
 
     def _resolve_method(self) -> Method | None:
         check_number("validation_fraction", self.validation_fraction, low=0, high=1, auto=True)
         check_number("positive_from", self.positive_from, low=-1e30, auto=True)
-        if isinstance(self.method, str):
-            if self.method == "auto":
-                return None
-            if self.method not in Method.names():
-                known = ", ".join(map(repr, ("auto", *Method.names())))
-                raise ValueError(f"method must be one of {known}, or such as Linear(l2=200), got {self.method!r}")
-        return Method.resolve(self.method)
+        return None if isinstance(self.method, str) and self.method == "auto" else Method.resolve(self.method)
 
     def _resolve_threshold(self, log: Interactions) -> float | None:
         if not log.rated:
@@ -241,8 +235,7 @@ class Recommender(BaseRecommender):
         ids, rows, rated = self.rows_of_users(users, histories)
         columns = self.recommend_rows(rows, k, rated=rated, exclude_seen=exclude_seen, among=among, exclude=exclude)
         owners = columns.pop("row")
-        array = queries.id_array(ids)
-        return frame_of({"user": array[owners], **columns}, self._library)
+        return frame_of({"user": id_array(ids)[owners], **columns}, self._state.library)
 
     def recommend_for(
         self, history: Any, k: int = 10, *, exclude_seen: bool = True, among: Any = None, exclude: Any = None
@@ -267,7 +260,7 @@ class Recommender(BaseRecommender):
         rows, rated = self.rows_of_history(history)
         columns = self.recommend_rows(rows, k, rated=rated, exclude_seen=exclude_seen, among=among, exclude=exclude)
         del columns["row"]
-        return frame_of(columns, self._library)
+        return frame_of(columns, self._state.library)
 
     def predict(self, pairs: Any, *, histories: Any = None) -> Any:
         """Predict ratings, in the log's own scale.
@@ -288,12 +281,12 @@ class Recommender(BaseRecommender):
         check_is_fitted(self)
         if self.rating_scale_ is None:
             raise DataError("the log of the fit has no ratings to predict: recommend ranks items without them")
-        users, items = queries.read_pairs(pairs, self._columns(), self._names)
-        ids = list(dict.fromkeys(users))
-        _, rows, rated = self.rows_of_users(ids, histories)
-        row = queries.places_of(users, {user: number for number, user in enumerate(ids)})
+        users, items = read_pairs(pairs, self._columns, self._state.names)
+        index = {user: row for row, user in enumerate(dict.fromkeys(users))}
+        _, rows, rated = self.rows_of_users(list(index), histories)
+        row = np.array([index[user] for user in users], dtype=np.int64)
         found, source = self.predict_rows(rows, row, items, rated=rated)
-        return frame_of({"user": users, "item": items, "rating": found, "source": source}, self._library)
+        return frame_of({"user": users, "item": items, "rating": found, "source": source}, self._state.library)
 
     def similar_items(self, items: Any, k: int = 10) -> Any:
         """Find the items most like some items.
@@ -314,14 +307,13 @@ class Recommender(BaseRecommender):
         """
         check_is_fitted(self)
         check_number("k", k, integer=True, low=1)
-        ids = queries.id_list(items, "items")
-        places = queries.places_of(ids, self.item_index_)
+        places = self._state.items.places(items, "items")
         if (places < 0).any():
-            raise DataError(f"the model has never seen item {ids[int((places < 0).argmax())]!r}")
+            raise DataError(f"the model has never seen item {id_list(items, 'items')[int((places < 0).argmax())]!r}")
         columns: dict[str, Any] = similar_columns(self.ranker, self.items_, places, min(k, len(self.items_) - 1))
         if self.titles_:
-            columns["title"] = self._titles(columns["similar"])
-        return frame_of(columns, self._library)
+            columns["title"] = self.titles_of(columns["similar"])
+        return frame_of(columns, self._state.library)
 
     def evaluate(
         self, held_out: Any, *, histories: Any = None, metrics: Any = METRICS, baselines: bool = True
@@ -352,46 +344,49 @@ class Recommender(BaseRecommender):
         check_is_fitted(self)
         metrics = [metrics] if isinstance(metrics, str) else list(metrics)
         kinds = [parse_metric(name)[0] for name in metrics]
-        log = self.read_histories(held_out)
-        held, cold = log.align(self.item_index_)
-        ids, rows, rated = self.rows_of_users(list(log.users), histories)
-        liked = self.liked_inputs(rows, rated=rated)
+        state, log = self._state, self.read_log(held_out)
+        held, cold = log.align(state.items)
+        ids, rows, rated = self.rows_of_users(log.users, histories)
         rankers: dict[str, Any] = {"model": (self.scorer(), self.rank_inputs(rows, rated=rated))}
         raters: dict[str, Any] = {}
         if log.rated and self.rating_scale_ is not None:
-            raters["model"] = self._rating_scorer() if set(kinds) & set(ERROR_METRICS) else None
+            raters["model"] = self.rater if set(kinds) & set(ERROR_METRICS) else None
         if baselines:
+            liked = self.liked_inputs(rows, rated=rated)
             rankers |= {name: (scorer, liked) for name, scorer in self._baseline_rankers().items()}
         if baselines and raters:
-            zeros = np.zeros(len(self.items_))
-            raters |= {"item means": ConstantScorer(self._item_means), "zero table": ConstantScorer(zeros)}
-            raters["user and item bias"] = self._biases
+            zeros = ConstantScorer(np.zeros(len(self.items_)))
+            raters |= {"item means": ConstantScorer(state.item_means), "zero table": zeros}
+            raters["user and item bias"] = state.biases
         values, per_user, users = evaluate(
             metrics,
             rankers,
             raters,
             seen=rows,
             relevant=unseen(self.positives(held, rated=log.rated), rows),
-            ratings=queries.ratings_in(rows, rated=rated),
+            ratings=ratings_in(rows, rated=rated),
             held_out=held,
-            popularity=np.maximum(self._popularity, 1e-9),
-            device=resolve_device(self.device),
+            popularity=np.maximum(state.popularity, 1e-9),
+            device=self._device,
         )
         return Evaluation(values, per_user, np.array([ids[user] for user in users]), int(cold.sum()))
 
     def _baseline_rankers(self) -> dict[str, Scorer]:
-        found: dict[str, Scorer] = {"popularity": ConstantScorer(self._popularity)}
-        if self.rating_scale_ is not None:
-            found["item means"] = ConstantScorer(self._item_means)
-        if self._ease is None and self._log is not None:
-            liked = self.positives(self._log.matrix, rated=self._log.rated)
-            self._ease = fit_linear(liked[np.diff(liked.indptr) > 0], EASE_L2, 0.0)
-        if self._ease is not None:
-            found["EASE"] = PopularityFallback(self._ease, self._popularity)
+        state = self._state
+        found: dict[str, Scorer] = {"popularity": ConstantScorer(state.popularity)}
+        if state.item_means is not None:
+            found["item means"] = ConstantScorer(state.item_means)
+        if state.ease is None and state.log is not None:
+            liked = self.positives(state.log.matrix, rated=state.log.rated)
+            state.ease = fit_linear(liked[np.diff(liked.indptr) > 0], EASE_L2, 0.0)
+        if state.ease is not None:
+            found["EASE"] = PopularityFallback(state.ease, state.popularity)
         return found
 
     def _to_file(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        return serialization.to_file(self)
+        if self.rating_scale_ is not None:
+            self._state.rater = self.rater
+        return serialization.to_file(self, self._state)
 
     @classmethod
     def _from_file(
@@ -402,7 +397,9 @@ class Recommender(BaseRecommender):
         network: Any,  # noqa: ARG003
         device: str,
     ) -> Recommender:
-        return serialization.from_file(cls, metadata, tensors, device=device)
+        model, state = serialization.from_file(cls, metadata, tensors, device=device)
+        model._state = state
+        return model
 
 
 def _baselines(candidates: list[dict[str, Any]]) -> dict[str, float]:

@@ -4,39 +4,71 @@ from __future__ import annotations
 
 import json
 from dataclasses import astuple
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Literal, TypedDict, TypeVar
 
 import torch
+from torch import Tensor
 
 from narrows.errors import ModelFileError
 from narrows.estimator.serialization import UNSAVED_OPTIONS
-from narrows.estimator.state import option_to_json
-from narrows.recommend.base import BaseRecommender
+from narrows.estimator.state import check_names, option_to_json
+from narrows.recommend.base import BaseRecommender, FittedState
 from narrows.recommend.factors import FactorScorer
+from narrows.recommend.ids import Ids, id_array
 from narrows.recommend.interactions import Columns
 from narrows.recommend.linear import LinearScorer
 from narrows.recommend.methods import Ensemble, Factors, Linear, Method, Multinomial, Rating
 from narrows.recommend.multinomial import MultinomialScorer
-from narrows.recommend.queries import id_array
 from narrows.recommend.rating import RatingScorer
 from narrows.recommend.scorers import BiasScorer, EnsembleScorer, Scorer
-from narrows.schema import conform
+from narrows.schema import Number
 from narrows.validation import resolve_device
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-__all__ = ["from_file", "to_file"]
+__all__ = ["RecommenderMetadata", "from_file", "to_file"]
 
 M = TypeVar("M", bound=BaseRecommender)
-
-RATING_PARTS = ("weights", "covariances", "features", "directions", "prior", "center", "scale", "numbers")
 
 DOUBLE = ("numbers", "prior", "center", "scale", "popularity/", "item_means/")
 """Tensors of double precision; all others are single."""
 
+PUBLIC = ("positive_from", "rating_scale", "reason", "candidates", "baselines", "history")
+"""Attributes of the model that the file holds as they are."""
 
-def to_file(model: BaseRecommender) -> tuple[dict[str, Any], dict[str, Tensor]]:
+_Candidate = TypedDict("_Candidate", {"method": str, "ndcg@100": float, "error": float})
+
+
+class _Options(TypedDict):
+    method: str | dict[str, Any]
+    positive_from: float | str
+    user: str | int
+    item: str | int
+    rating: str | int | None
+    timestamp: str | int | None
+    validation_fraction: float | str
+    random_state: int | None
+
+
+class _Fitted(TypedDict):
+    method: dict[str, Any]
+    positive_from: float | None
+    rating_scale: tuple[float, float, float] | None
+    reason: str
+    candidates: list[_Candidate]
+    baselines: dict[str, float]
+    history: list[dict[str, Any]]
+    library: Literal["pandas", "polars"]
+    columns: tuple[str | None, str | None, str | None, str | None] | None
+    n_items: Number
+
+
+class RecommenderMetadata(TypedDict):
+    """What a file says of a recommender in JSON."""
+
+    options: _Options
+    fitted: _Fitted
+
+
+def to_file(model: BaseRecommender, state: FittedState) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Return all of a fitted recommender as JSON values and tensors."""
     options = {
         name: option_to_json(name, value)
@@ -45,65 +77,54 @@ def to_file(model: BaseRecommender) -> tuple[dict[str, Any], dict[str, Tensor]]:
     }
     options["method"] = model.method if isinstance(model.method, str) else model.method.to_json()
     ids = list(model.item_index_)
-    if not all(isinstance(item, (str, int, float)) for item in ids):
-        kind = type(ids[0]).__name__
-        raise ModelFileError(f"ids of type {kind} cannot be written to a file: make them text or numbers")
-    fitted = {
+    fitted = {name: getattr(model, f"{name}_") for name in PUBLIC} | {
         "method": model.method_.to_json(),
-        "positive_from": model.positive_from_,
-        "rating_scale": model.rating_scale_ and list(model.rating_scale_),
-        "candidates": model.candidates_,
-        "baselines": model.baselines_,
-        "reason": model.reason_,
-        "history": model.history_,
-        "library": model._library,
-        "columns": None if model._names is None else list(astuple(model._names)),
+        "library": state.library,
+        "columns": None if state.names is None else list(astuple(state.names)),
         "n_items": len(ids),
     }
     titles = [model.titles_.get(item) for item in ids] if model.titles_ else []
-    tensors = {"ids/": _pack(ids), "titles/": _pack(titles), "popularity/": torch.from_numpy(model._popularity)}
-    if model._ranker is not None:
-        tensors |= {f"ranker.{name}": part for name, part in model._ranker.state_dict().items()}
-    if model.rating_scale_ is not None:
-        tensors |= {f"rater.{name}": part for name, part in model._rating_scorer().state_dict().items()}
-        tensors |= {"item_means/": torch.from_numpy(model._item_means), "biases/": model._biases.items}
+    tensors = {"ids/": _pack(ids), "titles/": _pack(titles), "popularity/": torch.from_numpy(state.popularity)}
+    if state.ranker is not None:
+        tensors |= {f"ranker.{name}": part for name, part in state.ranker.state_dict().items()}
+    if state.item_means is not None and state.biases is not None and state.rater is not None:
+        tensors |= {f"rater.{name}": part for name, part in state.rater.state_dict().items()}
+        tensors |= {"item_means/": torch.from_numpy(state.item_means), "biases/": state.biases.items}
     return {"options": options, "fitted": fitted}, {name: part.clone() for name, part in tensors.items()}
 
 
-def from_file(cls: type[M], metadata: dict[str, Any], tensors: dict[str, Tensor], *, device: str) -> M:
-    """Rebuild a fitted recommender from what :func:`to_file` gave."""
-    options = {name: value for name, value in metadata["options"].items() if name not in UNSAVED_OPTIONS}
-    options["method"] = _method(options["method"])
-    _check_columns(options)
-    model, fitted, place = cls(**(options | {"device": device})), metadata["fitted"], resolve_device(device)
-    _check_facts(fitted)
-    ids, titles = _unpack(tensors["ids/"]), _unpack(tensors["titles/"])
-    n_items = fitted["n_items"]
+def from_file(
+    cls: type[M], metadata: dict[str, Any], tensors: dict[str, Tensor], *, device: str
+) -> tuple[M, FittedState]:
+    """Rebuild a fitted recommender from what :func:`to_file` gave: the estimator, and what its fit found."""
+    options, fitted, place = dict(metadata["options"]), metadata["fitted"], resolve_device(device)
+    check_names(cls, options)
+    if isinstance(options["method"], dict):
+        options["method"] = Method.from_json(options["method"])
+    model = cls(**(options | {"device": device}))
+    ids, titles, n_items = _unpack(tensors["ids/"]), _unpack(tensors["titles/"]), fitted["n_items"]
     if len(ids) != n_items or (titles and len(titles) != n_items):
         raise ModelFileError("the file contradicts itself about the number of items")
-    items = id_array(ids)
-    model._set_items(items)
-    if items.shape != (n_items,) or len(model.item_index_) != n_items:
+    items = Ids(id_array(ids))
+    if items.values.shape != (n_items,) or len(items.index) != n_items:
         raise ModelFileError("the file holds items that are no ids, or the same twice")
-    model.titles_ = {item: str(title) for item, title in zip(ids, titles, strict=False) if title is not None}
-    for name in ("positive_from", "reason", "candidates", "baselines", "history"):
+    for name in PUBLIC:
         setattr(model, f"{name}_", fitted[name])
-    model.method_, model._library = Method.from_json(fitted["method"]), fitted["library"]
-    model._names = None if fitted["columns"] is None else Columns(*fitted["columns"])
-    model._popularity = _checked(tensors, {"popularity/": (n_items,)})["popularity/"].numpy()
-    rank_by = None if isinstance(model.method_, Rating) else _ranker(model.method_, _below(tensors, "ranker."), n_items)
-    model._ranker = None if rank_by is None else rank_by.to(place)
-    model.rating_scale_ = model._item_means = model._biases = model._rater = None
+    model.method_ = Method.from_json(fitted["method"])
+    model.titles_ = {item: str(title) for item, title in zip(ids, titles, strict=False) if title is not None}
+    names = None if fitted["columns"] is None else Columns(*fitted["columns"])
+    popularity = _checked(tensors, {"popularity/": (n_items,)})["popularity/"].numpy()
+    state = FittedState(items, names, fitted["library"], popularity)
+    if not isinstance(model.method_, Rating):
+        state.ranker = _ranker(model.method_, _below(tensors, "ranker."), n_items).to(place)
     if fitted["rating_scale"] is not None:
-        least, mean, most = fitted["rating_scale"]
-        model.rating_scale_ = (float(least), float(mean), float(most))
+        model.rating_scale_ = tuple(fitted["rating_scale"])
         own = _checked(tensors, {"item_means/": (n_items,), "biases/": (n_items,)})
-        model._item_means, model._biases = own["item_means/"].numpy(), BiasScorer(own["biases/"]).to(place)
-        model._rater = _rater(_below(tensors, "rater."), n_items).to(place)
-    elif model._ranker is None:
+        state.item_means, state.biases = own["item_means/"].numpy(), BiasScorer(own["biases/"]).to(place)
+        state.rater = _rater(_below(tensors, "rater."), n_items).to(place)
+    elif state.ranker is None:
         raise ModelFileError("the file does not say how the model ranks")
-    model._log = model._ease = model._user_index = None
-    return model
+    return model, state
 
 
 def _pack(values: list[Any]) -> Tensor:
@@ -116,10 +137,6 @@ def _unpack(tensor: Tensor) -> list[Any]:
     if not isinstance(found, list) or not all(isinstance(value, (str, int, float, type(None))) for value in found):
         raise ModelFileError("the file holds no list where the ids of items should be")
     return found
-
-
-def _method(record: Any) -> Any:
-    return record if isinstance(record, str) else Method.from_json(record)
 
 
 def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -179,29 +196,3 @@ def _rater(parts: dict[str, Tensor], n_items: int) -> RatingScorer:
     if not (found.scale > 0).all() or not (found.numbers[1:4] > 0).all():
         raise ModelFileError("the file contradicts itself: a scale of ratings is not above 0")
     return found
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < float("inf")
-
-
-def _check_columns(options: dict[str, Any]) -> None:
-    for name in ("user", "item", "rating", "timestamp"):
-        conform(options[name], str | int | None, name)
-
-
-def _check_facts(fitted: dict[str, Any]) -> None:
-    """Refuse a file that says of the model what no recommender would."""
-    good = isinstance(fitted["n_items"], int) and isinstance(fitted["reason"], str)
-    good = good and fitted["library"] in ("pandas", "polars")
-    good = good and (fitted["positive_from"] is None or _is_number(fitted["positive_from"]))
-    records = [*fitted["candidates"], *fitted["history"]]
-    good = good and isinstance(fitted["candidates"], list) and all(isinstance(record, dict) for record in records)
-    for candidate in fitted["candidates"]:
-        good = good and isinstance(candidate["method"], str)
-        good = good and _is_number(candidate["ndcg@100"]) and _is_number(candidate["error"])
-    good = good and all(map(_is_number, fitted["baselines"].values()))
-    good = good and (fitted["rating_scale"] is None or all(map(_is_number, fitted["rating_scale"])))
-    good = good and all(isinstance(name, (str, type(None))) for name in fitted["columns"] or ())
-    if not good:
-        raise ModelFileError("the file says of the model what no recommender would")

@@ -110,7 +110,7 @@ def _held_out(given: RatingsInput, split: str, seed: int, options: dict[str, Any
 
 
 def _of_files(path: Path, given: RatingsInput, before: RatingsInput, device: str) -> _HeldOut:
-    from narrows.recommend.interactions import plain
+    from narrows.recommend.ids import plain
 
     model = load_recommender(path, device)
     for log in (given, before):

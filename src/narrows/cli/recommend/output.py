@@ -10,7 +10,7 @@ from narrows.cli.columns import write_columns
 from narrows.cli.printing import print_json, print_record, print_table
 from narrows.cli.recommend.fit import describe_model
 from narrows.cli.recommend.ratings_input import RatingsInput
-from narrows.recommend.interactions import plain
+from narrows.recommend.ids import plain
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from narrows.cli.printing import note
 from narrows.datasets.records import RATINGS
 from narrows.errors import DataError
 from narrows.recommend import Columns, Interactions, read_interactions
-from narrows.recommend.interactions import is_usual, plain
+from narrows.recommend.ids import plain
+from narrows.recommend.interactions import is_usual
 from narrows.recommend.queries import read_titles
 from narrows.tables import read_named
 from narrows.tables.formats import existing_file, format_of

@@ -20,7 +20,7 @@ from narrows.cli.recommend.ratings_input import (
     titles_in,
     typed_users,
 )
-from narrows.recommend.interactions import plain
+from narrows.recommend.ids import plain
 from narrows.recommend.titles import ItemNames, read_history, read_items
 
 _MOST_RATED = 1000
