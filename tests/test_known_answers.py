@@ -131,8 +131,7 @@ def test_bounded_columns_are_kept_within_their_bounds() -> None:
 
 
 def test_bounded_squared_error_and_its_gradient() -> None:
-    from narrows.likelihoods import GaussianOutput
-    from narrows.networks import Standardise
+    from narrows.likelihoods import GaussianOutput, Standardise
 
     head = GaussianOutput(Standardise(torch.zeros(1), torch.ones(1)), torch.zeros(1).double(), torch.ones(1).double())
     output = torch.tensor([[-1.0], [-1.0], [0.4], [2.0], [3.0]], requires_grad=True)

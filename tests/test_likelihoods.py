@@ -19,7 +19,7 @@ SMALL = Dense((32,), linear_path=False)
 def head_of(likelihood, X: np.ndarray):
     from narrows.data.moments import measure
     from narrows.data.rows import ArrayRows
-    from narrows.networks import Standardise
+    from narrows.likelihoods import Standardise
 
     moments = measure(ArrayRows(X))
     standardise = Standardise(moments.mean, moments.variance.sqrt().clamp_min(1e-3))

@@ -9,7 +9,7 @@ from sklearn.decomposition import PCA
 
 import narrows
 from narrows.networks import Convolutional, Dense
-from narrows.networks.ordered import code_sizes
+from narrows.networks.model import code_sizes
 
 
 @pytest.fixture(scope="module")

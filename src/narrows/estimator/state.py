@@ -23,8 +23,8 @@ from narrows.fitting.settings import (
     resolve_corruption,
     resolve_network,
 )
-from narrows.likelihoods import Likelihood
-from narrows.networks import LinearInit, Modules, Network, Standardise
+from narrows.likelihoods import Likelihood, Standardise
+from narrows.networks import LinearInit, Modules, Network
 from narrows.priors import Prior
 from narrows.schema import Count, conform
 from narrows.training.optimisers import Optimizer

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from narrows.data.moments import Moments
     from narrows.data.rows import Rows
-    from narrows.likelihoods import OutputDistribution
-    from narrows.networks import LinearInit, Standardise
+    from narrows.likelihoods import OutputDistribution, Standardise
+    from narrows.networks import LinearInit
     from narrows.networks.model import EncoderDecoder
 
     Blocks = Iterable[tuple[Tensor, Tensor]]

@@ -14,12 +14,11 @@ from narrows.errors import DataError
 from narrows.fitting.config import AUTO
 from narrows.fitting.defaults import FEW_ROWS
 from narrows.fitting.objectives import corrupted_std
-from narrows.likelihoods import Bernoulli, DiscretisedLogistic, Gaussian, Mixed, NormalOutput
-from narrows.networks import Convolutional, Dense, LinearInit, Standardise
+from narrows.likelihoods import Bernoulli, DiscretisedLogistic, Gaussian, Mixed, NormalOutput, Standardise
+from narrows.networks import Convolutional, Dense, LinearInit
 from narrows.networks.base import POSTERIOR_LOG_VARIANCE
 from narrows.networks.dense import PAIRWISE_LINEAR
-from narrows.networks.model import EncoderDecoder, VariationalModel
-from narrows.networks.ordered import OrderedDecoder, code_sizes
+from narrows.networks.model import EncoderDecoder, OrderedDecoder, VariationalModel, code_sizes
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor

@@ -5,9 +5,16 @@ turns the decoder's raw output into a mean in the data's units, into a cost, and
 features; the mean over rows is taken by whoever trains.
 """
 
-from narrows.likelihoods.base import Likelihood, OutputDistribution
+from narrows.likelihoods.base import (
+    Gaussian,
+    GaussianOutput,
+    Likelihood,
+    NormalOutput,
+    OutputDistribution,
+    Standardise,
+    hard_bounds,
+)
 from narrows.likelihoods.bernoulli import Bernoulli, BernoulliOutput
-from narrows.likelihoods.gaussian import Gaussian, GaussianOutput, NormalOutput, hard_bounds
 from narrows.likelihoods.logistic import DiscretisedLogistic, DiscretisedLogisticOutput
 from narrows.likelihoods.mixed import Mixed, MixedOutput
 
@@ -23,5 +30,6 @@ __all__ = [
     "MixedOutput",
     "NormalOutput",
     "OutputDistribution",
+    "Standardise",
     "hard_bounds",
 ]

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from torch import Generator, Tensor
 from torch.nn import functional
 
+from narrows.data.moments import Moments
 from narrows.errors import DataError
-from narrows.likelihoods.base import Likelihood, OutputDistribution
-
-if TYPE_CHECKING:
-    from torch import Generator, Tensor
-
-    from narrows.data.moments import Moments
-    from narrows.networks.layers import Standardise
+from narrows.likelihoods.base import Likelihood, OutputDistribution, Standardise
 
 __all__ = ["Bernoulli", "BernoulliOutput"]
 

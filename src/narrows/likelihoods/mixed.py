@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from torch import Generator, Tensor
 from torch.nn import functional
 
-from narrows.likelihoods.base import Likelihood, OutputDistribution
-from narrows.likelihoods.gaussian import NormalOutput
-
-if TYPE_CHECKING:
-    from torch import Generator, Tensor
-
-    from narrows.data.moments import Moments
-    from narrows.networks.layers import Standardise
+from narrows.data.moments import Moments
+from narrows.likelihoods.base import Likelihood, NormalOutput, OutputDistribution, Standardise
 
 __all__ = ["Mixed", "MixedOutput"]
 

@@ -3,7 +3,6 @@
 from narrows.networks.base import LinearInit, Network
 from narrows.networks.convolutional import Convolutional
 from narrows.networks.dense import Dense
-from narrows.networks.layers import Standardise
 from narrows.networks.modules import Modules
 
-__all__ = ["Convolutional", "Dense", "LinearInit", "Modules", "Network", "Standardise"]
+__all__ = ["Convolutional", "Dense", "LinearInit", "Modules", "Network"]

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
+from torch import Generator, Tensor, nn
 from torch.nn import functional
 
+from narrows.likelihoods import OutputDistribution
 from narrows.options import Option
-
-if TYPE_CHECKING:
-    from torch import Generator, Tensor, nn
-
-    from narrows.likelihoods import OutputDistribution
 
 __all__ = ["LinearInit", "Network"]
 
@@ -23,39 +19,24 @@ POSTERIOR_LOG_VARIANCE = -2.0
 
 @dataclass(frozen=True)
 class LinearInit:
-    """What is known of the standardised rows before training: the best linear code of the size asked for.
+    """What is known of the standardised rows before training: the best linear code of the size asked for."""
 
-    Attributes
-    ----------
-    components : Tensor of float64, shape (n_features, n_components)
-        Principal components as columns; zero beyond the rank of the data.
-    component_std : Tensor of float64, shape (n_components,)
-        Standard deviation of the rows along each.
-    center, std : Tensor of float64, shape (n_features,)
-        Mean and standard deviation of each standardised column.
-    freeze_linear : bool
-        Whether the linear path should stay what it is, since there are too few rows to better it.
-    image_shape : tuple of int or None
-        Height, width and channels, where each row is an image laid out flat.
-    input_std : Tensor of float64, shape (n_features,), or None
-        Standard deviation of each column of the corrupted rows, where the encoder's input is not clean.
-    ordered : bool
-        Whether one encoder is to serve codes of many sizes.
-    posterior : bool
-        Whether the encoder gives a mean and a log-variance for each component, scaled to unit standard deviation.
-    n_labels : int
-        Labels whose one-hot columns the decoder is given after the code.
-    """
-
+    # Principal components as columns (n_features, n_components), zero beyond the rank of the data; all in float64.
     components: Tensor
     component_std: Tensor
+    # Mean and standard deviation of each standardised column.
     center: Tensor
     std: Tensor
+    # Whether the linear path should stay what it is, since there are too few rows to better it.
     freeze_linear: bool = False
     image_shape: tuple[int, int, int] | None = None
+    # Standard deviation of each column of the corrupted rows, where the encoder's input is not clean.
     input_std: Tensor | None = None
+    # Whether one encoder is to serve codes of many sizes.
     ordered: bool = False
+    # Whether the encoder gives a mean and a log-variance for each component, scaled to unit standard deviation.
     posterior: bool = False
+    # Labels whose one-hot columns the decoder is given after the code.
     n_labels: int = 0
 
     @property
@@ -90,11 +71,7 @@ class LinearInit:
         return torch.where(spread > 0, spread, torch.ones_like(spread))
 
     def linear_encoder(self) -> tuple[Tensor, Tensor]:
-        """Return weight (code_outputs, n_features) and bias of the linear path to the code.
-
-        To the principal components, or for a posterior to their values over their spread, and to one constant
-        log-variance.
-        """
+        """Return weight and bias of the linear path to the components; of a posterior also to a log-variance."""
         weight, bias = self.components.T, -self.center @ self.components
         if not self.posterior:
             return weight, bias

@@ -17,20 +17,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
+from torch import Generator, Tensor, nn
 from torch.nn import functional
 
+from narrows.likelihoods import OutputDistribution
 from narrows.networks.base import LinearInit, Network
 from narrows.networks.dense import ACTIVATIONS, CLAMP, add_linear_path
-from narrows.networks.layers import Bias, Linear
-
-if TYPE_CHECKING:
-    from torch import Generator, Tensor
-
-    from narrows.likelihoods import OutputDistribution
+from narrows.networks.model import Bias, Linear
 
 __all__ = ["Convolutional", "SkipDecoder", "SkipEncoder"]
 

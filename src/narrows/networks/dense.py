@@ -15,19 +15,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
+from torch import Generator, Tensor, nn
 from torch.nn import functional
 
+from narrows.likelihoods import OutputDistribution
 from narrows.networks.base import LinearInit, Network
-from narrows.networks.layers import Linear, LinearResidual
-
-if TYPE_CHECKING:
-    from torch import Generator, Tensor
-
-    from narrows.likelihoods import OutputDistribution
+from narrows.networks.model import Linear, LinearResidual
 
 __all__ = ["ACTIVATIONS", "Dense", "add_linear_path"]
 
@@ -189,20 +184,8 @@ def add_linear_path(
 ) -> tuple[nn.Module, nn.Module]:
     """Put layers that start at zero beside the linear paths there and back.
 
-    Parameters
-    ----------
-    into, outof : torch.nn.Module
-        The layers, whose last one starts at zero.
-    start : LinearInit
-        The linear paths.
-    head : OutputDistribution
-        What the decoder's output goes into.
-    center : Tensor, optional
-        What is subtracted from the encoder's input before its layers see it.
-    seen : Tensor, shape (n_features,)
-        Standard deviation that each column of it is divided by; zero hides the column from the layers.
-    clamp : float or None
-        Limit on the layers' input, in standard deviations.
+    From the encoder's input ``center`` is subtracted, it is divided by ``seen``, of which zero hides a column, and
+    clamped, before its layers see it.
     """
     spread = torch.ones_like(start.component_std) if start.posterior else start.code_std
     gain = torch.where(seen > 0, 1 / seen, torch.zeros_like(seen))
@@ -221,17 +204,10 @@ def add_linear_path(
 
 
 def init_as_linear_map(layers: nn.Sequential, weight: Tensor, bias: Tensor, size: int) -> None:
-    """Let layers begin as a linear map, which pairs of their units carry through the activations.
+    """Let layers begin as a linear map of rank ``size``, which pairs of their units carry through the activations.
 
-    Parameters
-    ----------
-    layers : torch.nn.Sequential
-        Fully connected layers with activations between them, changed in place. Where they are too narrow for the
-        pairs they stay as they are.
-    weight, bias : Tensor, shape (outputs, inputs) and (outputs,)
-        The map.
-    size : int
-        The rank that is carried: of an encoder the first rows of the map, of a decoder its inputs.
+    Where layers are too narrow for the pairs they stay as they are. Of an encoder the first rows of the map are
+    carried, of a decoder its inputs.
     """
     stack = [layer for layer in layers if isinstance(layer, Linear)]
     if len(stack) < 2 or any(layer.out_features < 2 * size for layer in stack[:-1]):

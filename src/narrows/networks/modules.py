@@ -4,29 +4,19 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Generator, Tensor, nn
 
+from narrows.likelihoods import OutputDistribution
 from narrows.networks.base import LinearInit, Network
-
-if TYPE_CHECKING:
-    from torch import Generator, Tensor
-
-    from narrows.likelihoods import OutputDistribution
 
 __all__ = ["Modules"]
 
 
 class Posterior(nn.Module):
-    """The user's encoder of a variational autoencoder: a mean and a log-variance, in one tensor or in two.
-
-    Parameters
-    ----------
-    module : torch.nn.Module
-        Returns (rows, 2 * n_components), or a tuple that begins with means and log-variances.
-    """
+    """The user's encoder of a variational autoencoder: means and log-variances, in one tensor or in two."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
@@ -66,7 +56,7 @@ class Modules(Network, named=False):
 
     Examples
     --------
-    >>> from torch import nn
+    >>> from torch import Generator, Tensor, nn
     >>> from narrows.networks import Modules
     >>> network = Modules(nn.Sequential(nn.Linear(64, 8)), nn.Sequential(nn.Linear(8, 64)))
     """
