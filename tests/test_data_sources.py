@@ -122,6 +122,8 @@ def test_lists_urls_and_partitions(home) -> None:
     memory.put(str(home / "t.feather"), "/narrows/t.feather")
     for url in ("memory://narrows/many", "memory://narrows/many/*.parquet", "memory://narrows/t.feather"):
         assert normal_form(open_source(url)).equals(plain_table())
+    elsewhere = open_source([parts[0], "memory://narrows/many/part-25.parquet"])
+    assert normal_form(elsewhere).equals(plain_table().slice(0, 50))
     memory.rm("/narrows", recursive=True)
     for place in (home / "hive", home / "hive/*/*/part.parquet"):
         source = open_source(place)
@@ -408,6 +410,8 @@ def test_what_is_no_table_is_refused_by_a_sentence(home, tmp_path) -> None:
     for data, options, said in [
         (tmp_path / "nope.csv", {}, "nope.csv"),
         (f"{tmp_path}/nope*.csv", {}, "no file matches"),
+        ("a,b\n" + "1,2\n" * 1000, {}, "several lines"),
+        ("x" * 300, {}, "does not exist"),
         (tmp_path / "folder", {}, "folder"),
         (tmp_path / "empty.parquet", {}, "empty"),
         (tmp_path / "cut.parquet", {}, "cut.parquet"),

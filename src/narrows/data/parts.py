@@ -20,6 +20,8 @@ __all__ = ["Part", "PartsSource", "as_type", "pandas_index", "simple_type", "tab
 _BATCH_CELLS = 1 << 24
 """Cells that a batch has at most: of wide tables, fewer rows are read at a time."""
 
+_READ_ROWS = 8192
+
 Read = Callable[[list[str], int], Iterable[pa.RecordBatch]]
 
 
@@ -97,7 +99,9 @@ class PartsSource(Source):
         names = self.arrow_schema.names if columns is None else list(columns)
         schema = pa.schema([self.arrow_schema.field(name) for name in names])
         batch_rows = max(1, min(batch_rows, _BATCH_CELLS // len(names)))
-        for batch in part.read([name for name in names if name in part.names], batch_rows):
+        # Many short batches cost more in calls per column than in copying, so they are cut out of longer ones.
+        times = max(1, min(_READ_ROWS, _BATCH_CELLS // len(names)) // batch_rows)
+        for batch in part.read([name for name in names if name in part.names], times * batch_rows):
             whole = pa.RecordBatch.from_arrays([_column(batch, f, part) for f in schema], schema=schema)
             for start in range(0, len(whole), batch_rows):
                 yield whole.slice(start, batch_rows)

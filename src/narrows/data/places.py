@@ -6,6 +6,7 @@ import io
 import os
 import re
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
@@ -93,8 +94,9 @@ def holds_images(data: Any) -> bool:
     if not isinstance(data, (str, os.PathLike)) or _URL.match(str(data)):
         return False
     path = Path(data)
-    if path.is_dir():
-        return any(is_picture(entry) and entry.is_file() for entry in path.iterdir() if entry.name[0] != ".")
+    with suppress(OSError):
+        if path.is_dir():
+            return any(is_picture(entry) and entry.is_file() for entry in path.iterdir() if entry.name[0] != ".")
     return is_picture(path)
 
 
@@ -109,7 +111,7 @@ def find_places(data: Any, *, as_text: bool = False) -> tuple[list[Place], list[
     asked = list(data) if isinstance(data, (list, tuple)) else [data]
     for one in asked:
         places += [_standard_input(notes)] if str(one) == "-" else _expand(os.fspath(one), notes, as_text=as_text)
-    if len(asked) > 1:
+    if len(asked) > 1 and len({id(place.filesystem) for place in places}) == 1:
         # A shell may have made the list of a glob: folders below the one that all share still say what they said.
         root = os.path.commonpath([PurePosixPath(place.path).parent for place in places])
         places = [replace(place, partitions=_partitions(place.path.removeprefix(root))) for place in places]
@@ -160,6 +162,8 @@ def _expand(text: str, notes: list[str], *, as_text: bool) -> list[Place]:
 
 def _look(text: str) -> tuple[Any, str, str, dict[str, int]]:
     """Return the file system of a path, the path in it, the folder from which names count, and the files' sizes."""
+    if "\n" in text or "\0" in text:
+        raise DataError("a path was expected, and a text of several lines was given")
     try:
         filesystem, path = _filesystem(text)
         root, found = _listed(filesystem, path)
@@ -174,9 +178,8 @@ def _look(text: str) -> tuple[Any, str, str, dict[str, int]]:
         # The libraries of file systems have errors of their own, for want of a password, say.
         raise DataError(f"{text} cannot be opened: {error}") from error
     if not found:
-        raise DataError(
-            f"{text}: no file matches" if _MAGIC.search(text) else f"{text} does not exist or holds no file"
-        )
+        missing = ": no file matches" if _MAGIC.search(text) else " does not exist"
+        raise DataError(f"{text} is a folder without files" if root == path else f"{text}{missing}")
     return filesystem, path, root, sizes
 
 
