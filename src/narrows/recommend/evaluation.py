@@ -10,20 +10,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
+from scipy.sparse import csr_array
 
 from narrows.data.categories import frame_of
 from narrows.recommend.interactions import rows_of
+from narrows.recommend.scorers import Scorer
 from narrows.recommend.serving import best_items, scores_at
-
-if TYPE_CHECKING:
-    import torch
-    from scipy.sparse import csr_array
-
-    from narrows.recommend.scorers import Scorer
-    from narrows.recommend.splits import Fold
+from narrows.recommend.splits import Fold
 
 __all__ = ["METRICS", "Evaluation", "evaluate", "fold_ndcg", "hits_of", "list_metric", "parse_metric"]
 

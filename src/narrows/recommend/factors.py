@@ -10,19 +10,15 @@ gradients (Takács, Pilászy and Tikk 2011).
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from scipy import sparse
+from torch import Tensor
 
 from narrows.recommend.interactions import rows_of
+from narrows.recommend.methods import Factors
 from narrows.recommend.scorers import Bags, Scorer, cosines
-
-if TYPE_CHECKING:
-    from scipy import sparse
-    from torch import Tensor
-
-    from narrows.recommend.methods import Factors
 
 __all__ = ["FactorScorer", "fit_factors"]
 

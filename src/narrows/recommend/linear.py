@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
 from scipy import sparse
 from scipy.linalg import lapack
+from torch import Tensor
 
 from narrows.recommend.scorers import Bags, Scorer
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from torch import Tensor
 
 __all__ = ["EASE_L2", "LinearScorer", "exact_solver", "fit_linear", "fit_truncated"]
 

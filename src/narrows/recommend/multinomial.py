@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from scipy import sparse
+from scipy.sparse import csr_array
 from torch import Generator, Tensor, nn
 
 from narrows.recommend.evaluation import fold_ndcg
 from narrows.recommend.interactions import rows_of
 from narrows.recommend.linear import fit_truncated
+from narrows.recommend.methods import Multinomial
 from narrows.recommend.scorers import Bags, Scorer, bags_of, cosines
+from narrows.recommend.splits import Fold
 from narrows.training.loop import TrainConfig, TrainerCallbacks, TrainResult, train
 from narrows.training.objective import LossParts
 from narrows.training.optimisers import Adam
 from narrows.training.schedules import OneCycle
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from scipy.sparse import csr_array
-
-    from narrows.recommend.methods import Multinomial
-    from narrows.recommend.splits import Fold
 
 __all__ = ["MultinomialScorer", "fit_multinomial", "init_from_svd", "name_of", "train_plan", "work_of"]
 

@@ -18,23 +18,18 @@ having been fitted.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from scipy import sparse
 from scipy.sparse.linalg import svds
+from torch import Tensor
 
 from narrows.recommend.interactions import rows_of
+from narrows.recommend.methods import Rating
 from narrows.recommend.scorers import Bags, Scorer, cosines
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from torch import Tensor
-
-    from narrows.recommend.methods import Rating
 
 __all__ = ["RatingScorer", "fit_rating"]
 

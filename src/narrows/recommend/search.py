@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
+from scipy.sparse import csr_array
 
 from narrows.recommend.evaluation import fold_ndcg
 from narrows.recommend.factors import fit_factors
-from narrows.recommend.linear import EASE_L2, LinearScorer, exact_solver, fit_linear
+from narrows.recommend.linear import EASE_L2, exact_solver, fit_linear
 from narrows.recommend.methods import Ensemble, Factors, Linear, Method, Multinomial
 from narrows.recommend.multinomial import fit_multinomial, name_of, train_plan, work_of
 from narrows.recommend.scorers import ConstantScorer, EnsembleScorer, Scorer, popularity_of
 from narrows.recommend.splits import Fold, make_folds
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    import torch
-    from scipy.sparse import csr_array
 
 __all__ = ["SearchResult", "fit_ranker"]
 
@@ -66,11 +63,7 @@ def fit_ranker(
     """Fit what ranks."""
     matrix = matrix[np.diff(matrix.indptr) > 0]
     search = _Search(matrix, fraction, seed, device, log)
-    if method is None:
-        return search.best()
-    if isinstance(method, Ensemble):
-        return search.ensemble(method)
-    return search.single(method)
+    return search.best() if method is None else search.asked(method)
 
 
 class _Search:
@@ -96,22 +89,14 @@ class _Search:
         found = [fold_ndcg(scorer, fold, self.device) for scorer, fold in zip(scorers, folds, strict=True)]
         return np.concatenate(found) if found else np.zeros(0)
 
-    def single(self, method: Method) -> SearchResult:
-        """Fit one method, as it was asked for."""
+    def asked(self, method: Method) -> SearchResult:
+        """Fit one method, or weigh and fit several, as asked for."""
         if isinstance(method, Linear):
             chosen, tried = self.choose_l2(method)
             for name, values in tried.items():
                 self.add(name, values)
-            candidate = Candidate(chosen, [], np.zeros(0))
-        else:
-            candidate = self.try_out(method)
-        candidate.scorers.clear()
-        scorer, history = self.refit(candidate)
-        return SearchResult(scorer, candidate.method, self.candidates, history=history)
-
-    def ensemble(self, method: Ensemble) -> SearchResult:
-        """Fit several methods and weigh them."""
-        parts = [self.try_out(part) for part in method.parts]
+            return self.join([Candidate(chosen, [], np.zeros(0))], [1.0], SearchResult.reason)
+        parts = [self.try_out(part) for part in (method.parts if isinstance(method, Ensemble) else (method,))]
         weights = [1.0]
         for number in range(1, len(parts)):
             weights.append(self.weigh(parts[:number], weights, parts[number])[0])
@@ -121,12 +106,12 @@ class _Search:
         """Choose: the best single method, and on top of it whatever makes it significantly better."""
         if not self.folds:
             why = "there were too few users, or none held out, to choose by"
-            return replace(self.single(Linear()), reason=why)
+            return replace(self.asked(Linear()), reason=why)
         self.add("popularity", self.measure(ConstantScorer(popularity_of(fold.train)) for fold in self.folds))
         linear = self.try_out(Linear())
         # The best penalty hardly depends on the exponent, except for its being 0, which is EASE as it is known.
         for other in (self.choose_l2(Linear(popularity=0.0))[0], replace(linear.method, popularity=0.25)):
-            linear = _significantly_best([linear, self.try_linear(other)])
+            linear = _significantly_best([linear, self.try_fits(other)])
         singles, skipped = [linear], []
         if self.matrix.nnz <= AFFORDABLE_ENTRIES:
             singles.append(self.try_out(Factors()))
@@ -154,13 +139,17 @@ class _Search:
 
     def join(self, parts: list[Candidate], weights: list[float], why: str) -> SearchResult:
         """Fit the parts to all users and put them together."""
-        fitted = [self.refit(part) for part in parts]
-        history = next((own for _, own in fitted if own), [])
+        scorers, history = [], []
+        for part in parts:
+            part.scorers.clear()
+            if isinstance(part.method, Multinomial):
+                scorer, outcome = fit_multinomial(self.matrix, part.method, self.seed, self.device, stop=part.stop)
+                history = part.history or outcome.history
+            scorers.append(scorer if isinstance(part.method, Multinomial) else self.fit(self.matrix, part.method))
         if len(parts) == 1:
-            return SearchResult(fitted[0][0], parts[0].method, self.candidates, why, history)
-        scorer = EnsembleScorer([scorer for scorer, _ in fitted], weights).to(self.device)
-        method = Ensemble(tuple(part.method for part in parts))
-        return SearchResult(scorer, method, self.candidates, why, history)
+            return SearchResult(scorers[0], parts[0].method, self.candidates, why, history)
+        joined = EnsembleScorer(scorers, weights).to(self.device)
+        return SearchResult(joined, Ensemble(tuple(part.method for part in parts)), self.candidates, why, history)
 
     def weigh(self, parts: list[Candidate], weights: list[float], other: Candidate) -> tuple[float, np.ndarray]:
         """Add a further part to some: return its weight, and NDCG@100 of all together."""
@@ -182,34 +171,22 @@ class _Search:
 
     def try_out(self, method: Method) -> Candidate:
         """Try one method on the validation users."""
-        if isinstance(method, Linear):
-            return self.try_linear(self.choose_l2(method)[0])
         if isinstance(method, Multinomial):
             return self.try_network(method)
-        assert isinstance(method, Factors)
-        scorers = [fit_factors(fold.train, method, self.seed).to(self.device) for fold in self.folds]
-        values = self.measure(scorers)
-        self.add("factors", values)
-        return Candidate(method, scorers, values)
-
-    def refit(self, candidate: Candidate) -> tuple[Scorer, list[dict[str, Any]]]:
-        """Fit to all users as was best on the folds."""
-        method = candidate.method
         if isinstance(method, Linear):
-            return self.solve(self.matrix, method), []
-        if isinstance(method, Factors):
-            return fit_factors(self.matrix, method, self.seed).to(self.device), []
-        scorer, outcome = fit_multinomial(self.matrix, method, self.seed, self.device, stop=candidate.stop)
-        return scorer, candidate.history or outcome.history
+            method = self.choose_l2(method)[0]
+        return self.try_fits(method)
 
-    def solve(self, matrix: csr_array, method: Linear) -> LinearScorer:
-        """Solve for the weights of the linear method."""
+    def fit(self, matrix: csr_array, method: Any) -> Scorer:
+        """Fit what is found without steps."""
+        if isinstance(method, Factors):
+            return fit_factors(matrix, method, self.seed).to(self.device)
         rank = None if isinstance(method.rank, str) else int(method.rank)
         return fit_linear(matrix, float(method.l2), float(method.popularity), rank, self.seed).to(self.device)
 
-    def try_linear(self, method: Linear) -> Candidate:
-        """Solve on each fold."""
-        scorers = [self.solve(fold.train, method) for fold in self.folds]
+    def try_fits(self, method: Method) -> Candidate:
+        """Fit on each fold."""
+        scorers = [self.fit(fold.train, method) for fold in self.folds]
         values = self.measure(scorers)
         self.add(_name(method), values)
         return Candidate(method, scorers, values)
@@ -275,7 +252,9 @@ def _is_significant(differences: np.ndarray, errors: float = 1.0) -> bool:
     return bool(differences.mean() > errors * differences.std() / np.sqrt(len(differences)))
 
 
-def _name(method: Linear) -> str:
+def _name(method: Any) -> str:
+    if isinstance(method, Factors):
+        return "factors"
     exponent = f", popularity={method.popularity:g}" if method.popularity else ""
     return f"{'linear' if exponent else 'EASE'} (l2={method.l2:g}{exponent})"
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.random import RandomState
+from scipy import sparse
 
 from narrows.errors import DataError
 from narrows.recommend.interactions import Columns, Interactions, read_interactions, select_entries
 from narrows.validation import check_number, resolve_seed
-
-if TYPE_CHECKING:
-    from numpy.random import RandomState
-    from scipy import sparse
 
 __all__ = ["Fold", "fold_in_split", "make_folds", "split_last", "split_random", "split_users"]
 
