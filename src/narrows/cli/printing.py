@@ -23,8 +23,13 @@ def one_line(text: object) -> str:
 
 
 def print_json(record: Any) -> None:
-    """Write a record as JSON; numbers JSON lacks (NaN, infinite) become null."""
-    print(json.dumps(_plain(record), indent=2, ensure_ascii=False, allow_nan=False))
+    """Write a record as JSON."""
+    print(json_text(record))
+
+
+def json_text(record: Any) -> str:
+    """Return a record as JSON; numbers JSON lacks (NaN, infinite) become null."""
+    return json.dumps(_plain(record), indent=2, ensure_ascii=False, allow_nan=False)
 
 
 def _plain(value: Any) -> Any:

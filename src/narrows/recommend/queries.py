@@ -99,11 +99,11 @@ def read_titles(titles: Any, columns: Columns) -> dict[Any, str]:
     if table is None:
         raise DataError(f"titles must be a mapping, a frame or the path of a table, got {type(titles).__name__}")
     names = list(table)
+    if len(names) < 2:
+        raise DataError(f"titles need two columns, one of items and one of titles, and there is only {names}")
     item = columns.item if columns.item in names else Columns("auto", "auto", None, None).resolve(["user", *names]).item
     rest = [name for name in names if name != item]
     rest = [name for name in rest if name.lower() in ("title", "name", "titles")] or rest
-    if not rest:
-        raise DataError(f"titles need a column beside that of items, and there is only {item!r}")
     if table[rest[0]].dtype.kind not in "OU":
         raise DataError(f"titles are texts, and column {rest[0]!r} holds {table[rest[0]].dtype}")
     return {plain(key): str(value) for key, value in zip(table[str(item)], table[rest[0]], strict=True)}

@@ -1,8 +1,7 @@
 """``narrows evaluate``: how good recommendations are on what was held out, the simple answers beside."""
 
-import json
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +11,12 @@ from narrows.cli import files
 from narrows.cli.columns import write_text
 from narrows.cli.errors import CommandError
 from narrows.cli.flags import parse, refuse_beside_model, split_names
-from narrows.cli.printing import print_json, print_record
+from narrows.cli.printing import json_text, print_json, print_record
 from narrows.cli.recommend.fit import describe_model, fitted_recommender, load_recommender
 from narrows.cli.recommend.ratings_input import RatingsInput, column_names, file_of_log, read_ratings
 from narrows.io.atomic import atomic_write
 
 SPLITS = ("users", "last", "random")
-
-
-@dataclass(frozen=True)
-class _HeldOut:
-    """A model, what was held out from it, where the histories come from (None: its own log), and words for all that."""
-
-    model: Any
-    log: Any
-    histories: Any
-    words: str
 
 
 def evaluate(
@@ -64,14 +53,14 @@ def evaluate(
     given = read_ratings(ratings, asked)
     if model is None:
         options = parse("recommender", {"method": method, "random_state": seed}) | asked | {"device": device}
-        held = _held_out(given, split or "users", seed or 0, options)
+        fitted, log, before, held_out = _held_out(given, split or "users", seed or 0, options)
     else:
-        held = _of_files(model, given, read_ratings(histories, asked), device)
-    found = held.model.evaluate(held.log, histories=held.histories, **({"metrics": wanted} if wanted else {}))
+        fitted, log, before, held_out = _of_files(model, given, read_ratings(histories, asked), device)
+    found = fitted.evaluate(log, histories=before, **({"metrics": wanted} if wanted else {}))
     record = {
         "log": given.describe(),
-        "held_out": held.words,
-        **describe_model(held.model),
+        "held_out": held_out,
+        **describe_model(fitted),
         "n_users": len(found.users),
         "n_cold": found.n_cold,
     }
@@ -88,8 +77,8 @@ def evaluate(
         print_record({f"gain_in_{name}": _gains(found, name)}, as_json=False)
 
 
-def _held_out(given: RatingsInput, split: str, seed: int, options: dict[str, Any]) -> _HeldOut:
-    """Part the log, and fit to what is left."""
+def _held_out(given: RatingsInput, split: str, seed: int, options: dict[str, Any]) -> tuple[Any, Any, Any, str]:
+    """Fit to a part of the log; return the model, what was held out, the histories (None: its own log), and words."""
     from narrows.recommend import split_last, split_random, split_users
 
     histories = None
@@ -105,20 +94,16 @@ def _held_out(given: RatingsInput, split: str, seed: int, options: dict[str, Any
     else:
         train, held = split_random(given.log, random_state=seed)
         words = f"{len(held):,} of {len(given.log):,} entries, at random"
-    model = fitted_recommender(replace(given, log=train), options)
-    return _HeldOut(model, held, histories, words)
+    return fitted_recommender(replace(given, log=train), options), held, histories, words
 
 
-def _of_files(path: Path, given: RatingsInput, before: RatingsInput, device: str) -> _HeldOut:
-    from narrows.recommend.ids import plain
-
-    model = load_recommender(path, device)
+def _of_files(path: Path, given: RatingsInput, before: RatingsInput, device: str) -> tuple[Any, Any, Any, str]:
+    fitted = load_recommender(path, device)
     for log in (given, before):
-        if not any(plain(item) in model.item_index_ for item in log.log.items):
-            raise CommandError(f"The model knows none of the items of {log.name}.")
-    if not set(before.log.users.tolist()) & set(given.log.users.tolist()):
+        log.check_known(fitted)
+    if not given.log.user_ids.index.keys() & before.log.user_ids.index.keys():
         raise CommandError(f"None of the users of {given.name} has a history in {before.name}.")
-    return _HeldOut(model, given.log, before.log, f"what is in {given.name}; {before.name} is folded in")
+    return fitted, given.log, before.log, f"what is in {given.name}; {before.name} is folded in"
 
 
 def _gains(found: Any, name: str) -> list[dict[str, Any]]:
@@ -130,15 +115,13 @@ def _gains(found: Any, name: str) -> list[dict[str, Any]]:
 
 def _write(out: Path, record: dict[str, Any]) -> None:
     """Write the table: a row for each method, a column for each metric; as JSON all there is."""
-    plain = {
-        method: {name: None if math.isnan(value) else float(value) for name, value in found.items()}
-        for method, found in record["values"].items()
-    }
     if out.suffix.lower() == ".json":
         with atomic_write(out) as temporary:
-            text = json.dumps(record | {"values": plain}, indent=2, ensure_ascii=False)
-            temporary.write_text(text + "\n", encoding="utf-8")
+            temporary.write_text(json_text(record) + "\n", encoding="utf-8")
         return
-    names = list(next(iter(plain.values())))
-    rows = ([m, *("" if found[name] is None else found[name] for name in names)] for m, found in plain.items())
+    names = list(next(iter(record["values"].values())))
+    rows = (
+        [method, *("" if math.isnan(found[name]) else float(found[name]) for name in names)]
+        for method, found in record["values"].items()
+    )
     write_text(out, ["method", *names], rows)

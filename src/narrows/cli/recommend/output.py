@@ -8,68 +8,42 @@ import numpy as np
 
 from narrows.cli.columns import write_columns
 from narrows.cli.printing import print_json, print_record, print_table
-from narrows.cli.recommend.fit import describe_model
-from narrows.cli.recommend.ratings_input import RatingsInput
-from narrows.recommend.ids import plain
-
-
-@dataclass(frozen=True)
-class Users:
-    """Who is to be recommended to: ids (None for a history of the command line), and what they have, on known items."""
-
-    ids: list[Any]
-    rows: Any
-    rated: bool
-    history: str = ""
+from narrows.recommend.ids import id_array, plain
 
 
 @dataclass(frozen=True)
 class Lists:
-    """What is recommended to whom.
+    """What is recommended to whom: ids of users (None for a history of the command line), and columns.
 
-    ``columns`` have of each recommendation its ``row`` (a place in ``users.ids``), item, score, rank, source and
-    perhaps title; ``predicted`` the ratings, if any are; ``positives`` how many positive items each user has.
+    ``columns`` have of each recommendation its ``row`` (a place in ``ids``), item, score, rank, source, perhaps title
+    and predicted rating; ``seen`` and ``positives`` how many known and how many positive items each user has.
     """
 
-    users: Users
-    columns: dict[str, Any]
-    predicted: np.ndarray | None
+    ids: list[Any]
+    seen: list[int]
     positives: list[int]
+    columns: dict[str, Any]
 
 
 def write(out: Path, lists: Lists) -> None:
     """Write user, item, score, rank, title, source and predicted rating; without users for a typed history."""
-    found, ids = lists.columns, lists.users.ids
-    table: dict[str, Any] = {}
-    if ids != [None]:
-        # Ids of a log are of one type.
-        table["user"] = np.array(ids)[found["row"]]
-    table |= {name: found[name] for name in ("item", "score", "rank")}
-    table["title"] = found.get("title", np.full(len(found["item"]), "", dtype=object))
-    table["source"] = found["source"]
-    if lists.predicted is not None:
-        table["predicted_rating"] = np.asarray(lists.predicted)
-    write_columns(out, [np.asarray(column) for column in table.values()], list(table))
+    table = {"title": np.full(len(lists.columns["item"]), "", dtype=object)} | lists.columns
+    row = table.pop("row")
+    if lists.ids != [None]:
+        table["user"] = id_array(lists.ids)[row]
+    order = ("user", "item", "score", "rank", "title", "source", "predicted_rating")
+    names = [name for name in order if name in table]
+    write_columns(out, [np.asarray(table[name]) for name in names], names)
 
 
-def show(
-    fitted: Any, given: RatingsInput | None, lists: Lists, written: dict[str, Path], *, short: bool, as_json: bool
-) -> None:
-    """Print what was found: the lists themselves where they were not written to a file, or not to be left out."""
-    users = lists.users
-    record: dict[str, Any] = {
-        "log": None if given is None else given.describe(),
-        **describe_model(fitted),
-        "history": users.history,
-        "n_users": len(users.ids),
-        **written,
-    }
-    found = [] if short or ("file" in written and not as_json) else [_one(lists, row) for row in range(len(users.ids))]
+def show(record: dict[str, Any], lists: Lists, *, listed: bool, as_json: bool) -> None:
+    """Print a record, and the lists themselves where they are ``listed``."""
+    users = [_one(lists, row) for row in range(len(lists.ids))] if listed else []
     if as_json:
-        print_json(record | ({} if short else {"users": found}))
+        print_json(record | ({"users": users} if listed else {}))
         return
     print_record(record, as_json=False)
-    for one in found:
+    for one in users:
         whose = "for this history" if one["user"] is None else f"user {one['user']}"
         has = f"{one['seen']:,} items known to the model, {one['positives']:,} of them positive"
         if one["items"]:
@@ -81,12 +55,8 @@ def show(
 
 def _one(lists: Lists, row: int) -> dict[str, Any]:
     """Return what there is to say of one user."""
-    columns: dict[str, Any] = {
-        name: lists.columns[name] for name in ("rank", "item", "title", "score", "source") if name in lists.columns
-    }
-    if lists.predicted is not None:
-        columns["predicted_rating"] = lists.predicted
+    order = ("rank", "item", "title", "score", "source", "predicted_rating")
+    columns = {name: lists.columns[name] for name in order if name in lists.columns}
     places = np.flatnonzero(lists.columns["row"] == row).tolist()
     entries = [{name: plain(values[place]) for name, values in columns.items()} for place in places]
-    seen = int(np.diff(lists.users.rows.indptr)[row])
-    return {"user": lists.users.ids[row], "seen": seen, "positives": lists.positives[row], "items": entries}
+    return {"user": lists.ids[row], "seen": lists.seen[row], "positives": lists.positives[row], "items": entries}

@@ -14,7 +14,6 @@ from narrows.cli.printing import note
 from narrows.datasets.records import RATINGS
 from narrows.errors import DataError
 from narrows.recommend import Columns, Interactions, read_interactions
-from narrows.recommend.ids import plain
 from narrows.recommend.interactions import is_usual
 from narrows.recommend.queries import read_titles
 from narrows.tables import read_named
@@ -43,13 +42,15 @@ class RatingsInput:
             f"items{from_columns}"
         )
 
+    def check_known(self, model: Any) -> None:
+        """Refuse a log of none of whose items a model knows anything."""
+        if not model.item_index_.keys() & set(self.log.items.tolist()):
+            raise CommandError(f"The model knows none of the items of {self.name}.")
+
 
 def column_names(**given: str | None) -> dict[str, str | None]:
     """Return the columns that ``user_column=`` and the others name, by role; "none" leaves ratings or times out."""
     named = {flag.removesuffix("_column"): name for flag, name in given.items() if name is not None}
-    twice = [name for name in named.values() if list(named.values()).count(name) > 1 and name.lower() != "none"]
-    if twice:
-        raise CommandError(f"Column {twice[0]!r} is named for two things: users, items, ratings and times are apart.")
     return {role: None if role in ROLES[2:] and name.lower() == "none" else name for role, name in named.items()}
 
 
@@ -59,9 +60,6 @@ def file_of_log(data: str) -> Path | None:
         return None
     path = Path(data)
     if not path.exists() and path.name == data and not path.suffix:
-        if data.partition(":")[0] in datasets.names():
-            known = ", ".join(RATINGS)
-            raise CommandError(f"{data} is a data set of rows; a log of users and items is needed: a file, or {known}.")
         try:
             datasets.load_ratings(data)
         except DataError as error:
@@ -92,30 +90,33 @@ def read_ratings(data: str | None, asked: dict[str, str | None], items: Path | N
 
 def _read_file(file: Path, asked: dict[str, str | None]) -> tuple[Interactions, dict[str, str]]:
     names, has_head = _names_of(file)
-    if len(names) == 1:
-        raise CommandError(f"{file} is no log: it has one column, and a log has one of users and one of items.")
-    if not has_head and not {"user", "item"} <= asked.keys():
+    named = {"user", "item"} <= asked.keys()
+    if not has_head and not named:
         raise CommandError(f"{file} has no column names: say by position which hold what, as in --user-column 0.")
     rest: dict[str, Any] = {} if has_head else {"rating": None, "timestamp": None}
-    columns = Columns(**(rest | asked)).resolve(names)
-    _check_head(file, names, asked)
+    try:
+        columns = Columns(**(rest | asked)).resolve(names)
+    except DataError as error:
+        raise CommandError(f"{file}: {error}") from error
+    numbered = set(names) <= {str(k) for k in range(len(names))}
+    if not named and not numbered and any(name and names_taken_for_numbers([name]) for name in names):
+        first = ", ".join(names[:4])
+        raise CommandError(f"The first row of {file} ({first}) looks like data: give it a row of column names.")
     chosen = {role: name for role in ROLES if (name := getattr(columns, role)) is not None}
     table = read_named(file, columns=list(chosen.values()))
     for role in ("user", "item"):
-        _check_ids(table[chosen[role]], role, chosen[role], file)
+        values = table[chosen[role]]
+        if values.dtype.kind == "f" and (values[np.isfinite(values)] % 1).any():
+            raise CommandError(
+                f"Column {chosen[role]!r} of {file} holds fractions, which are no ids: see --{role}-column."
+            )
     log = read_interactions(table, columns)
-    _note_guesses(chosen, names, asked)
-    return log, chosen
-
-
-def _note_guesses(chosen: dict[str, str], names: Sequence[str], asked: dict[str, str | None]) -> None:
-    """Say so where columns were taken by their place, and which were left."""
     guessed = [role for role in ("user", "item") if role not in asked and not is_usual(role, chosen[role])]
-    if not guessed:
-        return
-    taken = " and ".join(f"{chosen[role]!r} for {role}s" for role in guessed)
-    unused = ", ".join(repr(name) for name in names if name not in chosen.values()) or "none"
-    note(f"Note: columns taken by their place: {taken}; not used: {unused}. --user-column and so on name them.")
+    if guessed:
+        taken = " and ".join(f"{chosen[role]!r} for {role}s" for role in guessed)
+        unused = ", ".join(repr(name) for name in names if name not in chosen.values()) or "none"
+        note(f"Note: columns taken by their place: {taken}; not used: {unused}. --user-column and so on name them.")
+    return log, chosen
 
 
 def _names_of(file: Path) -> tuple[list[str], bool]:
@@ -126,32 +127,13 @@ def _names_of(file: Path) -> tuple[list[str], bool]:
     return (names_in(file) if format_of(file) == "parquet" else None) or list(read_named(file)), True
 
 
-def _check_head(file: Path, names: Sequence[str], asked: dict[str, str | None]) -> None:
-    """Refuse a first row that was taken for names, and is more like data."""
-    if {"user", "item"} <= asked.keys():
-        return
-    numbers = [name for name in names if name and names_taken_for_numbers([name])]
-    if numbers and not set(names) <= {str(k) for k in range(len(names))}:
-        first = ", ".join(names[:4])
-        raise CommandError(f"The first row of {file} ({first}) looks like data: give it a row of column names.")
-
-
-def _check_ids(values: np.ndarray, role: str, name: str, file: Path) -> None:
-    if values.dtype.kind == "f":
-        finite = values[np.isfinite(values)]
-        if len(finite) and (finite != np.floor(finite)).any():
-            raise CommandError(f"Column {name!r} of {file} holds fractions, which are no ids: see --{role}-column.")
-    elif values.dtype.kind == "U" and (empty := values == "").any():
-        where = f"{int(empty.sum()):,} {role}s, the first in row {int(empty.argmax())} (of 0..)"
-        raise CommandError(f"Column {name!r} of {file} lacks {where}: leave those rows out.")
-
-
 def titles_in(items: Path, ids: np.ndarray, asked: dict[str, str | None]) -> dict[Any, str]:
     """Read a table with a column of ids and one of titles, and refuse it if none is of an item of the log."""
-    if len(_names_of(existing_file(items))[0]) == 1:
-        raise CommandError(f"{items} has one column, and titles need one of ids and one of titles.")
-    titles = read_titles(items, Columns(item=asked.get("item") or "auto"))
-    if not any(plain(value) in titles for value in ids):
+    try:
+        titles = read_titles(existing_file(items), Columns(item=asked.get("item") or "auto"))
+    except DataError as error:
+        raise CommandError(f"{items}: {error}") from error
+    if not titles.keys() & set(ids.tolist()):
         theirs, ours = ", ".join(map(str, list(titles)[:3])), ", ".join(map(str, ids[:3]))
         raise CommandError(f"No item of the log is in {items}: its ids are such as {theirs}, not {ours}.")
     return titles
@@ -174,37 +156,27 @@ def typed(text: str, ids: np.ndarray, what: str) -> Any:
     >>> typed("7", np.array([3, 7]), "user"), typed("7", np.array(["3", "7"]), "user")
     (7, '7')
     """
-    kind = ids.dtype.kind
-    if kind == "U":
-        return text
-    if kind not in "iuf":
+    made = {"i": int, "u": int, "f": float}.get(ids.dtype.kind)
+    if made is None:
         return {str(value): value for value in ids.tolist()}.get(text, text)
     try:
-        if kind in "iu" and text.lstrip("+-").isdigit():
-            return int(text)
-        return float(text) if kind == "f" else _whole(float(text))
+        # A column of whole numbers with gaps is one of floats.
+        return made(text.removesuffix(".0"))
     except ValueError:
-        such = f"{'whole ' * (kind in 'iu')}numbers such as {ids[0]}" if len(ids) else "numbers"
+        such = f"{'whole ' * (made is int)}numbers such as {ids[0]}" if len(ids) else "numbers"
         raise CommandError(f"There can be no {what} {text!r}: {what}s of this log are {such}.") from None
-
-
-def _whole(number: float) -> int:
-    if not number.is_integer():
-        raise ValueError(number)
-    return int(number)
 
 
 def typed_users(texts: Sequence[str], given: RatingsInput) -> list[Any]:
     """Turn the users of ``--user``, some of them with commas between, into ids; say which are not in the log."""
-    known = {plain(user) for user in given.log.users}
+    known = given.log.user_ids.index
     found = []
     for text in texts:
         parts = [text] if text in known else [part.strip() for part in text.split(",") if part.strip()]
         found += [typed(part, given.log.users, "user") for part in parts]
     if not found:
         raise CommandError("--user is empty: write an id, or several with commas between them.")
-    found = list(dict.fromkeys(found))
-    for user in found:
+    for user in dict.fromkeys(found):
         if user not in known:
             note(f"Note: user {user} is not in {given.name}, and gets what is popular.")
-    return found
+    return list(dict.fromkeys(found))

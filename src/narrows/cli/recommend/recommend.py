@@ -9,8 +9,8 @@ from narrows.cli import files
 from narrows.cli.errors import CommandError
 from narrows.cli.flags import parse, refuse_beside_model, refuse_together
 from narrows.cli.printing import note
-from narrows.cli.recommend.fit import fitted_recommender, load_recommender
-from narrows.cli.recommend.output import Lists, Users, show, write
+from narrows.cli.recommend.fit import describe_model, fitted_recommender, load_recommender
+from narrows.cli.recommend.output import Lists, show, write
 from narrows.cli.recommend.ratings_input import (
     RatingsInput,
     column_names,
@@ -20,7 +20,6 @@ from narrows.cli.recommend.ratings_input import (
     titles_in,
     typed_users,
 )
-from narrows.recommend.ids import plain
 from narrows.recommend.titles import ItemNames, read_history, read_items
 
 _MOST_RATED = 1000
@@ -54,7 +53,7 @@ def recommend(
     if everyone and out is None:
         raise CommandError("--all makes a list for each user of the log: name a file for them with -o.")
     if model is not None:
-        _refuse_beside_model(ratings, history, {"--method": method, "--save": save, "--seed": seed})
+        refuse_beside_model("", {"--method": method, "--save": save, "--seed": seed})
     inputs = [None if ratings is None else file_of_log(ratings), items, among, model]
     files.check_table_place(out, *inputs, text=True)
     files.check_model_place(save, *inputs)
@@ -68,10 +67,15 @@ def recommend(
         fitted = load_recommender(model, device)
         if items is not None:
             fitted.titles_ = fitted.titles_ | titles_in(items, fitted.items_, asked)
-    users = _users(fitted, given, user, history, everyone=everyone)
-    lists = _lists(fitted, users, k, _items_among(fitted, among, asked), _items_named(fitted, exclude), include_seen)
+    if history is None:
+        ids, rows, rated = _rows_of_log(fitted, given, user, everyone=everyone)
+        said = ""
+    else:
+        ids, (rows, rated, said) = [None], _row_of_history(fitted, history)
+    options = _options(fitted, among, exclude, asked) | {"exclude_seen": not include_seen}
+    lists = _lists(fitted, ids, rows, k, rated=rated, **options)
     if not any(ways.values()):
-        note(f"Note: no one was named with --user, --history or --all, so this is for user {users.ids[0]}, the first.")
+        note(f"Note: no one was named with --user, --history or --all, so this is for user {ids[0]}, the first.")
     written: dict[str, Path] = {}
     if save is not None:
         fitted.save(save)
@@ -79,32 +83,23 @@ def recommend(
     if out is not None:
         write(out, lists)
         written["file"] = out
-    show(fitted, given, lists, written, short=everyone, as_json=as_json)
+    log = None if given is None else given.describe()
+    record = {"log": log, **describe_model(fitted), "history": said, "n_users": len(ids), **written}
+    show(record, lists, listed=not everyone and (out is None or as_json), as_json=as_json)
 
 
-def _refuse_beside_model(ratings: str | None, history: str | None, given: dict[str, Any]) -> None:
-    if ratings is None and history is None:
-        raise CommandError(
-            "A model file lists no users: beside -m give RATINGS, from which their histories come, or a history with "
-            "--history."
-        )
-    refuse_beside_model("", given)
+def _rows_of_log(fitted: Any, given: RatingsInput | None, user: list[str] | None, *, everyone: bool) -> Any:
+    """Return users of the log, what they have, and whether these are ratings."""
+    if given is None:
+        raise CommandError("A model file lists no users: beside -m give RATINGS with their histories, or --history.")
+    given.check_known(fitted)
+    first = given.log.users[:1].tolist()
+    wanted = None if everyone else first if user is None else typed_users(user, given)
+    return fitted.rows_of_users(wanted, given.log)
 
 
-def _users(
-    fitted: Any, given: RatingsInput | None, user: list[str] | None, history: str | None, *, everyone: bool
-) -> Users:
-    """Return whom to recommend to, and what they have."""
-    if history is not None:
-        return _user_of_history(fitted, history)
-    assert given is not None
-    if not any(plain(item) in fitted.item_index_ for item in given.log.items):
-        raise CommandError(f"The model knows none of the items of {given.name}, so histories from there say nothing.")
-    wanted = None if everyone else [plain(given.log.users[0])] if user is None else typed_users(user, given)
-    return Users(*fitted.rows_of_users(wanted, given.log))
-
-
-def _user_of_history(fitted: Any, text: str) -> Users:
+def _row_of_history(fitted: Any, text: str) -> tuple[Any, bool, str]:
+    """Return what a history holds, whether these are ratings, and how it was understood."""
     names = ItemNames(fitted.item_index_, fitted.titles_)
     found = read_history(text, names)
     rows, rated = fitted.rows_of_history(found)
@@ -113,30 +108,24 @@ def _user_of_history(fitted: Any, text: str) -> Users:
     pairs = [entry if rated else (entry, None) for entry in found]
     # Titles have commas in them.
     said = "; ".join(names.called(item) + ("" if rating is None else f" {rating:g}") for item, rating in pairs)
-    return Users([None], rows, rated, said)
+    return rows, rated, said
 
 
-def _items_among(fitted: Any, among: Path | None, asked: dict[str, str | None]) -> list[Any] | None:
-    if among is None:
-        return None
-    found = ids_in(among, fitted.items_, asked)
-    if not set(found) & set(fitted.item_index_):
+def _options(fitted: Any, among: Path | None, exclude: str | None, asked: dict[str, str | None]) -> dict[str, Any]:
+    """Return which items are to be chosen among, and which are left out."""
+    found = None if among is None else ids_in(among, fitted.items_, asked)
+    if found is not None and not fitted.item_index_.keys() & set(found):
         raise CommandError(f"None of the items of {among} is known to the model.")
-    return found
+    names = ItemNames(fitted.item_index_, fitted.titles_)
+    return {"among": found, "exclude": None if exclude is None else read_items(exclude, names, "--exclude")}
 
 
-def _items_named(fitted: Any, exclude: str | None) -> list[Any] | None:
-    return None if exclude is None else read_items(exclude, ItemNames(fitted.item_index_, fitted.titles_), "--exclude")
-
-
-def _lists(fitted: Any, users: Users, k: int, among: Any, exclude: Any, include_seen: bool) -> Lists:
+def _lists(fitted: Any, ids: list[Any], rows: Any, k: int, *, rated: bool, **options: Any) -> Lists:
     """Ask the model; of few users also what they would rate the items."""
-    columns = fitted.recommend_rows(
-        users.rows, k, rated=users.rated, exclude_seen=not include_seen, among=among, exclude=exclude
-    )
-    positives = np.diff(fitted.positives(users.rows, rated=users.rated).indptr).tolist()
-    predicted = None
-    if fitted.rating_scale_ is not None and len(users.ids) <= _MOST_RATED:
+    columns = fitted.recommend_rows(rows, k, rated=rated, **options)
+    if fitted.rating_scale_ is not None and len(ids) <= _MOST_RATED:
         # As Recommender.predict would without a frame.
-        predicted = fitted.predict_rows(users.rows, columns["row"], columns["item"].tolist(), rated=users.rated)[0]
-    return Lists(users, columns, predicted, positives)
+        found, _ = fitted.predict_rows(rows, columns["row"], columns["item"].tolist(), rated=rated)
+        columns["predicted_rating"] = found
+    positives = fitted.positives(rows, rated=rated)
+    return Lists(ids, np.diff(rows.indptr).tolist(), np.diff(positives.indptr).tolist(), columns)
