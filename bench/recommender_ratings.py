@@ -19,8 +19,7 @@ import torch
 
 from narrows.recommend import Rating, read_interactions, split_random
 from narrows.recommend.rating import fit_rating
-from narrows.recommend.scorers import ConstantScorer, fit_biases, item_means
-from narrows.recommend.serving import scores_at
+from narrows.recommend.scorers import ConstantScorer, fit_biases, item_means, scores_at
 
 SIZES, PENALTIES, ROUNDS = (4, 8, 16), (4.0, 8.0, 12.0, 20.0), 20
 

@@ -15,8 +15,7 @@ from narrows.recommend import Ensemble, Factors, Linear, Multinomial
 from narrows.recommend.evaluation import coverage, hits_of, list_metric, novelty, parse_metric
 from narrows.recommend.linear import exact_solver, fit_linear, fit_truncated
 from narrows.recommend.multinomial import MultinomialObjective, MultinomialScorer, _MultinomialLoss, init_from_svd
-from narrows.recommend.scorers import Bags, bags_of
-from narrows.recommend.serving import best_items, score_blocks
+from narrows.recommend.scorers import Bags, bags_of, best_items, score_blocks
 
 CPU = torch.device("cpu")
 PENALTIES = pytest.mark.parametrize(("l2", "popularity"), [(50.0, 0.0), (3.0, 0.25), (200.0, 1.0)])

@@ -1,7 +1,7 @@
 """Recommendation: from a log of who took what to the items a user would like best, with autoencoders of users' rows.
 
 Read :mod:`.interactions` (a log in the caller's ids), :mod:`.methods` (what ranks, as options), the models in
-:mod:`.linear`, :mod:`.factors`, :mod:`.multinomial` and :mod:`.rating`, :mod:`.search`, then :mod:`.recommender`.
+:mod:`.linear`, :mod:`.multinomial` and :mod:`.rating`, :mod:`.search`, then :mod:`.recommender`.
 """
 
 from narrows.recommend.evaluation import Evaluation

@@ -17,8 +17,7 @@ from narrows.recommend.interactions import Columns, Interactions, positives_of, 
 from narrows.recommend.methods import Method, Rating
 from narrows.recommend.queries import ratings_in, read_history, rows_or_empty
 from narrows.recommend.rating import RatingScorer, fit_rating
-from narrows.recommend.scorers import BiasScorer, PopularityFallback, Scorer
-from narrows.recommend.serving import best_items, list_columns, scores_at
+from narrows.recommend.scorers import BiasScorer, PopularityFallback, Scorer, best_items, list_columns, scores_at
 from narrows.validation import check_number, resolve_device
 
 __all__ = ["BaseRecommender", "FittedState"]

@@ -18,8 +18,7 @@ from scipy.sparse import csr_array
 
 from narrows.data.categories import frame_of
 from narrows.recommend.interactions import rows_of
-from narrows.recommend.scorers import Scorer
-from narrows.recommend.serving import best_items, scores_at
+from narrows.recommend.scorers import Scorer, best_items, scores_at
 from narrows.recommend.splits import Fold
 
 __all__ = ["METRICS", "Evaluation", "evaluate", "fold_ndcg", "hits_of", "list_metric", "parse_metric"]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 from narrows.options import Option
 from narrows.validation import check_number
@@ -13,6 +14,21 @@ __all__ = ["Ensemble", "Factors", "Linear", "Method", "Multinomial", "Rating"]
 @dataclass(frozen=True)
 class Method(Option):
     """The family of ways to recommend; ``method="linear"`` is short for ``method=Linear()``."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for setting in fields(self):
+            if setting.metadata:
+                check_number(setting.name, getattr(self, setting.name), **setting.metadata)
+
+
+def _number(default: Any, low: float = 0, **limits: Any) -> Any:
+    """Return a setting that is a number within limits, as :func:`check_number` takes them."""
+    return field(default=default, metadata={"low": low, **limits})
+
+
+def _count(default: Any, **limits: Any) -> Any:
+    return _number(default, 1, integer=True, **limits)
 
 
 @dataclass(frozen=True)
@@ -47,14 +63,9 @@ class Linear(Method):
     H. Steck (2020), *Autoencoders that don't overfit towards the identity*, NeurIPS.
     """
 
-    l2: float | str = "auto"
-    popularity: float = 0.15
-    rank: int | str = "auto"
-
-    def __post_init__(self) -> None:
-        check_number("l2", self.l2, low=0, open_low=True, auto=True)
-        check_number("popularity", self.popularity, low=0, high=1.0001)
-        check_number("rank", self.rank, integer=True, low=1, auto=True)
+    l2: float | str = _number("auto", open_low=True, auto=True)
+    popularity: float = _number(0.15, high=1.0001)
+    rank: int | str = _count("auto", auto=True)
 
 
 @dataclass(frozen=True)
@@ -96,23 +107,14 @@ class Multinomial(Method):
     filtering*, WWW.
     """
 
-    n_components: int = 200
-    hidden: int = 100
+    n_components: int = _count(200)
+    hidden: int = _count(100)
     variational: bool = True
-    beta: float = 0.2
-    dropout: float = 0.5
-    learning_rate: float = 5e-4
-    max_epochs: int | str = "auto"
-    batch_size: int | str = "auto"
-
-    def __post_init__(self) -> None:
-        for name in ("n_components", "hidden"):
-            check_number(name, getattr(self, name), integer=True, low=1)
-        check_number("beta", self.beta, low=0)
-        check_number("dropout", self.dropout, low=0, high=1)
-        check_number("learning_rate", self.learning_rate, low=0, open_low=True)
-        for name in ("max_epochs", "batch_size"):
-            check_number(name, getattr(self, name), integer=True, low=1, auto=True)
+    beta: float = _number(0.2)
+    dropout: float = _number(0.5, high=1)
+    learning_rate: float = _number(5e-4, open_low=True)
+    max_epochs: int | str = _count("auto", auto=True)
+    batch_size: int | str = _count("auto", auto=True)
 
 
 @dataclass(frozen=True)
@@ -144,16 +146,10 @@ class Factors(Method):
     filtering*, RecSys.
     """
 
-    n_components: int | str = "auto"
-    weight: float = 5.0
-    l2: float = 10.0
-    iterations: int = 15
-
-    def __post_init__(self) -> None:
-        check_number("n_components", self.n_components, integer=True, low=1, auto=True)
-        check_number("weight", self.weight, low=0)
-        check_number("l2", self.l2, low=0, open_low=True)
-        check_number("iterations", self.iterations, integer=True, low=1)
+    n_components: int | str = _count("auto", auto=True)
+    weight: float = _number(5.0)
+    l2: float = _number(10.0, open_low=True)
+    iterations: int = _count(15)
 
 
 @dataclass(frozen=True)
@@ -184,15 +180,10 @@ class Rating(Method):
     *AutoRec*, WWW.
     """
 
-    n_components: int = 16
-    n_features: int = 16
-    iterations: int = 40
-    degrees_of_freedom: float = 10.0
-
-    def __post_init__(self) -> None:
-        for name in ("n_components", "n_features", "iterations"):
-            check_number(name, getattr(self, name), integer=True, low=1)
-        check_number("degrees_of_freedom", self.degrees_of_freedom, low=0, open_low=True)
+    n_components: int = _count(16)
+    n_features: int = _count(16)
+    iterations: int = _count(40)
+    degrees_of_freedom: float = _number(10.0, open_low=True)
 
 
 @dataclass(frozen=True)

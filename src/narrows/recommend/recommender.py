@@ -20,9 +20,16 @@ from narrows.recommend.interactions import Interactions, read_interactions
 from narrows.recommend.linear import EASE_L2, fit_linear
 from narrows.recommend.methods import Method, Rating
 from narrows.recommend.queries import ratings_in, read_pairs, read_titles
-from narrows.recommend.scorers import ConstantScorer, PopularityFallback, Scorer, fit_biases, item_means, popularity_of
+from narrows.recommend.scorers import (
+    ConstantScorer,
+    PopularityFallback,
+    Scorer,
+    fit_biases,
+    item_means,
+    popularity_of,
+    similar_columns,
+)
 from narrows.recommend.search import SearchResult, fit_ranker
-from narrows.recommend.serving import similar_columns
 from narrows.validation import check_number, resolve_seed
 
 __all__ = ["Recommender"]

@@ -11,8 +11,7 @@ import torch
 from scipy.sparse import csr_array
 
 from narrows.recommend.evaluation import fold_ndcg
-from narrows.recommend.factors import fit_factors
-from narrows.recommend.linear import EASE_L2, exact_solver, fit_linear
+from narrows.recommend.linear import EASE_L2, exact_solver, fit_factors, fit_linear
 from narrows.recommend.methods import Ensemble, Factors, Linear, Method, Multinomial
 from narrows.recommend.multinomial import fit_multinomial, name_of, train_plan, work_of
 from narrows.recommend.scorers import ConstantScorer, EnsembleScorer, Scorer, popularity_of

@@ -13,10 +13,9 @@ from narrows.errors import ModelFileError
 from narrows.estimator.serialization import UNSAVED_OPTIONS
 from narrows.estimator.state import check_names, option_to_json
 from narrows.recommend.base import BaseRecommender, FittedState
-from narrows.recommend.factors import FactorScorer
 from narrows.recommend.ids import Ids, id_array
 from narrows.recommend.interactions import Columns
-from narrows.recommend.linear import LinearScorer
+from narrows.recommend.linear import FactorScorer, LinearScorer
 from narrows.recommend.methods import Ensemble, Factors, Linear, Method, Multinomial, Rating
 from narrows.recommend.multinomial import MultinomialScorer
 from narrows.recommend.rating import RatingScorer
