@@ -161,9 +161,9 @@ LATE = {
 
 
 @pytest.mark.parametrize("line", LATE)
-@pytest.mark.parametrize("infer_bytes", [text.INFER_BYTES, (1000, None)])
-def test_later_cells_count(line, infer_bytes, monkeypatch):
-    monkeypatch.setattr(text, "INFER_BYTES", infer_bytes)
+@pytest.mark.parametrize("block_bytes", [text.BLOCK_BYTES, 10_000])
+def test_later_cells_count(line, block_bytes, monkeypatch):
+    monkeypatch.setattr(text, "BLOCK_BYTES", block_bytes)
     source = TextSource(b"a,b\n" + ROWS + line + ROWS[:50])
     expected, last = LATE[line]
     starts = []

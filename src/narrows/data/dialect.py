@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import codecs
 import io
-import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
+from narrows.data.header import NUMBER, counts_from_zero, find_header, made_names
 from narrows.errors import DataError
 
 __all__ = ["MISSING_VALUES", "Dialect", "Finding", "find_dialect"]
@@ -47,8 +47,6 @@ _NO_TEXT = {
     b"<html": "a web page",
     b"<?xml": "XML",
 }
-_NUMBER = r"^\s*[-+]?[0-9.,]*[0-9][0-9.,]*([eE][-+]?[0-9]+)?\s*$"
-_WHOLE = r"^\s*[0-9]{1,15}\s*$"
 
 
 @dataclass(frozen=True)
@@ -113,12 +111,13 @@ class Dialect:
 class Finding:
     """What the first lines of a text table show.
 
-    ``skip_rows`` are the lines before the data, the header and empty ones; ``index_candidate`` says that the first
-    column has no name and begins 0, 1, 2, ...
+    ``cells`` are the columns of the first rows, as they are spelled; ``skip_rows`` the lines before the data, with the
+    header and empty ones; ``index_candidate`` says that the first column has no name and begins 0, 1, 2, ...
     """
 
     dialect: Dialect
     names: list[str]
+    cells: list[pa.Array]
     skip_rows: int
     index_candidate: bool
     notes: list[str]
@@ -153,7 +152,7 @@ def find_dialect(
     missing = MISSING_VALUES if missing_values is None else ("", *missing_values)
     first, below = [column[0].as_py() for column in rows], [column.slice(1) for column in rows]
     if header is None:
-        header = _find_header(first, below, missing, notes)
+        header = find_header(first, below, missing, notes)
     if header and whole and len(re.split(r"[\r\n]+", text.strip())) == 1:
         raise DataError(no_rows(place))
     data = below if header else rows
@@ -164,10 +163,10 @@ def find_dialect(
     said = replace(dialect, encoding="utf-8") if is_guessed else dialect
     if described := (replace(said, delimiter=",") if len(first) == 1 else said).describe():
         notes.insert(0, f"Read with {described}.")
-    index_candidate = header and first[0] == "" and len(first) > 1 and _counts_from_zero(data[0])
-    names = _made_names(first, index_candidate, notes) if header else [f"column_{k}" for k in range(len(first))]
+    index_candidate = header and first[0] == "" and len(first) > 1 and counts_from_zero(data[0])
+    names = made_names(first, index_candidate, notes) if header else [f"column_{k}" for k in range(len(first))]
     blank = len(re.match(r"(?:\r\n|\n|\r)*", text)[0].replace("\r\n", "\n"))  # type: ignore[index]
-    return Finding(dialect, names, blank + header if header else 0, index_candidate, notes)
+    return Finding(dialect, names, data, blank + header if header else 0, index_candidate, notes)
 
 
 def _refuse_other_formats(sample: bytes, place: str) -> None:
@@ -301,54 +300,8 @@ def _find_delimiter(text: str, quote: str | None) -> str:
 
 def _number_fraction(table: pa.Table) -> float:
     """Return which fraction of the cells are numbers, with either decimal mark."""
-    counts = [pc.sum(pc.match_substring_regex(column, _NUMBER)).as_py() or 0 for column in table.columns]
+    counts = [pc.sum(pc.match_substring_regex(column, NUMBER)).as_py() or 0 for column in table.columns]
     return round(sum(counts) / (table.num_rows * table.num_columns), 2)
-
-
-def _is_all(column: pa.Array, pattern: str, missing: Sequence[str]) -> bool:
-    """Return whether all cells that are not missing match, and there are some."""
-    cells = column.filter(pc.invert(pc.is_in(column, pa.array(missing, pa.string()))))
-    return len(cells) > 0 and pc.all(pc.match_substring_regex(cells, pattern)).as_py()
-
-
-def _find_header(first: list[str], below: list[pa.Array], missing: Sequence[str], notes: list[str]) -> bool:
-    """Return whether the first line holds names rather than data."""
-    named = [k for k, cell in enumerate(first) if cell not in missing]
-    numbers = [k for k in named if re.search(_NUMBER, first[k])]
-    texts = [k for k in named if k not in numbers]
-    if not len(below[0]):
-        return not numbers
-    if any(_is_all(below[k], _NUMBER, missing) for k in texts):
-        return True
-    if not numbers:
-        if any(_alike(first[k], below[k][0].as_py()) for k in texts):
-            return False
-        recur = [pc.any(pc.equal(below[k], first[k])).as_py() for k in texts]
-        return not (recur and all(recur))
-    header = _numbers_are_names([first[k] for k in numbers], [below[k] for k in numbers], missing)
-    header = header and not any(pc.any(pc.equal(below[k], first[k])).as_py() for k in texts)
-    if header:
-        shown = ", ".join(first[:4]) + (", ..." if len(first) > 4 else "")
-        notes.append(f"The first line ({shown}) is taken for the header; --no-header reads it as data.")
-    return header
-
-
-def _alike(cell: str, other: str) -> bool:
-    """Return whether two cells begin with a digit or a sign and have digits in the same places, as dates have."""
-    return re.match(r"[-+]?\W?\d", cell) is not None and re.sub(r"\d", "0", cell) == re.sub(r"\d", "0", other)
-
-
-def _numbers_are_names(names: list[str], below: list[pa.Array], missing: Sequence[str]) -> bool:
-    """Return whether numbers are names: 0..n-1, or whole and different above decimal numbers, or years."""
-    if len(set(names)) < len(names) or not all(re.search(_WHOLE, name) for name in names):
-        return False
-    values = [int(name) for name in names]
-    if len(values) > 2 and values == list(range(len(values))):
-        return True
-    whole_below = [_is_all(column, r"^\s*[-+]?[0-9]+\s*$", missing) for column in below]
-    years = len(values) > 2 and all(1800 <= value <= 2200 for value in values)
-    consecutive = values == list(range(values[0], values[0] + len(values)))
-    return not any(whole_below) or (years and consecutive)
 
 
 def _find_decimal(columns: list[pa.Array], delimiter: str, notes: list[str]) -> str:
@@ -378,34 +331,3 @@ def _find_thousands(columns: list[pa.Array], decimal: str) -> str | None:
     mark = "," if decimal == "." else "."
     pattern = rf"^\D{{0,4}}[0-9]{{1,3}}(\{mark}[0-9]{{3}})+(\{decimal}[0-9]+)?\D{{0,4}}$"
     return mark if any(pc.any(pc.match_substring_regex(column, pattern)).as_py() for column in columns) else None
-
-
-def _counts_from_zero(column: pa.Array) -> bool:
-    """Return whether the cells are 0, 1, 2, ..."""
-    return len(column) > 0 and all(cell.as_py() == str(k) for k, cell in enumerate(column))
-
-
-def _made_names(cells: list[str], index_candidate: bool, notes: list[str]) -> list[str]:
-    """Return names that are all different and not empty."""
-    names: list[str] = []
-    taken = set(cells)
-    given: set[str] = set()
-    for number, cell in enumerate(cells):
-        name = wanted = cell or ("index" if number == 0 and index_candidate else f"column_{number}")
-        if not cell or cell in given:
-            name = next(each for each in _numbered(wanted, start=bool(cell)) if each not in taken)
-        given.add(cell)
-        taken.add(name)
-        if not cell:
-            notes.append(f"Column {number + 1} has no name: it is called {name!r}.")
-        elif name != cell:
-            notes.append(f"Column {number + 1} has a name that occurs before, {cell!r}: it is called {name!r}.")
-        names.append(name)
-    return names
-
-
-def _numbered(name: str, start: bool) -> Iterator[str]:
-    """Yield name (unless a number is a must), name_1, name_2, ..."""
-    if not start:
-        yield name
-    yield from (f"{name}_{count}" for count in itertools.count(1))

@@ -11,7 +11,6 @@ from typing import BinaryIO, cast
 import pyarrow as pa
 
 from narrows.data.dialect import Dialect, with_one_byte_delimiter
-from narrows.data.spelling import CellCheck
 from narrows.errors import DataError
 
 __all__ = ["Feed", "Unprepared", "open_unpacked", "undecodable_line"]
@@ -20,7 +19,7 @@ _PACKED = ((b"\x1f\x8b", "gzip"), (b"BZh", "bz2"), (b"\x28\xb5\x2f\xfd", "zstd")
 
 
 class Unprepared(Exception):  # noqa: N818
-    """A reading met what it was not prepared for ("quotes", "encoding" or "spelling") and must begin again."""
+    """A reading met what it was not prepared for ("quotes" or "encoding") and must begin again."""
 
 
 class _Joined(io.RawIOBase):
@@ -68,8 +67,8 @@ def undecodable_line(stream: BinaryIO, encoding: str) -> int:
 class Feed(io.RawIOBase):
     """What pyarrow reads a text table from.
 
-    ``position`` is how many bytes have been read, ``tail`` the last few of them. A quote where none was known of, and
-    cells that ``check`` finds suspicious, raise :class:`Unprepared`. Without a dialect the bytes pass as they are.
+    ``tail`` are the last few bytes that were read. A quote where none was known of raises :class:`Unprepared`. Without
+    a dialect the bytes pass as they are.
     """
 
     def __init__(
@@ -78,9 +77,8 @@ class Feed(io.RawIOBase):
         place: str,
         dialect: Dialect | None = None,
         has_quotes: bool = True,
-        check: CellCheck | None = None,
     ) -> None:
-        self._stream, self._place, self._dialect, self._check = stream, place, dialect, check
+        self._stream, self._place, self._dialect = stream, place, dialect
         self._unknown_quote = dialect.quote.encode() if dialect and dialect.quote and not has_quotes else None
         self._decoder = None
         if dialect and (dialect.encoding != "utf-8" or len(dialect.delimiter.encode()) != 1):
@@ -90,7 +88,6 @@ class Feed(io.RawIOBase):
         self._begun = False
         self._line = 1
         self.tail = b""
-        self.position = 0
 
     def readable(self) -> bool:
         """Return True, as a stream that is read must."""
@@ -112,7 +109,6 @@ class Feed(io.RawIOBase):
             missing -= len(parts[-1])
         data = b"".join(parts)
         data, self._ready = data[:size], data[size:]
-        self.position += len(data)
         self.tail = data[-3:] or self.tail
         if self._dialect:
             self._look(data)
@@ -151,6 +147,4 @@ class Feed(io.RawIOBase):
             raise DataError(f"Line {line} of {self._place} has a NUL character: it is damaged, or no text.")
         if self._unknown_quote and self._unknown_quote in data:
             raise Unprepared("quotes")
-        if self._check and self._check.is_suspicious(data):
-            raise Unprepared("spelling")
         self._line += data.count(b"\n")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from pyarrow import csv
 from narrows.data.dialect import find_dialect, no_rows, not_utf8, one_byte_delimiter
 from narrows.data.feed import Feed, Unprepared, open_unpacked, undecodable_line
 from narrows.data.source import BATCH_ROWS, Origin, Source
-from narrows.data.spelling import CellCheck, Spelling
+from narrows.data.spelling import Spelling
 from narrows.errors import DataError
 
 __all__ = ["TextSource"]
@@ -24,15 +25,13 @@ __all__ = ["TextSource"]
 SAMPLE_BYTES = 1 << 18
 BLOCK_BYTES = 1 << 20
 MAX_BLOCK_BYTES = 1 << 28
-INFER_BYTES: tuple[int | None, ...] = (SAMPLE_BYTES, 1 << 25, None)
-"""How much is read to find the types: more each time that a later cell was not of the type found."""
 
 
 class TextSource(Source):
     r"""A text table that is read a block at a time, as often as needed.
 
-    The columns are int64, float64 or string. Types are found from the first lines and checked by the first reading of
-    the whole file: :meth:`visit` uses that reading, anything else that needs the types makes it.
+    The columns are int64, float64 or string. Types are found from the first lines and borne out by the first reading of
+    the whole file: :meth:`visit` hands that reading on, anything else that needs the types makes it.
 
     Parameters
     ----------
@@ -104,14 +103,12 @@ class TextSource(Source):
         self._encoding_given = encoding is not None
         self._block_bytes = BLOCK_BYTES
         self._delimiter = one_byte_delimiter(self.dialect.delimiter)
-        self._newline = "\r" if b"\r" in sample and b"\n" not in sample else "\n"
         self._has_quotes = False
-        self._settled = False
-        self._inferred = -1
-        self._spellings: list[Spelling] = []
-        self._schema = pa.schema([])
-        self._forced_text = {k for k, name in enumerate(self._names) if name in text_columns}
-        self._infer()
+        self._types_known = self._settled = False
+        self._spellings = [Spelling(self.dialect, is_text=name in text_columns) for name in self._names]
+        for spelling, cells in zip(self._spellings, found.cells, strict=True):
+            spelling.add(cells)
+        self._schema = self._current_schema()
 
     @property
     def arrow_schema(self) -> pa.Schema:
@@ -133,8 +130,7 @@ class TextSource(Source):
     def batches(self, columns: Sequence[str] | None = None, batch_rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """Yield the rows in order."""
         self._settle()
-        names = None if columns is None else list(columns)
-        for batch in self._typed(self._feed(None), names):
+        for batch in self._typed(self._feed(), None if columns is None else list(columns)):
             for start in range(0, len(batch), batch_rows):
                 yield batch.slice(start, batch_rows)
 
@@ -145,18 +141,19 @@ class TextSource(Source):
         another type, ``begin`` is called again, with the right schema, and the rows come from the start.
         """
         while True:
-            take = begin(self._schema)
-            seen = _FirstReading(len(self._names))
-            feed = self._feed(self._cell_check())
+            schema, take, seen, feed = self._schema, begin(self._schema), _FirstReading(len(self._names)), self._feed()
             try:
-                for batch in self._typed(feed, None):
-                    seen.take(batch)
-                    take(batch)
+                for batch in self._typed(feed, None) if self._types_known else self._checked(feed):
+                    if self._schema is schema:
+                        seen.take(batch)
+                        take(batch)
             except Unprepared:
                 continue
-            if not self._settled:
-                self._end_of_first_reading(seen, feed.tail)
-            return
+            self._types_known = True
+            if self._schema is schema:
+                break
+        if not self._settled:
+            self._end_of_first_reading(seen, feed.tail)
 
     def _settle(self) -> None:
         if not self._settled:
@@ -187,52 +184,44 @@ class TextSource(Source):
                     return sample, False
                 wanted *= 4
 
-    def _infer(self) -> None:
-        """Find the types from the next longer part of the file."""
-        self._inferred = min(self._inferred + 1, len(INFER_BYTES) - 1)
-        limit = INFER_BYTES[self._inferred]
-        while True:
-            spellings = [Spelling(self.dialect, k in self._forced_text) for k in range(len(self._names))]
-            feed = self._feed(None)
-            options = csv.ConvertOptions(column_types=dict.fromkeys(self._names, pa.string()), null_values=[])
-            try:
-                for batch in self._parsed(feed, options, SAMPLE_BYTES):
-                    for spelling, column in zip(spellings, batch.columns, strict=True):
-                        spelling.add(column)
-                    if limit is not None and feed.position >= limit:
-                        break
-            except Unprepared:
-                continue
-            self._spellings = spellings
-            self._schema = pa.schema([(name, each.type) for name, each in zip(self._names, spellings, strict=True)])
-            return
+    def _current_schema(self) -> pa.Schema:
+        return pa.schema([(name, each.type) for name, each in zip(self._names, self._spellings, strict=True)])
 
-    def _cell_check(self) -> CellCheck | None:
-        """Return what looks for cells that do not fit the types, unless all have been seen as texts."""
-        if self._settled or INFER_BYTES[self._inferred] is None:
-            return None
-        numbers = {k for k, each in enumerate(self._spellings) if each.type != pa.string()}
-        return CellCheck(self._delimiter, self.dialect.quote, self._newline, len(self._names), numbers)
-
-    def _typed(self, feed: Feed, columns: list[str] | None) -> Iterator[pa.RecordBatch]:
-        """Yield the cells as the types found so far."""
-        options = csv.ConvertOptions(
-            column_types=self._schema,
+    def _convert_options(
+        self, types: dict[str, pa.DataType] | pa.Schema, columns: list[str] | None
+    ) -> csv.ConvertOptions:
+        return csv.ConvertOptions(
+            column_types=types,
             null_values=list(self.dialect.missing_values),
             strings_can_be_null=True,
             decimal_point=self.dialect.decimal,
             include_columns=columns,
         )
-        return self._parsed(feed, options, BLOCK_BYTES)
 
-    def _feed(self, check: CellCheck | None) -> Feed:
-        return Feed(open_unpacked(self._open), self.place, self.dialect, self._has_quotes, check)
+    def _typed(self, feed: Feed, columns: list[str] | None) -> Iterator[pa.RecordBatch]:
+        """Yield the cells as the types that the whole file has borne out."""
+        return self._parsed(feed, self._convert_options(self._schema, columns))
 
-    def _parsed(self, feed: Feed, convert: csv.ConvertOptions, block_bytes: int) -> Iterator[pa.RecordBatch]:
+    def _checked(self, feed: Feed) -> Iterator[pa.RecordBatch]:
+        """Read texts and make them numbers where all are; where a cell is none, the schema changes.
+
+        Batches are of the schema that the reading began with, or of no use.
+        """
+        options = self._convert_options(dict.fromkeys(self._names, pa.string()), None)
+        for batch in self._parsed(feed, options):
+            columns = [each.converted(cells) for each, cells in zip(self._spellings, batch.columns, strict=True)]
+            if any(column.type != known for column, known in zip(columns, self._schema.types, strict=True)):
+                self._schema = self._current_schema()
+            yield pa.record_batch(columns, schema=self._schema)
+
+    def _feed(self) -> Feed:
+        return Feed(open_unpacked(self._open), self.place, self.dialect, self._has_quotes)
+
+    def _parsed(self, feed: Feed, convert: csv.ConvertOptions) -> Iterator[pa.RecordBatch]:
         """Parse what is fed; if it is unlike what was thought, learn how it is and raise Unprepared."""
-        read, parse = self._options(max(block_bytes, self._block_bytes))
+        read, parse = self._options()
         try:
-            yield from csv.open_csv(feed, read, parse, convert)
+            yield from _one_ahead(csv.open_csv(feed, read, parse, convert))
         except Unprepared as event:
             self._learn(str(event))
             raise
@@ -242,12 +231,12 @@ class TextSource(Source):
         finally:
             feed.close()
 
-    def _options(self, block_bytes: int) -> tuple[csv.ReadOptions, csv.ParseOptions]:
+    def _options(self) -> tuple[csv.ReadOptions, csv.ParseOptions]:
         read = csv.ReadOptions(
-            block_size=block_bytes,
+            block_size=self._block_bytes,
             column_names=self._names,
             skip_rows_after_names=self._skip_rows,
-            use_threads=block_bytes < 1 << 24,
+            use_threads=self._block_bytes < 1 << 24,
         )
         quote = self.dialect.quote or False
         return read, csv.ParseOptions(delimiter=self._delimiter, quote_char=quote, newlines_in_values=self._has_quotes)
@@ -262,10 +251,6 @@ class TextSource(Source):
             self._block_bytes = min(8 * self._block_bytes, MAX_BLOCK_BYTES)
         elif "invalid UTF8" in event or event == "encoding":
             self._learn_encoding()
-        elif ("conversion error" in event or event == "spelling") and not self._settled:
-            if INFER_BYTES[self._inferred] is None and (column := re.search(r"column #(\d+)", event)):
-                self._forced_text.add(int(column[1]))
-            self._infer()
         elif "Expected" in event:
             raise DataError(self._ragged(event))
         else:
@@ -286,7 +271,7 @@ class TextSource(Source):
         found = re.search(r"Expected (\d+) columns, got (\d+)", event)
         wanted, got = found.groups() if found else ("?", "?")
         numbers: list[int] = []
-        read, parse = self._options(self._block_bytes)
+        read, parse = self._options()
         read.use_threads = False
 
         def keep_number(row: csv.InvalidRow) -> str:
@@ -295,7 +280,7 @@ class TextSource(Source):
 
         parse.invalid_row_handler = keep_number
         with suppress(pa.ArrowInvalid):
-            for _ in csv.open_csv(self._feed(None), read, parse):
+            for _ in csv.open_csv(self._feed(), read, parse):
                 pass
         where = f"{'Row' if self._has_quotes else 'Line'} {numbers[0]}" if numbers else "A line"
         return (
@@ -329,6 +314,16 @@ class _FirstReading:
         """Return whether the last cell has several lines, so that it must have been enclosed in quotes."""
         cell = self._last[0].as_py() if self._last else None
         return isinstance(cell, str) and ("\n" in cell or "\r" in cell)
+
+
+def _one_ahead(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Yield batches while the next one is parsed: pyarrow's stream does nothing while nobody waits for it."""
+    iterator = iter(batches)
+    with ThreadPoolExecutor(1, "narrows-csv") as pool:
+        pending = pool.submit(next, iterator, None)
+        while (batch := pending.result()) is not None:
+            pending = pool.submit(next, iterator, None)
+            yield batch
 
 
 def _opener(where: str | Path | bytes | Callable[[], BinaryIO]) -> Callable[[], BinaryIO]:
