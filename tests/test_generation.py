@@ -152,7 +152,7 @@ def test_labels_shape_what_is_sampled_and_leave_the_codes_alone(labelled, digits
 
 
 def test_rare_labels_are_learnt_and_stay_rare(monkeypatch) -> None:
-    monkeypatch.setattr("narrows.variational.variational_autoencoder.MAX_CODES", 300)
+    monkeypatch.setattr("narrows.variational.sampling.MAX_CODES", 300)
     rng = np.random.default_rng(0)
     labels = np.array(["common"] * 2990 + ["rare"] * 10)
     X = rng.normal(size=(3000, 4)) + np.where(labels == "rare", 8.0, 0.0)[:, None]

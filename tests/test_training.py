@@ -136,8 +136,7 @@ def test_a_rate_far_too_high_is_retried_lower_then_refused(curved: np.ndarray) -
 
 def test_a_retry_at_a_tenth_of_the_rate_can_save_the_fit() -> None:
     from narrows.data.rows import ArrayRows
-    from narrows.training.loop import TrainConfig, train
-    from narrows.training.objective import LossParts
+    from narrows.training.loop import LossParts, TrainConfig, train
 
     module = torch.nn.Linear(1, 1, bias=False)
     rates = []

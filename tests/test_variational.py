@@ -14,9 +14,10 @@ from torch import nn
 import narrows
 from conftest import quiet
 from narrows import NotBetterThanBaselineWarning, PosteriorCollapseWarning, VariationalAutoencoder
-from narrows.fitting.objectives import KLWeight, kl_to_normal
 from narrows.likelihoods import Gaussian
 from narrows.networks import Convolutional, Dense
+from narrows.priors import kl_to_normal
+from narrows.training.schedules import KLWeight
 
 QUICK = {"max_epochs": 4, "random_state": 0}
 SMALL = Dense((32,), linear_path=False)

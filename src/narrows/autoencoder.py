@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
-from narrows.data.inputs import validate_clean_rows
-from narrows.data.rows import PairedRows
-from narrows.estimator.base import atomic_fit
+import numpy as np
+import torch
+from torch import Tensor
+
+from narrows.corruption import Corruption
+from narrows.data.inputs import validate_clean_rows, validate_rows
+from narrows.data.rows import PairedRows, Rows
+from narrows.estimator.base import atomic_fit, documented
 from narrows.estimator.base_autoencoder import BaseAutoencoder
-from narrows.estimator.docstrings import documented
-from narrows.fitting.baselines import warn_of_reconstruction
+from narrows.fitting.fit import fit_estimator
 from narrows.fitting.incremental import Incremental
 from narrows.fitting.objectives import OrderedReconstruction, Reconstruction
-from narrows.fitting.settings import resolve_config, resolve_corruption
-
-if TYPE_CHECKING:
-    import os
-    from collections.abc import Callable, Sequence
-
-    import numpy as np
-    import torch
-    from torch import Tensor
-
-    from narrows.corruption import Corruption
-    from narrows.data.rows import Rows
-    from narrows.fitting.config import FitConfig
-    from narrows.likelihoods import Likelihood
-    from narrows.networks import Network
-    from narrows.training.optimisers import Optimizer
-    from narrows.training.schedules import Schedule
+from narrows.fitting.selection import warn_of_reconstruction
+from narrows.fitting.settings import FitConfig, check_options, resolve_config, resolve_corruption
+from narrows.likelihoods import Likelihood
+from narrows.networks import Network
+from narrows.training.optimisers import Optimizer
+from narrows.training.schedules import Schedule
 
 __all__ = ["Autoencoder"]
 
@@ -56,7 +51,7 @@ class Autoencoder(BaseAutoencoder):
     ordered : bool, default False
         Whether the first numbers of the code are to be a code by themselves, as those of PCA are: one model of 64
         numbers is then also one of 32, 16, 8, 4 and 2, at some cost of fitting and of error. See
-        :class:`~narrows.networks.ordered.OrderedDecoder`.
+        :class:`~narrows.networks.model.OrderedDecoder`.
     likelihood : Likelihood, "gaussian", "bernoulli" or "auto", default "auto"
         What a reconstruction costs. ``"gaussian"``, which ``"auto"`` takes, is squared error, kept within the bounds
         the data shows; ``"bernoulli"`` is binary cross-entropy, for data in 0..1.
@@ -204,7 +199,9 @@ class Autoencoder(BaseAutoencoder):
             This object. Ctrl-C ends the training early and keeps the best weights so far.
         """
         rows = self._rows_of(X, y, reset=True)
-        self.stayed_linear_ = self._fit_rows(rows, self._config(rows)).stayed
+        result = fit_estimator(self, rows, self._config(rows.n_features))
+        self._keep(result)
+        self.stayed_linear_ = result.stayed
         warn_of_reconstruction(self.baselines_, self.n_components_, stayed=self.stayed_linear_)
         return self
 
@@ -224,17 +221,20 @@ class Autoencoder(BaseAutoencoder):
             Clean versions of noisy rows, as for :meth:`fit`.
         """
         rows = self._rows_of(X, y, reset=not hasattr(self, "encoder_"))
-        self._update(rows, partial(Incremental, rows, self._config(rows)))
+        self._update(rows, partial(Incremental, rows, self._config(rows.n_features)))
         self.stayed_linear_ = False
         return self
 
     def _rows_of(self, X: Any, y: Any, *, reset: bool) -> Rows:
         """Check options and rows; clean rows that come beside noisy ones are then the data."""
-        given = self._validate(X, reset=reset)
-        clean = validate_clean_rows(self, X, y, given, allow_missing=self.missing == "mask")
+        check_options(self)
+        missing = self.missing == "mask"
+        given = validate_rows(self, X, reset=reset, allow_missing=missing)
+        self._set_row_shape(given.rows.n_features, given.row_shape, reset=reset)
+        clean = validate_clean_rows(self, X, y, given, allow_missing=missing)
         return given.rows if clean is None else PairedRows(clean, given.rows)
 
-    def _config(self, rows: Rows) -> FitConfig:
+    def _config(self, n_features: int) -> FitConfig:
         kind = OrderedReconstruction if self.ordered else Reconstruction
         objective = kind(resolve_corruption(self.corruption))
-        return resolve_config(self, rows.n_features, objective, names=self._feature_names(), shape=self.image_shape_)
+        return resolve_config(self, n_features, objective, names=self._feature_names(), shape=self.image_shape_)

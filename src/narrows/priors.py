@@ -16,7 +16,7 @@ from narrows.options import Option
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["CodePrior", "Mixture", "Normal", "Prior"]
+__all__ = ["CodePrior", "Mixture", "Normal", "Prior", "kl_to_normal"]
 
 ROWS_PER_COMPONENT = 20
 """Rows for each number of the code that a component needs at least, to have a shape of its own."""
@@ -228,3 +228,18 @@ class CodePrior:
             own = chosen == number
             codes[own] = noise[own] @ self.factors[number].T + self.means[number]
         return codes, self.labels[chosen]
+
+
+def kl_to_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """Return the divergence of normal distributions from the standard one, for each number of the code.
+
+    The closed form ``(mean**2 + variance - 1 - log(variance)) / 2`` (Kingma and Welling 2014, appendix B), in nats;
+    summed over the code it is the KL of a row.
+
+    Examples
+    --------
+    >>> import torch
+    >>> kl_to_normal(torch.zeros(1, 2), torch.zeros(1, 2)).sum(1)
+    tensor([0.])
+    """
+    return (mean.square() + log_variance.exp() - 1 - log_variance) / 2

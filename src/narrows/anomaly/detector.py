@@ -16,11 +16,10 @@ from narrows.anomaly.scorer import DetectorMetadata, Scorer, conformal_p_values,
 from narrows.autoencoder import Autoencoder
 from narrows.data.categories import FrameColumns
 from narrows.data.inputs import validate_rows
-from narrows.data.rows import ArrayRows, sample_rows
+from narrows.data.rows import ArrayRows, apply_in_blocks, sample_rows
 from narrows.errors import DataError, ModelFileError
 from narrows.estimator import state
 from narrows.estimator.base import FittedEstimator, atomic_fit
-from narrows.estimator.inference import apply_in_blocks
 from narrows.report.anomaly_plots import plot_explanation
 from narrows.validation import check_number
 

@@ -14,7 +14,7 @@ from narrows.anomaly.column_scaler import ColumnScaler
 from narrows.anomaly.denoiser import Denoiser
 from narrows.anomaly.reference_set import ReferenceSet
 from narrows.errors import ModelFileError
-from narrows.estimator.metadata import FrameRecord
+from narrows.estimator.state import FrameRecord
 from narrows.schema import Count, Number, Range, Share
 
 if TYPE_CHECKING:

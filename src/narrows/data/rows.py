@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
+from torch import Tensor, nn
+
+from narrows.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from scipy.sparse import csr_array
-    from torch import Tensor
 
 __all__ = [
     "ArrayRows",
@@ -28,6 +30,7 @@ __all__ = [
     "Rows",
     "Segmented",
     "SparseRows",
+    "apply_in_blocks",
     "as_tensor",
     "plain_rows",
     "sample_numbers",
@@ -36,6 +39,8 @@ __all__ = [
 
 # Types torch can index and convert itself; the others go through numpy, a batch at a time.
 _TORCH_TYPES = frozenset(["uint8", "int8", "int16", "int32", "int64", "float32", "float64", "bool"])
+
+PAD_ROWS = 64
 
 
 class Segmented(Protocol):
@@ -250,3 +255,45 @@ def sample_numbers(n_rows: int, limit: int, seed: int) -> np.ndarray:
     if n_rows <= limit:
         return np.arange(n_rows)
     return np.sort(np.random.default_rng(seed).choice(n_rows, limit, replace=False))
+
+
+def apply_in_blocks(
+    module: nn.Module, rows: Rows, function: Callable[[Tensor], Tensor], shape: tuple[int, ...], dtype: np.dtype
+) -> np.ndarray:
+    """Apply a fitted module's function to all rows, a block at a time.
+
+    Blocks are padded to a multiple of a fixed number of rows, so that one row alone is computed as it would be among a
+    million; and nothing is held beyond the input, the result and a block.
+    """
+    result = np.empty((rows.n_rows, *shape), dtype)
+    device = next((t.device for t in [*module.parameters(), *module.buffers()]), torch.device("cpu"))
+    block_rows = int(np.clip(2**19 // max(1, rows.n_features) // PAD_ROWS * PAD_ROWS, PAD_ROWS, 1024))
+    module.eval()
+    start = 0
+    with torch.no_grad():
+        for block in rows.blocks(block_rows):
+            size = len(block)
+            if size % PAD_ROWS:
+                spare = torch.zeros((-size % PAD_ROWS, block.shape[1]), dtype=block.dtype)
+                block = torch.cat([block, spare])
+            found = function(block.to(device))[:size].cpu()
+            if not torch.isfinite(found).all():
+                _refuse_overflow(found, block[:size], start)
+            result[start : start + size] = found.numpy()
+            start += size
+    return result
+
+
+def _refuse_overflow(found: Tensor, block: Tensor, start: int) -> None:
+    """Refuse finite rows whose result is not: they are too far from what the model was fitted to."""
+    wrong = ~torch.isfinite(found).flatten(1).all(1) if found.ndim > 1 else ~torch.isfinite(found)
+    finite = torch.isfinite(block).all(1) if block.is_floating_point() else torch.ones_like(wrong)
+    # A row with missing values may have missing results, but none that are infinite.
+    wrong &= finite | torch.isinf(found).reshape(len(found), -1).any(1)
+    if wrong.any():
+        row = int(wrong.int().argmax())
+        column = int(torch.nan_to_num(block[row].double()).abs().argmax())
+        raise DataError(
+            f"row {start + row} is too far from what the model was fitted to for a finite result: "
+            f"its column {column} holds {float(block[row, column]):g}"
+        )

@@ -2,49 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
 
-from narrows.data.inputs import validate_rows
-from narrows.data.rows import ArrayRows
+from narrows.corruption import Corruption
+from narrows.data.inputs import ValidatedInput, validate_rows
+from narrows.data.rows import ArrayRows, Rows, apply_in_blocks
 from narrows.errors import DataError
 from narrows.estimator import state
 from narrows.estimator.base import FittedEstimator
-from narrows.estimator.inference import apply_in_blocks
-from narrows.estimator.metadata import AutoencoderMetadata
 from narrows.estimator.tiled_inference import denoise_image
-from narrows.fitting.fit import fit_model
-from narrows.fitting.progress import progress_bar
-from narrows.fitting.settings import (
-    check_options,
-    describe_training,
-    open_checkpoint,
-    resolve_image_shape,
-    resolve_network,
-)
-
-if TYPE_CHECKING:
-    import os
-    from collections.abc import Callable, Sequence
-
-    import torch
-    from torch import Tensor
-
-    from narrows.corruption import Corruption
-    from narrows.data.inputs import ValidatedInput
-    from narrows.data.rows import Rows
-    from narrows.fitting.config import FitConfig
-    from narrows.fitting.fit import FitResult
-    from narrows.fitting.incremental import Incremental
-    from narrows.likelihoods import Likelihood
-    from narrows.networks import Network
-    from narrows.networks.model import EncoderDecoder
-    from narrows.training.optimisers import Optimizer
-    from narrows.training.schedules import Schedule
+from narrows.fitting.fit import FitResult
+from narrows.fitting.incremental import Incremental
+from narrows.fitting.settings import describe_training, resolve_image_shape, resolve_network
+from narrows.likelihoods import Likelihood
+from narrows.networks import Network
+from narrows.networks.model import EncoderDecoder
+from narrows.training.optimisers import Optimizer
+from narrows.training.schedules import Schedule
 
 __all__ = ["BaseAutoencoder"]
 
@@ -57,7 +40,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FittedE
     """
 
     _fitted_attribute: ClassVar = "encoder_"
-    _metadata: ClassVar = AutoencoderMetadata
+    _metadata: ClassVar = state.AutoencoderMetadata
     _network_by_shape: ClassVar[bool] = False
     """Whether ``network="auto"`` chooses between tables and images."""
     _choices: ClassVar[dict[str, tuple[str, ...]]]
@@ -121,15 +104,12 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FittedE
         self.verbose = verbose
         self.callbacks = callbacks
 
-    def _validate(self, X: Any, *, reset: bool) -> ValidatedInput:
-        """Check options and rows for a fit, and learn the shape of a row from them (``reset=True``)."""
-        check_options(self)
-        given = self._validate_rows(X, reset=reset, allow_missing=self.missing == "mask")
+    def _set_row_shape(self, n_features: int, row_shape: tuple[int, ...], *, reset: bool) -> None:
+        """Learn the shape of a row (``reset=True``), or hold it against that of the fit."""
         if reset:
-            self.image_shape_ = resolve_image_shape(self, given.rows.n_features, given.row_shape)
-            self._row_shape = given.row_shape
-        self._check_row_shape(given.row_shape)
-        return given
+            self.image_shape_ = resolve_image_shape(self, n_features, row_shape)
+            self._row_shape = row_shape
+        self._check_row_shape(row_shape)
 
     def _validate_rows(self, X: Any, *, reset: bool, allow_missing: bool) -> ValidatedInput:
         """Validate input and turn it into rows of numbers."""
@@ -156,20 +136,14 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FittedE
         self.n_components_ = n_components
         self._n_features_out = n_components
 
-    def _fit_rows(self, rows: Rows, config: FitConfig) -> FitResult:
-        """Fit to rows and keep what all autoencoders keep."""
-        checkpoint = open_checkpoint(self, rows, config)
-        with progress_bar(self.callbacks, self.verbose) as progress:
-            result = fit_model(rows, config, progress, checkpoint)
-        if checkpoint is not None and result.stopped != "interrupted":
-            checkpoint.remove()
+    def _keep(self, result: FitResult) -> None:
+        """Set what all autoencoders keep of a fit."""
         self._set_model(result.model, result.config.n_components, few_rows=result.few_rows)
         self.history_ = result.history
         self.baselines_ = result.baselines
         self.stopped_ = result.stopped
         self.n_steps_ = result.steps
         self.plan_ = describe_training(result.train_config)
-        return result
 
     def _update(self, rows: Rows, begin: Callable[..., Incremental]) -> Incremental:
         """Take a pass over a portion of rows: of the fit under way, from what is fitted, or from scratch."""

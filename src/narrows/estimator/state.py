@@ -1,18 +1,19 @@
-"""From a fitted estimator to what a model file holds, and back."""
+"""From a fitted estimator to what a model file holds, and back; what its JSON must be stands as types."""
 
 from __future__ import annotations
 
 import math
 import numbers
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal, NotRequired, TypedDict
 
 import numpy as np
 import torch
+from sklearn.base import BaseEstimator
+from torch import Tensor, nn
 
 from narrows.corruption import Corruption
 from narrows.errors import ModelFileError
-from narrows.estimator.metadata import AutoencoderMetadata
 from narrows.estimator.serialization import UNSAVED_OPTIONS
 from narrows.fitting.build import assemble
 from narrows.fitting.objectives import OrderedReconstruction, Reconstruction
@@ -23,22 +24,26 @@ from narrows.fitting.settings import (
     resolve_corruption,
     resolve_network,
 )
-from narrows.likelihoods import Likelihood, Standardise
+from narrows.likelihoods import Likelihood, OutputDistribution, Standardise
 from narrows.networks import LinearInit, Modules, Network
+from narrows.networks.model import EncoderDecoder
 from narrows.priors import Prior
-from narrows.schema import Count, conform
+from narrows.schema import Count, Number, conform
 from narrows.training.optimisers import Optimizer
 from narrows.training.schedules import Schedule
 from narrows.validation import resolve_device
 
-if TYPE_CHECKING:
-    from sklearn.base import BaseEstimator
-    from torch import Tensor, nn
-
-    from narrows.likelihoods import OutputDistribution
-    from narrows.networks.model import EncoderDecoder
-
-__all__ = ["FAMILIES", "check_names", "fill", "from_file", "option_to_json", "saved_options", "to_file"]
+__all__ = [
+    "FAMILIES",
+    "AutoencoderMetadata",
+    "FrameRecord",
+    "check_names",
+    "fill",
+    "from_file",
+    "option_to_json",
+    "saved_options",
+    "to_file",
+]
 
 FAMILIES: dict[str, type] = {
     "network": Network,
@@ -52,6 +57,98 @@ FAMILIES: dict[str, type] = {
 
 SCALING, DECODER_SCALING = "encoder.0.", "decoder.2.head.standardise."
 """One layer under two names; a file holds it once."""
+
+
+class SizeErrors(TypedDict):
+    """Squared errors with the first few numbers of an ordered code."""
+
+    n_components: Count
+    model: float
+    pca: float
+
+
+class Baselines(TypedDict):
+    """What the model was measured against."""
+
+    rows: Count
+    held_out: bool
+    model: float
+    mean: float
+    pca: NotRequired[float]
+    input: NotRequired[float]
+    autoencoder: NotRequired[float]
+    sizes: NotRequired[list[SizeErrors]]
+    bits_per_feature: NotRequired[dict[str, float]]
+    nats_per_row: NotRequired[dict[str, float]]
+
+
+class Plan(TypedDict):
+    """How the model was trained."""
+
+    optimizer: dict[str, Any]
+    schedule: dict[str, Any]
+    learning_rate: float
+    batch_size: Count
+    steps: Number
+    likelihood: NotRequired[dict[str, Any]]
+    scaling: NotRequired[str]
+    linear_path: NotRequired[bool | None]
+
+
+class FrameRecord(TypedDict):
+    """How the columns of a frame with categories became numbers."""
+
+    names: list[str]
+    levels: list[list[str | float] | None]
+    others: NotRequired[bool]
+
+
+class FormRecord(TypedDict):
+    """What sampled rows are to look like."""
+
+    container: Literal["array", "columns", "pandas", "polars"]
+    dtypes: list[str]
+    draws: bool
+    columns: FrameRecord | None
+
+
+ClassesType = Literal["str", "object", "bool", "float16", "float32", "float64", "int8", "int16", "int32", "int64"]
+UnsignedType = Literal["uint8", "uint16", "uint32", "uint64"]
+
+
+class FittedValues(TypedDict):
+    """The fitted values that are not tensors; from ``posterior`` on, those of a variational autoencoder."""
+
+    n_components: Count
+    n_features_in: Count
+    n_values: Count
+    feature_names_in: NotRequired[list[str]]
+    image_shape: tuple[Count, Count, Count] | None
+    row_shape: list[Count]
+    missing: bool
+    likelihood: str | dict[str, Any]
+    few_rows: bool
+    ordered: bool
+    history: list[dict[str, float | None]]
+    baselines: Baselines
+    stopped: Literal["budget", "patience", "time", "callback", "interrupted"]
+    n_steps: Number
+    plan: Plan
+    stayed_linear: NotRequired[bool]
+    posterior: NotRequired[Literal[True]]
+    n_labels: NotRequired[Number]
+    n_active_components: NotRequired[Number]
+    linear_path: NotRequired[bool | None]
+    classes: NotRequired[list[str | float | bool] | None]
+    classes_dtype: NotRequired[ClassesType | UnsignedType | None]
+    form: NotRequired[FormRecord]
+
+
+class AutoencoderMetadata(TypedDict):
+    """All of it."""
+
+    options: dict[str, Any]
+    fitted: FittedValues
 
 
 def to_file(estimator: Any) -> tuple[dict[str, Any], dict[str, Tensor]]:

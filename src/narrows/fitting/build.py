@@ -4,32 +4,30 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
+from torch import Generator, Tensor
 
-from narrows.data.moments import principal_components
-from narrows.data.rows import plain_rows
+from narrows.data.moments import Moments
 from narrows.errors import DataError
-from narrows.fitting.config import AUTO
-from narrows.fitting.defaults import FEW_ROWS
-from narrows.fitting.objectives import corrupted_std
-from narrows.likelihoods import Bernoulli, DiscretisedLogistic, Gaussian, Mixed, NormalOutput, Standardise
-from narrows.networks import Convolutional, Dense, LinearInit
+from narrows.fitting.settings import AUTO, FitConfig
+from narrows.likelihoods import (
+    Bernoulli,
+    DiscretisedLogistic,
+    Gaussian,
+    Likelihood,
+    Mixed,
+    NormalOutput,
+    OutputDistribution,
+    Standardise,
+)
+from narrows.networks import Convolutional, Dense, LinearInit, Network
 from narrows.networks.base import POSTERIOR_LOG_VARIANCE
 from narrows.networks.dense import PAIRWISE_LINEAR
 from narrows.networks.model import EncoderDecoder, OrderedDecoder, VariationalModel, code_sizes
 
-if TYPE_CHECKING:
-    from torch import Generator, Tensor
-
-    from narrows.data.moments import Moments
-    from narrows.data.rows import Rows
-    from narrows.fitting.config import FitConfig
-    from narrows.likelihoods import Likelihood, OutputDistribution
-    from narrows.networks import Network
-
-__all__ = ["assemble", "build_model", "linear_init", "resolve_auto"]
+__all__ = ["assemble", "build_model", "make_standardise", "resolve_auto"]
 
 
 def resolve_auto(config: FitConfig, moments: Moments) -> FitConfig:
@@ -75,47 +73,25 @@ def _mostly_ends(moments: Moments) -> bool:
     return bool(ends > 0.5 * moments.count.sum())
 
 
-def build_model(
-    rows: Rows, moments: Moments, all_rows: Moments, config: FitConfig
-) -> tuple[EncoderDecoder, LinearInit]:
-    """Make the untrained model.
-
-    ``moments``, of the training rows, set the scale and the linear start; those of ``all_rows`` show the bounds.
-    """
+def make_standardise(moments: Moments, config: FitConfig) -> Standardise:
+    """Make the scaling layer from the moments of the training rows."""
     shift, scale = _scaling(moments, config)
-    standardise = Standardise(shift, scale, missing=config.missing)
-    freeze = all_rows.n_rows < FEW_ROWS and not config.objective.posterior
-    start = linear_init(rows, moments, standardise, config, freeze_linear=freeze)
+    return Standardise(shift, scale, missing=config.missing)
+
+
+def build_model(
+    standardise: Standardise, start: LinearInit, all_rows: Moments, config: FitConfig, dtype: Any
+) -> EncoderDecoder:
+    """Make the untrained model; the moments of all rows show the bounds."""
     bounds = all_rows.pooled() if config.network.of_images else all_rows
-    head = config.likelihood.head(standardise, bounds, plain_rows(rows).dtype)
+    head = config.likelihood.head(standardise, bounds, dtype)
     if isinstance(head, NormalOutput):
         # What the components leave, and what the noise on the codes adds.
         explained = (start.components * start.component_std).square().sum(1)
         passed = math.exp(POSTERIOR_LOG_VARIANCE) if config.objective.posterior else 0.0
         head.init_variance(start.std.square() - explained + passed * explained)
     generator = torch.Generator().manual_seed(config.seed)
-    return assemble(config.network, standardise, start, head, generator).to(config.device), start
-
-
-def linear_init(
-    rows: Rows, moments: Moments, standardise: Standardise, config: FitConfig, *, freeze_linear: bool
-) -> LinearInit:
-    """Return what is known of the standardised rows before training."""
-    objective = config.objective
-    scale = standardise.scale64.expand_as(moments.mean)
-    components, component_std = principal_components(plain_rows(rows), moments, scale, config.n_components, config.seed)
-    return LinearInit(
-        components=components,
-        component_std=component_std,
-        center=(moments.mean - standardise.shift64) / scale,
-        std=moments.variance.sqrt() / scale,
-        freeze_linear=freeze_linear,
-        image_shape=config.image_shape,
-        input_std=corrupted_std(objective, rows, config.seed, standardise) if objective.corrupts(rows) else None,
-        ordered=objective.ordered,
-        posterior=objective.posterior,
-        n_labels=objective.n_labels,
-    )
+    return assemble(config.network, standardise, start, head, generator).to(config.device)
 
 
 def assemble(

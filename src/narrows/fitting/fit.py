@@ -7,86 +7,74 @@ decide whether it leaves PCA at all: it does so only for a gain they can tell fr
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from narrows.data.moments import Moments, check_magnitudes, measure
-from narrows.data.rows import plain_rows, sample_rows
+from narrows.data.moments import Moments, check_magnitudes, measure, principal_components
+from narrows.data.rows import Rows, plain_rows, sample_rows
 from narrows.data.streams import StreamRows
-from narrows.fitting.baselines import significantly_better, simple_errors, size_errors, squared_errors, summarise_errors
-from narrows.fitting.build import build_model, resolve_auto
-from narrows.fitting.defaults import MAX_HELD_OUT, Split, make_split, make_train_config
-from narrows.fitting.objectives import BLOCK_ROWS
-from narrows.likelihoods import Gaussian
-from narrows.networks.model import multiplications_per_row
-from narrows.training.loop import TrainConfig, TrainerCallbacks, TrainResult, train
-from narrows.training.objective import LossParts
+from narrows.fitting.build import build_model, make_standardise, resolve_auto
+from narrows.fitting.objectives import BLOCK_ROWS, Objective, simple_errors
+from narrows.fitting.progress import ProgressCallbacks, progress_bar
+from narrows.fitting.selection import (
+    Choice,
+    choose,
+    join_histories,
+    scale_losses,
+    summarise_errors,
+    without_doubtful_bounds,
+)
+from narrows.fitting.settings import (
+    FEW_ROWS,
+    MAX_HELD_OUT,
+    FitConfig,
+    Split,
+    fit_options,
+    make_split,
+    make_train_config,
+)
+from narrows.likelihoods import Standardise
+from narrows.networks import LinearInit
+from narrows.networks.model import EncoderDecoder, multiplications_per_row
+from narrows.training.checkpoint import CheckpointFile, fingerprint
+from narrows.training.loop import LossParts, TrainConfig, TrainerCallbacks, TrainResult, train
 from narrows.training.optimisers import assign_parameters
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from narrows.data.rows import Rows
-    from narrows.fitting.config import FitConfig, Objective
-    from narrows.fitting.progress import ProgressCallbacks
-    from narrows.networks import LinearInit
-    from narrows.networks.model import EncoderDecoder
-    from narrows.training.checkpoint import CheckpointFile
-
-__all__ = ["FitResult", "fit_model", "scale_losses"]
+__all__ = ["FitResult", "fit_estimator", "linear_init", "start_model"]
 
 PLAIN_FRACTION = 0.2
 """Fraction of the steps that the plain autoencoder gets, which the reconstructions are held against."""
 
 MIN_PLAIN_STEPS = 1500
 
-_NO_LOSSES = ("step", "epoch", "seconds", "learning_rate", "active_components")
-
 
 @dataclass
 class FitResult:
-    """What a fit gives.
-
-    Attributes
-    ----------
-    model : EncoderDecoder
-        Fitted.
-    history : list of dict
-        One record an evaluation, in the unit that the objective reports.
-    baselines : dict
-        Of the model and of the trivial answers, on the same rows.
-    stayed : bool
-        Whether the model is still the linear start.
-    stopped : str
-        Why the training ended.
-    train_config : TrainConfig
-        How it was trained.
-    steps : int
-        Steps behind the final weights.
-    few_rows : bool
-        Whether there were so few rows that the linear path was frozen.
-    config : FitConfig
-        As the data had it resolved.
-    moments : Moments
-        Of all rows.
-    statistics : dict
-        What the objective says of the final model.
-    """
+    """What a fit gives."""
 
     model: EncoderDecoder
     history: list[dict[str, Any]]
     baselines: dict[str, Any]
+    # Whether the model is still the linear start.
     stayed: bool
     stopped: str
     train_config: TrainConfig
+    # Steps behind the final weights.
     steps: int
+    # Whether there were so few rows that the linear path was frozen.
     few_rows: bool
+    # As the data had it resolved.
     config: FitConfig
+    # Of all rows.
     moments: Moments
+    # What the objective says of the final model.
     statistics: dict[str, float]
 
 
@@ -103,18 +91,28 @@ class FoldFit:
     result: TrainResult
     plain: EncoderDecoder | None = None
 
+    def history(self, objective: Objective) -> list[dict[str, Any]]:
+        """Return the records, in the unit that the objective reports."""
+        unit = objective.unit(self.model)
+        return [scale_losses(record, unit) for record in self.result.history]
+
     def evaluation_rows(self, seed: int) -> Rows:
         """Return the rows to measure on: those held out, otherwise some of those trained on."""
         return self.held_out if self.held_out is not None else _sample(self.rows, seed)
 
 
-@dataclass(frozen=True)
-class Choice:
-    """At which evaluation, after how many steps, the weights are taken; or that the linear start is kept."""
-
-    best: int
-    steps: int
-    stayed: bool
+def fit_estimator(estimator: Any, rows: Rows, config: FitConfig) -> FitResult:
+    """Fit an estimator's model, with the progress that it shows and the checkpoint that it keeps."""
+    checkpoint = None
+    if estimator.checkpoint is not None:
+        facts = [fit_options(estimator), config.seed, rows.n_rows, rows.n_features]
+        seconds = float(estimator.checkpoint_seconds)
+        checkpoint = CheckpointFile(os.fspath(estimator.checkpoint), seconds, fingerprint(facts, rows))
+    with progress_bar(estimator.callbacks, estimator.verbose) as progress:
+        result = fit_model(rows, config, progress, checkpoint)
+    if checkpoint is not None and result.stopped != "interrupted":
+        checkpoint.remove()
+    return result
 
 
 def fit_model(
@@ -139,7 +137,7 @@ def fit_model(
     folds = [fold for fold in folds if fold.result.held_out or not split.folds]
     if not folds:
         raise KeyboardInterrupt
-    choice = _choose(folds, config)
+    choice = choose([fold.result for fold in folds], config, untrained=folds[0].train_config.steps == 0)
     for fold in folds:
         _load(fold, choice, config)
     if stopped not in ("interrupted", "callback") and not fitter.train_plain(folds):
@@ -150,8 +148,8 @@ def fit_model(
     first = folds[0]
     model = first.model
     if choice.stayed and split.folds:
-        config = _without_doubtful_bounds(config, joint)
-        model, _ = build_model(rows, all_rows, all_rows, config)
+        config = without_doubtful_bounds(config, joint)
+        model, _ = start_model(rows, all_rows, all_rows, config)
     elif split.refit and stopped not in ("interrupted", "callback", "time"):
         again = fitter.train("refit", rows, None, all_rows, repeat=(first.train_config, choice.steps))
         # What the first fit found is better than half a second one.
@@ -161,7 +159,7 @@ def fit_model(
             model = again.model
     return FitResult(
         model=model.eval(),
-        history=_history(folds, config.objective),
+        history=join_histories([fold.history(config.objective) for fold in folds], config.objective),
         baselines=baselines,
         stayed=choice.stayed,
         stopped=stopped,
@@ -189,6 +187,43 @@ def split_rows(rows: Rows, split: Split, seed: int) -> list[tuple[Rows, ...]]:
 
 def _measure(rows: Rows, config: FitConfig) -> Moments:
     return measure(plain_rows(rows), allow_missing=config.missing, names=config.names)
+
+
+def start_model(
+    rows: Rows, moments: Moments, all_rows: Moments, config: FitConfig
+) -> tuple[EncoderDecoder, LinearInit]:
+    """Make the untrained model and its linear start: ``moments``, of the training rows, set the scale."""
+    standardise = make_standardise(moments, config)
+    freeze = all_rows.n_rows < FEW_ROWS and not config.objective.posterior
+    start = linear_init(rows, moments, standardise, config, freeze_linear=freeze)
+    return build_model(standardise, start, all_rows, config, plain_rows(rows).dtype), start
+
+
+def linear_init(
+    rows: Rows, moments: Moments, standardise: Standardise, config: FitConfig, *, freeze_linear: bool
+) -> LinearInit:
+    """Return what is known of the standardised rows before training."""
+    objective = config.objective
+    scale = standardise.scale64.expand_as(moments.mean)
+    components, component_std = principal_components(plain_rows(rows), moments, scale, config.n_components, config.seed)
+    return LinearInit(
+        components=components,
+        component_std=component_std,
+        center=(moments.mean - standardise.shift64) / scale,
+        std=moments.variance.sqrt() / scale,
+        freeze_linear=freeze_linear,
+        image_shape=config.image_shape,
+        input_std=_corrupted_std(objective, rows, config.seed, standardise) if objective.corrupts(rows) else None,
+        ordered=objective.ordered,
+        posterior=objective.posterior,
+        n_labels=objective.n_labels,
+    )
+
+
+def _corrupted_std(objective: Objective, rows: Rows, seed: int, standardise: Standardise) -> Tensor:
+    """Return the standard deviation of each column of the encoder's input, from the first few blocks."""
+    blocks = islice(objective.inputs(rows, seed), 4)
+    return torch.cat([standardise(corrupted) for _, corrupted in blocks]).double().std(0, correction=0)
 
 
 def _sample(rows: Rows, seed: int) -> Rows:
@@ -228,7 +263,7 @@ class _Fitter:
         return config.objective.keeps_linear_init(self.all_rows, config.network, config.validation_fraction)
 
     def _untrained(self, rows: Rows) -> FoldFit:
-        model, start = build_model(rows, self.all_rows, self.all_rows, self.config)
+        model, start = start_model(rows, self.all_rows, self.all_rows, self.config)
         train_config = replace(self._train_config(model, start, rows, evaluated=False), steps=0)
         return FoldFit(rows, None, self.all_rows, model, start, train_config, TrainResult(stopped="budget"))
 
@@ -243,7 +278,7 @@ class _Fitter:
     ) -> FoldFit:
         """Build a model for some rows and train it on them."""
         config, objective = self.config, self.config.objective
-        model, start = build_model(rows, moments, self.all_rows, config)
+        model, start = start_model(rows, moments, self.all_rows, config)
         if repeat is None:
             train_config = self._train_config(model, start, rows, evaluated=held_out is not None)
         else:
@@ -309,21 +344,6 @@ class _Fitter:
         return True
 
 
-def _choose(folds: list[FoldFit], config: FitConfig) -> Choice:
-    """Find the evaluation at which to stop, and whether to keep to the linear start instead."""
-    first = folds[0].result
-    if folds[0].held_out is None:
-        return Choice(0, first.step, stayed=folds[0].train_config.steps == 0)
-    length = min(len(fold.result.held_out) for fold in folds)
-    losses = torch.stack([torch.cat([fold.result.held_out[i] for fold in folds]) for i in range(length)])
-    if not config.early_stopping:
-        return Choice(length - 1, first.step, stayed=False)
-    best = int(losses.double().mean(1).argmin())
-    if config.network.starts_linear and (best == 0 or not significantly_better(losses[best], losses[0])):
-        return Choice(0, 0, stayed=True)
-    return Choice(best, first.evaluated[best], stayed=False)
-
-
 def _load(fold: FoldFit, choice: Choice, config: FitConfig) -> None:
     """Give a fold's model the parameters that count."""
     if fold.held_out is None:
@@ -345,11 +365,11 @@ def _errors(fold: FoldFit, choice: Choice, config: FitConfig) -> dict[str, Tenso
     if fold.held_out is not None and objective.is_squared_error(model):
         errors["model"] = fold.result.held_out[choice.best].double()
     else:
-        errors["model"] = squared_errors(inputs(), model, standardise.scale64)
+        errors["model"] = model.squared_errors(inputs())
     if objective.ordered:
-        errors |= size_errors(inputs(), model, fold.start)
+        errors |= model.size_errors(inputs(), fold.start.components, fold.start.center)
     if fold.plain is not None:
-        errors["autoencoder"] = squared_errors(inputs(), fold.plain.cpu().eval(), standardise.scale64)
+        errors["autoencoder"] = fold.plain.cpu().eval().squared_errors(inputs())
     model.to(config.device)
     # Each fold has its own scale.
     return {name: value if name == "values" else value * standardise.squared_unit for name, value in errors.items()}
@@ -370,31 +390,3 @@ def _density_baselines(folds: list[FoldFit], errors: dict[str, Tensor], config: 
         "bits_per_feature": {name: nats * sum(counts) / values for name, nats in means.items()},
         "nats_per_row": means,
     }
-
-
-def _without_doubtful_bounds(config: FitConfig, errors: dict[str, Tensor]) -> FitConfig:
-    """Leave out guessed bounds where held-out rows cannot tell that they help: then the start is exactly PCA."""
-    if config.likelihood == Gaussian() and not significantly_better(errors["model"], errors["pca"]):
-        return replace(config, likelihood=Gaussian(bounds="none"))
-    return config
-
-
-def _history(folds: list[FoldFit], objective: Objective) -> list[dict[str, Any]]:
-    """Bring records to the unit they are reported in, and average those of several folds."""
-    histories = []
-    for fold in folds:
-        unit = objective.unit(fold.model)
-        histories.append([scale_losses(record, unit) for record in fold.result.history])
-    joint = histories[0]
-    if len(histories) > 1:
-        joint = [
-            {key: float(np.mean([record[key] for record in records])) for key in records[0]}
-            | {"step": records[0]["step"]}
-            for records in zip(*histories, strict=False)
-        ]
-    return [objective.complete(record) for record in joint]
-
-
-def scale_losses(record: dict[str, Any], unit: float) -> dict[str, Any]:
-    """Bring the losses of a history record to another unit."""
-    return {key: value if key in _NO_LOSSES else value * unit for key, value in record.items()}

@@ -4,42 +4,29 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from narrows.data.moments import check_magnitudes, measure
-from narrows.data.rows import plain_rows
+from narrows.data.rows import Rows, plain_rows
 from narrows.errors import TrainingDivergedError
-from narrows.fitting.baselines import simple_errors, squared_errors, summarise_errors
-from narrows.fitting.build import build_model, linear_init, resolve_auto
-from narrows.fitting.defaults import make_train_config
-from narrows.fitting.fit import scale_losses
-from narrows.networks.model import multiplications_per_row
+from narrows.fitting.build import resolve_auto
+from narrows.fitting.fit import linear_init, start_model
+from narrows.fitting.objectives import simple_errors
+from narrows.fitting.selection import scale_losses, summarise_errors
+from narrows.fitting.settings import FitConfig, make_train_config
+from narrows.networks.model import EncoderDecoder, multiplications_per_row
 from narrows.training.loop import check_batches
 from narrows.training.optimisers import FlatParameters
-
-if TYPE_CHECKING:
-    from narrows.data.rows import Rows
-    from narrows.fitting.config import FitConfig
-    from narrows.networks.model import EncoderDecoder
 
 __all__ = ["Incremental"]
 
 
 class Incremental:
-    """A model and its optimiser between two portions.
+    """A model and its optimiser between two portions, begun anew or from a fitted model and its scale.
 
-    Parameters
-    ----------
-    rows : Rows
-        The first portion: it sets the scale and the linear start, but is not trained on yet.
-    config : FitConfig
-        The options.
-    model : EncoderDecoder, optional
-        A fitted one to go on from, with the scale that it has; by default one is built.
-    n_steps : int, default 0
-        Steps behind it.
+    The first portion sets the scale and the linear start, but is not trained on yet.
     """
 
     def __init__(self, rows: Rows, config: FitConfig, model: EncoderDecoder | None = None, n_steps: int = 0) -> None:
@@ -47,7 +34,7 @@ class Incremental:
         check_magnitudes(rows, self.moments, config.names)
         if model is None:
             config = resolve_auto(config, self.moments)
-            self.model, self.start = build_model(rows, self.moments, self.moments, config)
+            self.model, self.start = start_model(rows, self.moments, self.moments, config)
         else:
             self.model = model
             self.start = linear_init(rows, self.moments, model.standardise, config, freeze_linear=False)
@@ -136,7 +123,7 @@ class Incremental:
         """Hold the model against the mean row and PCA, on the portion it has just seen."""
         standardise, objective, seed = self.model.standardise, self.config.objective, self.config.seed
         errors = simple_errors(objective.inputs(rows, seed), standardise, self.start)
-        errors["model"] = squared_errors(objective.inputs(rows, seed), self.model, standardise.scale64)
+        errors["model"] = self.model.squared_errors(objective.inputs(rows, seed))
         unit = standardise.squared_unit
         scaled = {name: value if name == "values" else value * unit for name, value in errors.items()}
         return summarise_errors(scaled, held_out=False)

@@ -1,40 +1,31 @@
-"""What models are trained for: to reconstruct rows, from a whole code or its leading parts, or to maximise the ELBO."""
+"""What models are trained for: to reconstruct rows, from a whole code or its leading parts, or to maximise the ELBO.
+
+And what rows cost under the trivial densities that the ELBO is held against: independent features, probabilistic PCA.
+"""
 
 from __future__ import annotations
 
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
+from torch import Generator, Tensor
 
-from narrows.data.rows import Pair, PairedRows, plain_rows
-from narrows.fitting import baselines
-from narrows.fitting.config import Objective
-from narrows.likelihoods import GaussianOutput
-from narrows.training.objective import LossParts
+from narrows.data.moments import Moments
+from narrows.data.rows import Pair, PairedRows, Rows, plain_rows
+from narrows.likelihoods import GaussianOutput, MixedOutput, NormalOutput, OutputDistribution, Standardise
+from narrows.networks import LinearInit, Network
+from narrows.networks.model import EncoderDecoder, VariationalModel, observed
+from narrows.priors import kl_to_normal
+from narrows.training.loop import LossParts
+from narrows.training.schedules import KLWeight
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+__all__ = ["BLOCK_ROWS", "NegativeElbo", "Objective", "OrderedReconstruction", "Reconstruction", "simple_errors"]
 
-    from torch import Generator, Tensor
-
-    from narrows.data.moments import Moments
-    from narrows.data.rows import Rows
-    from narrows.networks import LinearInit, Network
-    from narrows.networks.model import EncoderDecoder, VariationalModel
-
-    Corrupt = Callable[[Tensor, Generator], Tensor]
-
-__all__ = [
-    "BLOCK_ROWS",
-    "KLWeight",
-    "NegativeElbo",
-    "OrderedReconstruction",
-    "Reconstruction",
-    "corrupted_std",
-    "kl_to_normal",
-]
+Corrupt = Callable[[Tensor, Generator], Tensor]
 
 BLOCK_ROWS = 1024
 """Held-out rows always come in blocks of this many: the noise on each is then the same every time."""
@@ -50,11 +41,72 @@ ACTIVITY_ROWS = 2000
 KNOWN_LABEL = 0.9
 """Probability that the decoder is given a row's label while training; otherwise it learns to do without."""
 
+MAX_PPCA_COLUMNS = 2000
 
-def corrupted_std(objective: Objective, rows: Rows, seed: int, standardise: Any) -> Tensor:
-    """Return the standard deviation of each column of the encoder's input, from the first few blocks."""
-    blocks = islice(objective.inputs(rows, seed), 4)
-    return torch.cat([standardise(corrupted) for _, corrupted in blocks]).double().std(0, correction=0)
+
+class Objective(ABC):
+    """What a model is trained for, and all by which its fit differs from another's."""
+
+    ordered: ClassVar[bool] = False
+    """Whether leading parts of the code are to be codes by themselves."""
+    posterior: ClassVar[bool] = False
+    """Whether the encoder gives a distribution of codes, and the likelihood must be a density."""
+    n_labels: int = 0
+    """How many labels the decoder is conditioned on."""
+
+    @abstractmethod
+    def loss(self, model: Any, batch: Any, generator: Generator | None, progress: float = 1.0) -> LossParts:
+        """Return the loss of each row of a batch; without a generator nothing random happens."""
+
+    @abstractmethod
+    def kind(self, network: Network) -> str:
+        """Return what is fitted: a key of :data:`narrows.fitting.settings.FLOP_BUDGETS`."""
+
+    @abstractmethod
+    def inputs(self, rows: Rows, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield blocks of clean rows and the encoder's input for them, the same for the same seed."""
+
+    def corrupts(self, rows: Rows) -> bool:
+        """Say whether the encoder's input differs from the clean rows while training."""
+        return False
+
+    def unit(self, model: EncoderDecoder) -> float:
+        """Return what brings losses to the unit that they are reported in."""
+        return 1.0
+
+    def hopeless(self, model: EncoderDecoder, start: LinearInit) -> float | None:
+        """Return how far a held-out loss may rise before the training counts as diverged."""
+        return None
+
+    def is_squared_error(self, model: EncoderDecoder) -> bool:
+        """Say whether the loss of a row is its squared error, in the model's scaled units."""
+        return False
+
+    def refits(self, network: Network) -> bool:
+        """Say whether fits to a little more or less data end near one another."""
+        return network.starts_linear
+
+    def keeps_linear_init(self, moments: Moments, network: Network, validation_fraction: float | None) -> bool:
+        """Say whether, without held-out rows, the linear start is all that the data can support."""
+        return False
+
+    def plain(self) -> Objective | None:
+        """Return the objective of the plain autoencoder that reconstructions are compared with, if any."""
+        return None
+
+    def nll(
+        self, model: Any, start: LinearInit, train: Rows, rows: Rows, moments: Moments, seed: int
+    ) -> dict[str, float]:
+        """Return the mean cost of rows, in nats, under the model and under the trivial densities."""
+        return {}
+
+    def statistics(self, model: Any, rows: Rows) -> dict[str, float]:
+        """Return what else a history record says of the model, from some rows."""
+        return {}
+
+    def complete(self, record: dict[str, Any]) -> dict[str, Any]:
+        """Add to a history record what follows from its losses."""
+        return record
 
 
 @dataclass(frozen=True)
@@ -63,13 +115,9 @@ class Reconstruction(Objective):
 
     That is the row itself, a corrupted copy (afresh at each step; for held-out rows the same each time, so that
     evaluations can be compared), or another row that stands beside it.
-
-    Attributes
-    ----------
-    corrupt : callable or None
-        From float rows in the data's units and a generator to corrupted rows.
     """
 
+    # From float rows in the data's units and a generator to corrupted rows.
     corrupt: Corrupt | None = None
 
     def loss(self, model: EncoderDecoder, batch: Any, generator: Generator | None, progress: float = 1.0) -> LossParts:
@@ -162,69 +210,16 @@ class OrderedReconstruction(Reconstruction):
         return False
 
 
-def kl_to_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """Return the divergence of normal distributions from the standard one, for each number of the code.
-
-    The closed form ``(mean**2 + variance - 1 - log(variance)) / 2`` (Kingma and Welling 2014, appendix B), in nats;
-    summed over the code it is the KL of a row.
-
-    Examples
-    --------
-    >>> import torch
-    >>> kl_to_normal(torch.zeros(1, 2), torch.zeros(1, 2)).sum(1)
-    tensor([0.])
-    """
-    return (mean.square() + log_variance.exp() - 1 - log_variance) / 2
-
-
-@dataclass(frozen=True)
-class KLWeight:
-    """How the KL counts beside the reconstruction.
-
-    Attributes
-    ----------
-    beta : float
-        Its weight in the end.
-    warmup : float
-        Fraction of the training over which the weight rises from zero in a straight line.
-    free_bits : float
-        Nats of each number of the code that cost nothing, on the average of a batch.
-    """
-
-    beta: float = 1.0
-    warmup: float = 0.0
-    free_bits: float = 0.0
-
-    def at(self, progress: float) -> float:
-        """Return the weight when this much of the training is done, 0 to 1.
-
-        Examples
-        --------
-        >>> [KLWeight(2.0, warmup=0.5).at(progress) for progress in (0, 0.25, 0.5, 1)]
-        [0.0, 1.0, 2.0, 2.0]
-        """
-        return self.beta if self.warmup <= 0 else self.beta * min(1.0, progress / self.warmup)
-
-
 @dataclass(frozen=True)
 class NegativeElbo(Objective):
-    """To rebuild rows from codes drawn around their means, while these draws are kept near the prior.
-
-    Attributes
-    ----------
-    weight : KLWeight
-        How the KL counts.
-    corrupt : callable or None
-        From float rows in the data's units and a generator to corrupted rows, which are its input in training.
-    n_labels : int
-        Number of labels the decoder knows; batches are then pairs of rows and label numbers, -1 for none.
-    sampled : bool
-        Whether codes are drawn; otherwise they are their means, as in a plain autoencoder.
-    """
+    """To rebuild rows from codes drawn around their means, while these draws are kept near the prior."""
 
     weight: KLWeight
+    # Makes the input of rows in training.
     corrupt: Corrupt | None = None
+    # Labels that the decoder knows; batches are then pairs of rows and label numbers, -1 for none.
     n_labels: int = 0
+    # Whether codes are drawn; otherwise they are their means, as in a plain autoencoder.
     sampled: bool = True
 
     posterior: ClassVar[bool] = True
@@ -296,8 +291,8 @@ class NegativeElbo(Objective):
         bare, head = plain_rows(rows), model.head.cpu()
         costs = {
             "model": float(sum(part.double().mean() for part in losses.parts.values())),
-            "independent": baselines.independent_nll(plain_rows(train), bare, head, moments),
-            "ppca": baselines.ppca_nll(bare, head, start),
+            "independent": independent_nll(plain_rows(train), bare, head, moments),
+            "ppca": ppca_nll(bare, head, start),
         }
         model.to(device)
         return {name: nats for name, nats in costs.items() if nats is not None}
@@ -317,3 +312,64 @@ class NegativeElbo(Objective):
                 parts = record[f"{start}reconstruction_loss"], record[f"{start}kl_loss"]
                 result[f"{start}total_loss"] = parts[0] + self.weight.beta * parts[1]
         return result
+
+
+def independent_nll(train: Rows, held_out: Rows, head: OutputDistribution, moments: Moments) -> float:
+    """Return the mean cost of held-out rows, in nats, under a model whose features are independent."""
+    cost, total = head.independent_cost(moments, train), 0.0
+    for block in held_out.blocks(BLOCK_ROWS):
+        x = block.double()
+        total += float(torch.nan_to_num(cost(x) * ~torch.isnan(x)).sum())
+    return total / held_out.n_rows
+
+
+def ppca_nll(held_out: Rows, head: OutputDistribution, start: LinearInit) -> float | None:
+    """Return the mean cost of held-out rows, in nats, under probabilistic PCA with a code of the same size.
+
+    Tipping and Bishop 1999, *Probabilistic principal component analysis*; the noise of each column is what its
+    components leave of it, not less than the head's floor. None where the head has no normal noise.
+    """
+    if not isinstance(head, NormalOutput) or isinstance(head, MixedOutput) or start.n_features > MAX_PPCA_COLUMNS:
+        return None
+    floor = head.floor.double()
+    components, variances = start.components, start.component_std.square()
+    left = start.std.square() - (components.square() * variances).sum(1)
+    noise = torch.maximum(left, floor)
+    rest = float(left.clamp_min(0).mean())
+    slopes = components * (variances - rest).clamp_min(0).sqrt()
+    covariance = slopes @ slopes.T + torch.diag(noise)
+    factor = torch.linalg.cholesky(covariance)
+    standardise = head.standardise
+    constant = factor.diagonal().log().sum() + len(floor) * math.log(2 * math.pi) / 2
+    constant += standardise.scale64.log().expand(len(floor)).sum()
+    total = 0.0
+    for block in held_out.blocks(BLOCK_ROWS):
+        z = (block.double() - standardise.shift64) / standardise.scale64 - start.center
+        if torch.isnan(z).any():
+            return None
+        whitened = torch.linalg.solve_triangular(factor, z.T, upper=False)
+        total += float(whitened.square().sum() / 2 + constant * len(z))
+    return total / held_out.n_rows
+
+
+def simple_errors(
+    blocks: Iterable[tuple[Tensor, Tensor]], standardise: Standardise, start: LinearInit
+) -> dict[str, Tensor]:
+    """Measure what the mean row and PCA leave unexplained of each row."""
+    components, center = start.components.float(), start.center.float()
+    found: dict[str, list[Tensor]] = {}
+
+    def add(name: str, values: Tensor) -> None:
+        found.setdefault(name, []).append(values.sum(1, dtype=torch.float64))
+
+    for clean, corrupted in blocks:
+        z = standardise(clean) - center
+        known = observed(clean)
+        seen = z if corrupted is clean else standardise(corrupted) - center
+        rebuilt = (seen @ components) @ components.T
+        add("values", known)
+        add("mean", z.square() * known)
+        add("pca", (z - rebuilt).square() * known)
+        if corrupted is not clean:
+            add("input", (z - seen).square() * known)
+    return {name: torch.cat(parts) for name, parts in found.items()}

@@ -12,8 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from narrows.data.rows import ArrayRows
-from narrows.training.loop import TrainConfig, train
-from narrows.training.objective import LossParts
+from narrows.training.loop import LossParts, TrainConfig, train
 from narrows.training.optimisers import RMSprop
 from narrows.training.schedules import Constant
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -11,6 +12,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from narrows.data.moments import Moments
+from narrows.data.rows import Rows
 from narrows.options import Option
 
 __all__ = [
@@ -141,6 +143,10 @@ class OutputDistribution(nn.Module):
         if self.standardise.missing:
             cost = torch.where(torch.isnan(x), torch.zeros_like(cost), cost)
         return cost.sum(1)
+
+    def independent_cost(self, moments: Moments, train: Rows) -> Callable[[Tensor], Tensor]:
+        """Return what values cost under the same kind of density with independent features, from the training rows."""
+        raise NotImplementedError
 
     def linear_init(self, components: Tensor, center: Tensor) -> tuple[Tensor, Tensor]:
         """Return the decoder's weight (n_outputs, n_components) and bias for codes along principal components."""
@@ -390,6 +396,11 @@ class NormalOutput(OutputDistribution):
         mean, variance = self.parameters_from(output)
         noise = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
         return self.standardise.inverse(mean + variance.sqrt() * noise)
+
+    def independent_cost(self, moments: Moments, train: Rows) -> Callable[[Tensor], Tensor]:
+        """Return the cost under a normal density for each column."""
+        variance = moments.variance + (self.floor.double() * self.standardise.scale64.square())
+        return lambda x: (x - moments.mean).square() / (2 * variance) + (2 * math.pi * variance).log() / 2
 
     def linear_init(self, components: Tensor, center: Tensor) -> tuple[Tensor, Tensor]:
         """Return the components and the mean; variances start as they are everywhere."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch import Generator, Tensor
 from torch.nn import functional
 
 from narrows.data.moments import Moments
+from narrows.data.rows import Rows
 from narrows.errors import DataError
 from narrows.likelihoods.base import Likelihood, OutputDistribution, Standardise
 
@@ -91,6 +93,17 @@ class BernoulliOutput(OutputDistribution):
         target = torch.nan_to_num(x) if self.standardise.missing else x
         target = target.to(output.dtype) / self.top
         return functional.binary_cross_entropy_with_logits(output, target, reduction="none")
+
+    def independent_cost(self, moments: Moments, train: Rows) -> Callable[[Tensor], Tensor]:
+        """Return the cross-entropy under a probability for each column; one more of each, so that all is possible."""
+        top = self.top.double()
+        logits = torch.logit((moments.mean * moments.count / top + 1) / (moments.count + 2))
+
+        def cost(x: Tensor) -> Tensor:
+            target = torch.nan_to_num(x) / top
+            return functional.binary_cross_entropy_with_logits(logits.expand_as(x), target, reduction="none")
+
+        return cost
 
     def initial_std(self, spread: Tensor) -> Tensor:
         """Return a standard deviation of logits that leaves everything open."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional
 
 from narrows.data.moments import Moments
+from narrows.data.rows import Rows
 from narrows.errors import DataError
 from narrows.likelihoods.base import Likelihood, OutputDistribution, Standardise
 
@@ -138,6 +141,21 @@ class DiscretisedLogisticOutput(OutputDistribution):
         draw = torch.rand(means.shape, **kind).clamp(1e-7, 1 - 1e-7)
         values = self.standardise.inverse((means + log_scales.exp() * torch.logit(draw)).squeeze(1)).round()
         return torch.clamp(values, self.low.to(values.dtype), self.high.to(values.dtype))
+
+    def independent_cost(self, moments: Moments, train: Rows) -> Callable[[Tensor], Tensor]:
+        """Return the cost under a histogram of whole numbers for each column."""
+        low, high = int(self.low), int(self.high)
+        table = np.ones((train.n_features, high - low + 1))
+        columns = np.arange(train.n_features)
+        for block in train.blocks(1024):
+            values = block.numpy().astype(np.int64) - low
+            np.add.at(table, (np.broadcast_to(columns, values.shape), values), 1.0)
+        costs = -np.log(table / table.sum(1, keepdims=True))
+
+        def cost(x: Tensor) -> Tensor:
+            return torch.from_numpy(costs[columns, x.numpy().astype(np.int64).clip(low, high) - low])
+
+        return cost
 
     def initial_std(self, spread: Tensor) -> Tensor:
         """Return the standard deviations of the columns for all means, and none for scales and weights."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch import Generator, Tensor
 from torch.nn import functional
 
 from narrows.data.moments import Moments
+from narrows.data.rows import Rows
 from narrows.likelihoods.base import Likelihood, NormalOutput, OutputDistribution, Standardise
 
 __all__ = ["Mixed", "MixedOutput"]
@@ -79,6 +81,20 @@ class MixedOutput(NormalOutput):
         numbers = super().nll(output, x, z)[:, : self.n_numbers]
         ones = torch.nan_to_num(x[:, self.n_numbers :]).to(output.dtype)
         return torch.cat([numbers, -ones * torch.cat(self.log_prob(output), 1)], 1)
+
+    def independent_cost(self, moments: Moments, train: Rows) -> Callable[[Tensor], Tensor]:
+        """Return the cost under a normal density for each number, and probabilities of the categories."""
+        numbers, first = super().independent_cost(moments, train), self.n_numbers
+        # One more row of each category.
+        seen = (moments.mean * moments.count)[first:].split(self.levels)
+        probabilities = torch.cat([(part + 1) / (part + 1).sum() for part in seen])
+
+        def cost(x: Tensor) -> Tensor:
+            found = numbers(x)
+            found[:, first:] = -x[:, first:] * probabilities.log()
+            return found
+
+        return cost
 
     def sample(self, output: Tensor, generator: Generator) -> Tensor:
         """Draw numbers about their means, and one category of each block."""

@@ -5,7 +5,7 @@ No layer of narrows' own lets a row's result depend on the rows beside it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -23,9 +23,12 @@ __all__ = [
     "VariationalModel",
     "code_sizes",
     "multiplications_per_row",
+    "observed",
 ]
 
 STEADY_WIDTH = 16
+
+Blocks = Iterable[tuple[Tensor, Tensor]]
 
 LOG_VARIANCES = (-14.0, 6.0)
 """What is taken for certain, and for nothing known at all: beyond, exponentials run away."""
@@ -202,6 +205,11 @@ class OrderedDecoder(nn.Module):
         return still + (code - still) * share
 
 
+def observed(rows: Tensor) -> Tensor:
+    """Say which values are not missing."""
+    return ~torch.isnan(rows) if rows.is_floating_point() else torch.ones_like(rows, dtype=torch.bool)
+
+
 class OutputMean(nn.Module):
     """The head's way from the decoder's output to the data's units, as a layer."""
 
@@ -264,6 +272,34 @@ class EncoderDecoder(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the reconstruction of rows in the data's units."""
         return self.decoder(self.encoder(x))
+
+    def squared_errors(self, blocks: Blocks) -> Tensor:
+        """Measure the squared error on each row, summed over the observed values, in scaled units."""
+        found = []
+        with torch.no_grad():
+            for clean, corrupted in blocks:
+                error = (self(corrupted).double() - clean.double()) / self.standardise.scale64
+                found.append(torch.nan_to_num(error).square().sum(1))
+        return torch.cat(found)
+
+    def size_errors(self, blocks: Blocks, components: Tensor, center: Tensor) -> dict[str, Tensor]:
+        """Measure an ordered model and PCA with the first few numbers of their codes: "model:2", "pca:2" and so on."""
+        components, center = components.float(), center.float()
+        found: dict[str, list[Tensor]] = {}
+        with torch.no_grad():
+            for clean, corrupted in blocks:
+                z, seen = self.standardise(clean), self.standardise(corrupted)
+                code = self.encoder[1](seen)
+                for size in self.decoder[1].sizes:  # type: ignore[union-attr]
+                    leading = components[:, :size]
+                    rebuilt = {
+                        "model": self.standardise(self.head.mean(self.decoder[1](code[:, :size]))),
+                        "pca": (seen - center) @ leading @ leading.T + center,
+                    }
+                    for name, values in rebuilt.items():
+                        error = ((values - z).square() * observed(clean)).sum(1, dtype=torch.float64)
+                        found.setdefault(f"{name}:{size}", []).append(error)
+        return {name: torch.cat(parts) for name, parts in found.items()}
 
 
 class PosteriorMean(nn.Module):

@@ -19,8 +19,7 @@ from narrows.recommend.linear import fit_truncated
 from narrows.recommend.methods import Multinomial
 from narrows.recommend.scorers import Bags, Scorer, bags_of, cosines
 from narrows.recommend.splits import Fold
-from narrows.training.loop import TrainConfig, TrainerCallbacks, TrainResult, train
-from narrows.training.objective import LossParts
+from narrows.training.loop import LossParts, TrainConfig, TrainerCallbacks, TrainResult, train
 from narrows.training.optimisers import Adam
 from narrows.training.schedules import OneCycle
 

@@ -6,40 +6,37 @@ the result is bit-identical to that of a training that was never interrupted (a 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+from torch import Tensor
+
+from narrows.data.rows import Pair, Rows
 from narrows.errors import ModelFileError
 from narrows.io.container import read_tensors, write_tensors
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-__all__ = ["CheckpointFile", "RunCheckpoint"]
+__all__ = ["CheckpointFile", "RunCheckpoint", "fingerprint"]
 
 KIND = "narrows checkpoint"
 
 
+def fingerprint(facts: Any, rows: Rows) -> str:
+    """Return a digest of plain values, such as the options of a fit, and of all rows."""
+    digest = hashlib.blake2b(json.dumps(facts, sort_keys=True).encode())
+    for block in rows.blocks(1024):
+        for part in (block.rows, block.beside) if isinstance(block, Pair) else (block,):
+            digest.update(str(part.dtype).encode())
+            digest.update(np.ascontiguousarray(part.numpy()).data)
+    return digest.hexdigest()
+
+
 class CheckpointFile:
-    """One file for all the trainings of a fit.
-
-    Parameters
-    ----------
-    path : path-like
-        Where it is.
-    every : float
-        Seconds between two savings.
-    fingerprint : str
-        Of the options and the data; a file that bears another is refused.
-
-    Raises
-    ------
-    ModelFileError
-        If there is a file that is no checkpoint, or one of another fit.
-    """
+    """One file for all the trainings of a fit, saved every so many seconds; one with another fingerprint is refused."""
 
     def __init__(self, path: str | Path, every: float, fingerprint: str) -> None:
         self.path = Path(path)

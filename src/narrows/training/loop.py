@@ -7,28 +7,21 @@ knows steps, evaluations, the best weights so far, time, interruption, divergenc
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
-from torch import nn
+from torch import Generator, Tensor, nn
 
+from narrows.data.rows import Rows
 from narrows.errors import TrainingDivergedError
-from narrows.training.optimisers import FlatParameters
+from narrows.training.checkpoint import RunCheckpoint
+from narrows.training.optimisers import FlatParameters, Optimizer, OptimizerState
+from narrows.training.schedules import Schedule
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from torch import Tensor
-
-    from narrows.data.rows import Rows
-    from narrows.training.checkpoint import RunCheckpoint
-    from narrows.training.objective import LossFunction, LossParts
-    from narrows.training.optimisers import Optimizer, OptimizerState
-    from narrows.training.schedules import Schedule
-
-__all__ = ["TrainConfig", "TrainResult", "TrainerCallbacks", "check_batches", "train"]
+__all__ = ["LossFunction", "LossParts", "TrainConfig", "TrainResult", "TrainerCallbacks", "check_batches", "train"]
 
 RETRY_FACTOR = 0.1
 
@@ -46,107 +39,109 @@ _SAVED_TENSORS = ("best_values", "start_values")
 
 
 @dataclass(frozen=True)
-class TrainConfig:
-    """How to train, all decided.
+class LossParts:
+    """The parts of a loss, each of shape (rows,): sums over features, never averages.
 
-    Attributes
-    ----------
-    optimizer, schedule : Optimizer, Schedule
-        Option values.
-    learning_rate : float
-        The peak rate.
-    batch_size : int
-        Rows in a step.
-    steps : int
-        The budget that the schedule is laid over.
-    evaluate_every : int
-        Steps between two evaluations (and records in the history).
-    patience : int or None
-        Evaluations without a new best before the training stops; None never stops.
-    stop_at : int or None
-        Last step, when earlier than the budget: a refit ends where the run it repeats was best.
-    max_seconds : float or None
-        Limit on the time of this run; the schedule then follows the clock when that is ahead, once
-        a fiftieth of the time is spent.
-    hopeless : float or None
-        A held-out loss this far above the first one means that the training diverges.
-    work : int
-        Multiplications that the model takes for a row, if that is not the number of its parameters.
+    Logs, early stopping, scores and explanations all read these.
     """
+
+    parts: dict[str, Tensor]
+    # Where that is not the sum of the parts.
+    minimised: Tensor | None = None
+
+    @property
+    def total(self) -> Tensor:
+        """What is minimised, shape (rows,): the sum of the parts if nothing else is said."""
+        if self.minimised is not None:
+            return self.minimised
+        first, *rest = self.parts.values()
+        for part in rest:
+            first = first + part
+        return first
+
+    @property
+    def several(self) -> dict[str, Tensor]:
+        """The parts, where there is more than one."""
+        return self.parts if len(self.parts) > 1 else {}
+
+    @classmethod
+    def joined(cls, found: Iterable[LossParts]) -> LossParts:
+        """Put the losses of several blocks of rows one after the other, on the CPU."""
+        losses = list(found)
+        parts = {name: torch.cat([loss.parts[name].cpu() for loss in losses]) for name in losses[0].parts}
+        summed = losses[0].minimised is None
+        return cls(parts, None if summed else torch.cat([loss.total.cpu() for loss in losses]))
+
+
+class LossFunction(Protocol):
+    """From a batch in the data's own type and units to its loss."""
+
+    def __call__(self, batch: Tensor, generator: Generator | None, progress: float = 1.0) -> LossParts:
+        """Return the loss of each row; without a generator nothing random happens, and schedules read ``progress``."""
+        ...
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train, all decided."""
 
     optimizer: Optimizer
     schedule: Schedule
+    # The peak rate.
     learning_rate: float
     batch_size: int
+    # The budget that the schedule is laid over.
     steps: int
+    # Steps between two evaluations, and records in the history.
     evaluate_every: int
+    # Evaluations without a new best before the training stops; None never stops.
     patience: int | None = None
+    # Last step, when earlier than the budget: a refit ends where the run it repeats was best.
     stop_at: int | None = None
+    # The schedule then follows the clock when that is ahead, once a fiftieth of the time is spent.
     max_seconds: float | None = None
+    # A held-out loss this far above the first one means that the training diverges.
     hopeless: float | None = None
+    # Multiplications that the model takes for a row, if that is not the number of its parameters.
     work: int = 0
 
 
 @dataclass
 class TrainerCallbacks:
-    """What to do at each moment of the training.
+    """What to do at each moment of the training."""
 
-    Attributes
-    ----------
-    on_step : callable
-        After each step, given the number of rows.
-    on_record : callable
-        After each evaluation, given the new history record; a true answer stops the training.
-    statistics : callable
-        At each evaluation, for what else the record is to say of the model.
-    """
-
+    # After each step, given the number of rows.
     on_step: Callable[[int], None] = lambda rows: None  # noqa: ARG005
+    # After each evaluation, given the new history record; a true answer stops the training.
     on_record: Callable[[dict[str, Any]], bool | None] = lambda record: None  # noqa: ARG005
+    # At each evaluation, for what else the record is to say of the model.
     statistics: Callable[[], dict[str, float]] = dict
 
 
 @dataclass
 class TrainResult:
-    """How a training went, and all it needs to go on.
-
-    Attributes
-    ----------
-    step, epoch, batch : int
-        Steps taken; whole passes over the rows; batches taken in the pass under way.
-    history : list of dict
-        One record an evaluation.
-    evaluated : list of int
-        The steps at which held-out rows were evaluated.
-    held_out : list of Tensor
-        The loss of each held-out row at those steps.
-    best : int
-        Position in ``evaluated`` of the best.
-    values, best_values, start_values : Tensor
-        Parameters now, at the best evaluation, and before the first step.
-    rate_factor : float
-        Below 1 after a retry.
-    seconds : float
-        Spent so far, earlier sittings included.
-    stopped : str
-        Why it ended: "budget", "patience", "time", "callback" or "interrupted"; empty while it runs.
-    sums, rows : dict and int
-        Losses summed over the rows that were trained on since the last record.
-    """
+    """How a training went, and all it needs to go on."""
 
     step: int = 0
+    # Whole passes over the rows, and batches taken in the pass under way.
     epoch: int = 0
     batch: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
+    # The steps at which held-out rows were evaluated, the loss of each of them then, and which evaluation was best.
     evaluated: list[int] = field(default_factory=list)
     held_out: list[Tensor] = field(default_factory=list)
     best: int = 0
+    # Parameters now, at the best evaluation, and before the first step.
     values: Tensor = field(default_factory=lambda: torch.empty(0))
     best_values: Tensor = field(default_factory=lambda: torch.empty(0))
     start_values: Tensor = field(default_factory=lambda: torch.empty(0))
+    # Below 1 after a retry.
     rate_factor: float = 1.0
+    # Spent so far, earlier sittings included.
     seconds: float = 0.0
+    # Why it ended: "budget", "patience", "time", "callback" or "interrupted"; empty while it runs.
     stopped: str = ""
+    # Losses summed over the rows that were trained on since the last record, and how many rows these are.
     sums: dict[str, float] = field(default_factory=dict)
     rows: int = 0
 

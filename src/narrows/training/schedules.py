@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from narrows.options import Option
 
-__all__ = ["Constant", "Cosine", "OneCycle", "Schedule", "Trapezoid"]
+__all__ = ["Constant", "Cosine", "KLWeight", "OneCycle", "Schedule", "Trapezoid"]
 
 
 @dataclass(frozen=True)
@@ -92,3 +92,24 @@ class OneCycle(Schedule):
         if progress < self.peak:
             return self.start + (1 - self.start) * 0.5 * (1 - math.cos(math.pi * progress / self.peak))
         return 0.5 * (1 + math.cos(math.pi * (progress - self.peak) / (1 - self.peak)))
+
+
+@dataclass(frozen=True)
+class KLWeight:
+    """How the KL counts beside the reconstruction: with ``beta`` in the end, rising from zero while it warms up."""
+
+    beta: float = 1.0
+    # Fraction of the training over which the weight rises in a straight line.
+    warmup: float = 0.0
+    # Nats of each number of the code that cost nothing, on the average of a batch.
+    free_bits: float = 0.0
+
+    def at(self, progress: float) -> float:
+        """Return the weight when this much of the training is done, 0 to 1.
+
+        Examples
+        --------
+        >>> [KLWeight(2.0, warmup=0.5).at(progress) for progress in (0, 0.25, 0.5, 1)]
+        [0.0, 1.0, 2.0, 2.0]
+        """
+        return self.beta if self.warmup <= 0 else self.beta * min(1.0, progress / self.warmup)

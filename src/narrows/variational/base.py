@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from narrows.estimator.inference import apply_in_blocks
+from narrows.data.rows import apply_in_blocks
+from narrows.priors import CodePrior
 from narrows.validation import check_number, resolve_seed
 from narrows.variational.bounds import Elbo, bound, importance_bound
 from narrows.variational.generation import BaseGenerator
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from narrows.priors import CodePrior
 
 __all__ = ["BaseVariational"]
 

@@ -8,20 +8,15 @@ a row's noise comes from a counter-based generator keyed by its own code (Salmon
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from narrows.estimator.inference import apply_in_blocks
-from narrows.fitting.objectives import kl_to_normal
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from narrows.data.rows import Rows
-    from narrows.networks.model import VariationalModel
-    from narrows.priors import CodePrior
+from narrows.data.rows import Rows, apply_in_blocks
+from narrows.networks.model import VariationalModel
+from narrows.priors import CodePrior, kl_to_normal
 
 __all__ = ["Elbo", "bound", "importance_bound", "row_keys", "row_normals"]
 

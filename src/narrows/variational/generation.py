@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
-from sklearn.utils.validation import _check_feature_names, _check_n_features, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
 
 from narrows.data.categories import FrameColumns, is_missing
-from narrows.data.inputs import ValidatedInput
-from narrows.data.rows import ArrayRows
 from narrows.errors import DataError
 from narrows.estimator.base_autoencoder import BaseAutoencoder
-from narrows.priors import Normal, Prior
+from narrows.networks.model import VariationalModel
+from narrows.priors import CodePrior, Normal, Prior
 from narrows.validation import check_number, resolve_seed
 from narrows.variational import sampling
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from torch import Tensor
-
-    from narrows.networks.model import VariationalModel
-    from narrows.priors import CodePrior
-    from narrows.variational.sampling import Form
 
 __all__ = ["BaseGenerator", "encode_labels", "slerp"]
 
@@ -37,27 +29,10 @@ class BaseGenerator(BaseAutoencoder):
 
     _model: VariationalModel
     _mixture: CodePrior | None
-    _form: Form
+    _form: sampling.Form
     _columns: FrameColumns | None
     classes_: np.ndarray
     prior: Prior | str
-
-    def _validate_rows(self, X: Any, *, reset: bool, allow_missing: bool) -> ValidatedInput:
-        """Validate input and take it for rows of numbers, of a frame with categories a column for each of these."""
-        columns = FrameColumns.learn(X) if reset else self._form.columns
-        if columns is None:
-            return super()._validate_rows(X, reset=reset, allow_missing=allow_missing)
-        values = columns.encode(X)
-        _check_feature_names(self, X, reset=reset)
-        _check_n_features(self, X, reset=reset)
-        if not allow_missing and np.isnan(values).any():
-            name = columns.value_names[int(np.isnan(values).any(0).argmax())].partition("=")[0]
-            raise DataError(
-                f"column {name!r} has missing values: missing='mask' learns around them, or fill them in first"
-            )
-        if reset:
-            self._columns = columns
-        return ValidatedInput(ArrayRows(values), np.dtype(np.float64), (values.shape[1],))
 
     def _in_data_form(self, rows: np.ndarray) -> Any:
         """Give rows the shape of the data; of a frame with categories, make a frame of them."""

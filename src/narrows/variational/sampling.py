@@ -9,27 +9,27 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from narrows.data.categories import FrameColumns
-from narrows.data.rows import ArrayRows, plain_rows, sample_rows
+from narrows.data.moments import Moments
+from narrows.data.rows import ArrayRows, Rows, apply_in_blocks, plain_rows, sample_rows
 from narrows.errors import ModelFileError
-from narrows.estimator.inference import apply_in_blocks
 from narrows.fitting.objectives import BLOCK_ROWS
 from narrows.likelihoods import BernoulliOutput, DiscretisedLogisticOutput, MixedOutput, NormalOutput
+from narrows.networks.model import VariationalModel
+from narrows.priors import CodePrior, Prior
 
-if TYPE_CHECKING:
-    from torch import Tensor
+__all__ = ["Form", "decode", "fit_prior", "measure_marginals", "one_hot"]
 
-    from narrows.data.moments import Moments
-    from narrows.data.rows import Rows
-    from narrows.networks.model import VariationalModel
-    from narrows.priors import CodePrior
+MAX_CODES = 20_000
+"""Codes that the prior is fitted to at most: its steps take as long as they are many."""
 
-__all__ = ["Form", "decode", "measure_marginals", "one_hot"]
+MIN_CODES_OF_LABEL = 200
 
 SAMPLED = 20_000
 """Rows of the data, and rows sampled, that the columns' distributions are taken from."""
@@ -67,15 +67,7 @@ def decode(
 
 
 class Marginals:
-    """Quantiles of every column, in the data and in what a model samples.
-
-    Parameters
-    ----------
-    model, data : ndarray of shape (n_features, n_quantiles)
-        The same quantiles of both.
-    stepped : ndarray of bool, shape (n_features,)
-        Which columns have few different values.
-    """
+    """The same quantiles of every column in the data and in what a model samples; stepped ones have few values."""
 
     def __init__(self, model: np.ndarray, data: np.ndarray, stepped: np.ndarray) -> None:
         self.model, self.data, self.stepped = model, data, stepped
@@ -132,31 +124,21 @@ class Marginals:
 
 @dataclass
 class Form:
-    """What sampled rows are to look like.
+    """What sampled rows are to look like."""
 
-    Attributes
-    ----------
-    container : {"array", "columns", "pandas", "polars"}
-        What the model was fitted to. ``"columns"`` is a file's table whose columns differ in type: rows come as one
-        array of a type that holds all, its whole numbers and truth values as such.
-    dtypes : list of str
-        The type of the array, or of each column.
-    low, high : ndarray of shape (n_features,)
-        The range of each column.
-    draws : bool
-        Whether values are drawn rather than means given, unless something else is asked for.
-    marginals : Marginals or None
-        The distribution of each column, where drawn values are to follow it.
-    columns : FrameColumns or None
-        How the columns of a frame with categories became numbers.
-    """
-
+    # "array", "pandas", "polars", or "columns": a file's table whose columns differ in type, of which rows come as one
+    # array of a type that holds all, its whole numbers and truth values as such.
     container: str
+    # The type of the array, or of each column.
     dtypes: list[str]
+    # The range of each column.
     low: np.ndarray
     high: np.ndarray
+    # Whether values are drawn rather than means given, unless something else is asked for.
     draws: bool
+    # The distribution of each column, where drawn values are to follow it.
     marginals: Marginals | None = None
+    # How the columns of a frame with categories became numbers.
     columns: FrameColumns | None = None
 
     @classmethod
@@ -286,6 +268,38 @@ def _polars(values: dict[str, np.ndarray], kinds: dict[str, str]) -> Any:
         else:
             columns[name] = pl.Series(name, np.round(column) if kind.is_integer() else column).cast(kind)
     return pl.DataFrame(columns)
+
+
+def fit_prior(
+    model: VariationalModel, rows: Rows, prior: Prior, labels: np.ndarray | None, seed: int
+) -> CodePrior | None:
+    """Fit the prior to one draw from the posterior of each of many rows, whose labels all occur."""
+    rows = plain_rows(rows)
+    frequencies = None if labels is None else np.bincount(labels) / len(labels)
+    if rows.n_rows > MAX_CODES:
+        index = _chosen(rows.n_rows, labels, seed)
+        rows, labels = rows.subset(index), None if labels is None else labels[index]  # type: ignore[attr-defined]
+    generator = torch.Generator().manual_seed(seed)
+
+    def encode(block: Tensor) -> Tensor:
+        return torch.cat(model.posterior(model.standardise(block)), 1)
+
+    size = model.n_components
+    found = torch.from_numpy(apply_in_blocks(model, rows, encode, (2 * size,), np.dtype(np.float64)))
+    mean, log_variance = found[:, :size], found[:, size:]
+    noise = torch.randn(mean.shape, generator=generator, dtype=torch.float64)
+    codes = (mean + torch.exp(log_variance / 2) * noise).numpy()
+    return prior.fit(codes, labels, seed, frequencies)
+
+
+def _chosen(n_rows: int, labels: np.ndarray | None, seed: int) -> np.ndarray:
+    """Choose rows at random, and enough of each label however rare it is."""
+    order = np.random.default_rng(seed).permutation(n_rows)
+    index = order[:MAX_CODES]
+    if labels is not None:
+        of_label = [order[labels[order] == label][:MIN_CODES_OF_LABEL] for label in range(labels.max() + 1)]
+        index = np.concatenate([index, *of_label])
+    return np.unique(index)
 
 
 def measure_marginals(model: VariationalModel, rows: Rows, mixture: CodePrior | None, *, seed: int) -> Marginals | None:

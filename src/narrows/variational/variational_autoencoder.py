@@ -2,52 +2,41 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import sklearn.mixture  # noqa: F401 - to import it draws from Python's own generator, which a fit must leave alone
 import torch
+from sklearn.utils.validation import _check_feature_names, _check_n_features
+from torch import Tensor
 
-from narrows.data.inputs import is_path
-from narrows.data.rows import ArrayRows, PairedRows, plain_rows
+from narrows.corruption import Corruption
+from narrows.data.categories import FrameColumns
+from narrows.data.inputs import ValidatedInput, is_path, validate_rows
+from narrows.data.moments import Moments
+from narrows.data.rows import ArrayRows, PairedRows, Rows
 from narrows.errors import DataError, ModelFileError
-from narrows.estimator.base import atomic_fit
-from narrows.estimator.docstrings import documented
-from narrows.estimator.inference import apply_in_blocks
-from narrows.fitting.baselines import warn_of_density
+from narrows.estimator.base import atomic_fit, documented
+from narrows.fitting.fit import fit_estimator
 from narrows.fitting.incremental import Incremental
-from narrows.fitting.objectives import KLWeight, NegativeElbo
-from narrows.fitting.settings import resolve_config, resolve_corruption, resolve_network
+from narrows.fitting.objectives import NegativeElbo
+from narrows.fitting.selection import warn_of_density
+from narrows.fitting.settings import FitConfig, check_options, resolve_config, resolve_corruption, resolve_network
+from narrows.likelihoods import Likelihood
+from narrows.networks import Network
 from narrows.priors import CodePrior, Prior
+from narrows.training.optimisers import Optimizer
+from narrows.training.schedules import KLWeight, Schedule
 from narrows.validation import check_number
 from narrows.variational.base import BaseVariational
 from narrows.variational.generation import encode_labels
-from narrows.variational.sampling import Form, measure_marginals
+from narrows.variational.sampling import Form, fit_prior, measure_marginals
 
-if TYPE_CHECKING:
-    import os
-    from collections.abc import Callable, Sequence
-
-    from torch import Tensor
-
-    from narrows.corruption import Corruption
-    from narrows.data.moments import Moments
-    from narrows.data.rows import Rows
-    from narrows.fitting.config import FitConfig
-    from narrows.likelihoods import Likelihood
-    from narrows.networks import Network
-    from narrows.networks.model import VariationalModel
-    from narrows.training.optimisers import Optimizer
-    from narrows.training.schedules import Schedule
-
-__all__ = ["VariationalAutoencoder", "fit_prior"]
-
-MAX_CODES = 20_000
-"""Codes that the prior is fitted to at most: its steps take as long as they are many."""
-
-MIN_CODES_OF_LABEL = 200
+__all__ = ["VariationalAutoencoder"]
 
 
 @documented
@@ -258,7 +247,8 @@ class VariationalAutoencoder(BaseVariational):
             This object. Ctrl-C ends the training early and keeps the best weights so far.
         """
         rows, labels = self._rows_of(X, y, reset=True)
-        result = self._fit_rows(rows, self._config(rows))
+        result = fit_estimator(self, rows, self._config(rows.n_features))
+        self._keep(result)
         self.plan_ |= _describe_config(result.config)
         self.n_active_components_ = int(result.statistics["active_components"])
         self._form = self._learn_form(X, rows, result.moments)
@@ -286,7 +276,7 @@ class VariationalAutoencoder(BaseVariational):
             raise ValueError("partial_fit knows no labels: use fit with conditional=True")
         first = not hasattr(self, "encoder_")
         rows, _ = self._rows_of(X, None, reset=first)
-        found = self._update(rows, partial(Incremental, rows, self._config(rows)))
+        found = self._update(rows, partial(Incremental, rows, self._config(rows.n_features)))
         self.plan_ |= _describe_config(found.config)
         self.n_active_components_ = int(self.history_[-1]["active_components"])
         self._mixture = None
@@ -309,7 +299,9 @@ class VariationalAutoencoder(BaseVariational):
         self._check_own_options()
         if reset:
             self._columns = None
-        given = self._validate(X, reset=reset)
+        check_options(self)
+        given = self._validate_rows(X, reset=reset, allow_missing=self.missing == "mask")
+        self._set_row_shape(given.rows.n_features, given.row_shape, reset=reset)
         found = None if y is None else encode_labels(y, given.rows.n_rows)
         if reset:
             self.__dict__.pop("classes_", None)
@@ -324,7 +316,26 @@ class VariationalAutoencoder(BaseVariational):
             raise DataError("conditional=True needs rows in memory: a file is read in its own order, without labels")
         return PairedRows(given.rows, ArrayRows(labels[:, None])), labels
 
-    def _config(self, rows: Rows) -> FitConfig:
+    def _validate_rows(self, X: Any, *, reset: bool, allow_missing: bool) -> ValidatedInput:
+        """Validate input and take it for rows of numbers, of a frame with categories a column for each of these."""
+        columns = None
+        if hasattr(X, "columns") or not reset:
+            columns = FrameColumns.learn(X) if reset else self._form.columns
+        if columns is None:
+            return validate_rows(self, X, reset=reset, allow_missing=allow_missing)
+        values = columns.encode(X)
+        _check_feature_names(self, X, reset=reset)
+        _check_n_features(self, X, reset=reset)
+        if not allow_missing and np.isnan(values).any():
+            name = columns.value_names[int(np.isnan(values).any(0).argmax())].partition("=")[0]
+            raise DataError(
+                f"column {name!r} has missing values: missing='mask' learns around them, or fill them in first"
+            )
+        if reset:
+            self._columns = columns
+        return ValidatedInput(ArrayRows(values), np.dtype(np.float64), (values.shape[1],))
+
+    def _config(self, n_features: int) -> FitConfig:
         objective = NegativeElbo(
             KLWeight(float(self.beta), float(self.kl_warmup), float(self.free_bits)),
             resolve_corruption(self.corruption),
@@ -333,7 +344,7 @@ class VariationalAutoencoder(BaseVariational):
         columns, names = self._columns, self._feature_names()
         return resolve_config(
             self,
-            rows.n_features,
+            n_features,
             objective,
             names=names if columns is None else columns.value_names,
             shape=self.image_shape_,
@@ -404,35 +415,3 @@ def _describe_config(config: FitConfig) -> dict[str, Any]:
         "scaling": config.scaling,
         "linear_path": getattr(config.network, "linear_path", None),
     }
-
-
-def fit_prior(
-    model: VariationalModel, rows: Rows, prior: Prior, labels: np.ndarray | None, seed: int
-) -> CodePrior | None:
-    """Fit the prior to one draw from the posterior of each of many rows, whose labels all occur."""
-    rows = plain_rows(rows)
-    frequencies = None if labels is None else np.bincount(labels) / len(labels)
-    if rows.n_rows > MAX_CODES:
-        index = _chosen(rows.n_rows, labels, seed)
-        rows, labels = rows.subset(index), None if labels is None else labels[index]  # type: ignore[attr-defined]
-    generator = torch.Generator().manual_seed(seed)
-
-    def encode(block: Tensor) -> Tensor:
-        return torch.cat(model.posterior(model.standardise(block)), 1)
-
-    size = model.n_components
-    found = torch.from_numpy(apply_in_blocks(model, rows, encode, (2 * size,), np.dtype(np.float64)))
-    mean, log_variance = found[:, :size], found[:, size:]
-    noise = torch.randn(mean.shape, generator=generator, dtype=torch.float64)
-    codes = (mean + torch.exp(log_variance / 2) * noise).numpy()
-    return prior.fit(codes, labels, seed, frequencies)
-
-
-def _chosen(n_rows: int, labels: np.ndarray | None, seed: int) -> np.ndarray:
-    """Choose rows at random, and enough of each label however rare it is."""
-    order = np.random.default_rng(seed).permutation(n_rows)
-    index = order[:MAX_CODES]
-    if labels is not None:
-        of_label = [order[labels[order] == label][:MIN_CODES_OF_LABEL] for label in range(labels.max() + 1)]
-        index = np.concatenate([index, *of_label])
-    return np.unique(index)

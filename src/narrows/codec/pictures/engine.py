@@ -18,8 +18,7 @@ from narrows.codec.pictures.network import PictureNet, PictureObjective, is_weig
 from narrows.codec.pictures.shape import Shape, Tiling
 from narrows.data.rows import ArrayRows
 from narrows.errors import CodecFileError, DataError
-from narrows.training.loop import TrainConfig, TrainerCallbacks, TrainResult, train
-from narrows.training.objective import LossParts
+from narrows.training.loop import LossParts, TrainConfig, TrainerCallbacks, TrainResult, train
 from narrows.training.optimisers import Adam
 from narrows.training.schedules import OneCycle
 

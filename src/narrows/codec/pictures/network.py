@@ -30,7 +30,7 @@ from torch.nn import functional
 
 from narrows.codec.pictures.coder import STEP, expected, window_features
 from narrows.codec.pictures.shape import BINS, COUNTS, FINE, LEVELS, Shape, windows
-from narrows.training.objective import LossParts
+from narrows.training.loop import LossParts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
