@@ -82,7 +82,7 @@ class MultinomialScorer(Scorer):
         return cosines(torch.cat([linear, self.decoder[:, self.size :]], 1).detach(), items)
 
 
-class _MultinomialLoss(torch.autograd.Function):
+class MultinomialLoss(torch.autograd.Function):
     """Minus the log probability of each user's items; one table of logits serves forwards and backwards."""
 
     @staticmethod
@@ -136,7 +136,7 @@ class MultinomialObjective:
             if generator is not None:
                 noise = torch.randn(code.shape, generator=generator, device=code.device)
                 code = code + noise * (0.5 * log_variance).exp()
-        found: Any = _MultinomialLoss.apply(model.features(code, beside), model.decoder, model.bias, hidden)
+        found: Any = MultinomialLoss.apply(model.features(code, beside), model.decoder, model.bias, hidden)
         return LossParts({"reconstruction": found, **parts})
 
 

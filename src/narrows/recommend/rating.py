@@ -81,10 +81,10 @@ class RatingScorer(Scorer):
         predicted = torch.cat([torch.ones_like(codes[:, :1]), codes], 1).float() @ self.weights.T
         for row, ((items, _), (_, residuals, trust)) in enumerate(zip(histories, found, strict=True)):
             if len(items):
-                predicted[row] += self._neighbor_residuals(items, residuals, trust)
+                predicted[row] += self.neighbor_residuals(items, residuals, trust)
         return (mean + std * predicted).clamp_(least, most)
 
-    def _neighbor_residuals(self, items: Tensor, residuals: Tensor, trust: Tensor) -> Tensor:
+    def neighbor_residuals(self, items: Tensor, residuals: Tensor, trust: Tensor) -> Tensor:
         """Return the residuals of a history's ratings, averaged over similar items; shape (n_items,)."""
         above = torch.zeros(self.n_items, device=items.device)
         below = torch.full((self.n_items,), SMOOTHING, device=items.device)
