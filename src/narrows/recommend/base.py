@@ -12,10 +12,10 @@ from scipy import sparse
 
 from narrows.errors import DataError
 from narrows.estimator.base import FittedEstimator
-from narrows.recommend.ids import Ids, id_list, object_array
+from narrows.recommend.ids import Ids, object_array
 from narrows.recommend.interactions import Columns, Interactions, positives_of, read_interactions, select_entries
 from narrows.recommend.methods import Method, Rating
-from narrows.recommend.queries import ratings_in, read_history, rows_or_empty
+from narrows.recommend.queries import read_history, select_users
 from narrows.recommend.rating import RatingScorer, fit_rating
 from narrows.recommend.scorers import BiasScorer, PopularityFallback, Scorer, best_items, list_columns, scores_at
 from narrows.validation import check_number, resolve_device
@@ -95,58 +95,52 @@ class BaseRecommender(FittedEstimator):
         """What ranks, and knows which items are similar."""
         return self.rater if self._state.ranker is None else self._state.ranker
 
-    def positives(self, rows: sparse.csr_array, *, rated: bool) -> sparse.csr_array:
-        """Return ones where an item is liked."""
-        return positives_of(rows, self.positive_from_ if rated else None)
-
     def read_log(self, data: Any) -> Interactions:
         """Read a log as that of the fit was read."""
         rated = True if self.rating_scale_ is not None else None
         return read_interactions(data, self._columns, known=self._state.names, rated=rated)
 
-    def rows_of_users(self, users: Any, histories: Any = None) -> tuple[list[Any], sparse.csr_array, bool]:
-        """Return ids of users, their rows (an empty one without a history), and whether these hold ratings.
+    def rows_of_users(self, users: Any, histories: Any = None) -> Interactions:
+        """Return what users have, on the model's items; nothing where a user has no history.
 
         The histories are those of the fit, while its log is in memory, or of a log that is handed in.
         """
-        log = self._state.log if histories is None else self.read_log(histories)
+        log = self._state.log if histories is None else self.read_log(histories).align(self._state.items)
         if log is None:
             raise DataError(
                 "a model file holds no one's ratings: hand the users' histories in, as histories=, or use recommend_for"
             )
-        # The log of the fit is on the model's items already.
-        matrix = log.matrix if log is self._state.log else log.align(self._state.items)[0]
-        if users is None:
-            return log.users.tolist(), matrix, log.rated
-        listed = id_list(users, "users")
-        return listed, rows_or_empty(matrix, log.user_ids.places(listed, "users")), log.rated
+        return log if users is None else select_users(log, users)
 
-    def rows_of_history(self, history: Any) -> tuple[sparse.csr_array, bool]:
-        """Return the row of one user, of whom only the history is known, and whether it holds ratings."""
+    def rows_of_history(self, history: Any) -> Interactions:
+        """Return the row of one user, of whom only the history is known, on the model's items."""
         log = read_history(history, self._columns, self._state.names, rated=self.rating_scale_ is not None)
         # A title that is of one item only may stand for its id.
         index, counts = self.item_index_, Counter(self.titles_.values())
         owners = {title: item for item, title in self.titles_.items() if counts[title] == 1}
         items = [item if item in index else owners.get(item, item) for item in log.items.tolist()]
-        return replace(log, items=object_array(items)).align(self._state.items, "the history")[0], log.rated
+        return replace(log, items=object_array(items)).align(self._state.items, "the history")
 
-    def liked_inputs(self, rows: sparse.csr_array, *, rated: bool) -> sparse.csr_array:
+    def positives(self, log: Interactions) -> sparse.csr_array:
+        """Return ones where an item is liked."""
+        return positives_of(log.matrix, self.positive_from_ if log.rated else None)
+
+    def liked_inputs(self, log: Interactions) -> sparse.csr_array:
         """Return liked items that others liked too: of the rest a ranker has learned nothing."""
-        liked = self.positives(rows, rated=rated)
+        liked = self.positives(log)
         return select_entries(liked, self._state.popularity[liked.indices] > 0)
 
-    def rank_inputs(self, rows: sparse.csr_array, *, rated: bool) -> sparse.csr_array:
+    def rank_inputs(self, log: Interactions) -> sparse.csr_array:
         """Return what the ranker is given of users' rows."""
         # Ratings predict ratings: a history without any tells nothing.
-        inputs = ratings_in if self._state.ranker is None else self.liked_inputs
-        return inputs(rows, rated=rated)
+        return log.ratings if self._state.ranker is None else self.liked_inputs(log)
 
     def scorer(self) -> Scorer:
         """Return what ranks, with what is popular for users without a history."""
         return PopularityFallback(self.ranker, self._state.popularity).to(self._device)
 
     def recommend_rows(
-        self, rows: sparse.csr_array, k: int, *, rated: bool, exclude_seen: bool, among: Any = None, exclude: Any = None
+        self, log: Interactions, k: int, *, exclude_seen: bool = True, among: Any = None, exclude: Any = None
     ) -> dict[str, Any]:
         """Return the best items of users' rows as columns; ``row`` is the number of the user."""
         check_number("k", k, integer=True, low=1)
@@ -155,8 +149,8 @@ class BaseRecommender(FittedEstimator):
             if ids is not None:
                 places = self._state.items.places(ids, name)
                 allowed[places[places >= 0]] = value
-        inputs = self.rank_inputs(rows, rated=rated)
-        most, banned = min(k, len(self.items_)), rows if exclude_seen else None
+        inputs = self.rank_inputs(log)
+        most, banned = min(k, len(self.items_)), log.matrix if exclude_seen else None
         some = None if allowed.all() else allowed
         best = best_items(self.scorer(), inputs, most, self._device, banned=banned, allowed=some)
         columns: dict[str, Any] = list_columns(self.items_, *best)
@@ -165,12 +159,10 @@ class BaseRecommender(FittedEstimator):
         cold = np.diff(inputs.indptr) == 0
         return columns | {"source": np.where(cold[columns["row"]], "popularity", "model")}
 
-    def predict_rows(
-        self, rows: sparse.csr_array, row: np.ndarray, items: list[Any], *, rated: bool
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def predict_rows(self, log: Interactions, row: np.ndarray, items: list[Any]) -> tuple[np.ndarray, np.ndarray]:
         """Return the ratings predicted for pairs of rows and items, and where they come from."""
         assert self.rating_scale_ is not None
-        rows, column = ratings_in(rows, rated=rated), self._state.items.places(items, "items")
+        rows, column = log.ratings, self._state.items.places(items, "items")
         known = column >= 0
         # An item never seen gets the mean of all ratings.
         found = np.full(len(items), self.rating_scale_[1])

@@ -17,7 +17,7 @@ import torch
 from scipy.sparse import csr_array
 
 from narrows.data.categories import frame_of
-from narrows.recommend.interactions import rows_of
+from narrows.recommend.interactions import rows_of, select_entries
 from narrows.recommend.scorers import Scorer, best_items, scores_at
 from narrows.recommend.splits import Fold
 
@@ -120,13 +120,15 @@ def fold_ndcg(scorer: Any, fold: Fold, device: torch.device) -> np.ndarray:
 
 def unseen(relevant: csr_array, seen: csr_array) -> csr_array:
     """Return what is relevant less what users have already, which is never recommended."""
-    # A rating of 0 is an entry as any other.
-    ones = seen.copy()
-    ones.data = np.ones_like(ones.data)
-    found = (relevant - relevant.multiply(ones)).tocsr()
-    found.eliminate_zeros()
-    found.sort_indices()
-    return found
+    return select_entries(relevant, ~_contains(seen, rows_of(relevant), relevant.indices))
+
+
+def _contains(matrix: csr_array, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Say which places of a matrix hold an entry."""
+    there = np.sort(rows_of(matrix).astype(np.int64) * matrix.shape[1] + matrix.indices)
+    wanted = rows.astype(np.int64) * matrix.shape[1] + columns
+    place = np.minimum(np.searchsorted(there, wanted), max(0, len(there) - 1))
+    return there[place] == wanted if len(there) else np.zeros(wanted.shape, bool)
 
 
 def parse_metric(name: str) -> tuple[str, int]:
@@ -141,11 +143,7 @@ def parse_metric(name: str) -> tuple[str, int]:
 
 def hits_of(top: np.ndarray, held_out: csr_array) -> np.ndarray:
     """Say which of the recommended items (n_users, k), -1 where there are no more, were held out."""
-    n_items = held_out.shape[1]
-    there = np.sort(rows_of(held_out).astype(np.int64) * n_items + held_out.indices)
-    wanted = np.where(top >= 0, np.arange(len(top), dtype=np.int64)[:, None] * n_items + top, -1)
-    place = np.minimum(np.searchsorted(there, wanted), max(0, len(there) - 1))
-    return (there[place] == wanted) & (top >= 0) if len(there) else np.zeros(top.shape, bool)
+    return _contains(held_out, np.arange(len(top))[:, None], top) & (top >= 0)
 
 
 def list_metric(kind: str, k: int, hits: np.ndarray, n_held_out: np.ndarray) -> np.ndarray:

@@ -67,7 +67,9 @@ class Ids:
 def number_ids(ids: np.ndarray, what: str, name: str | None) -> tuple[np.ndarray, np.ndarray]:
     """Return the different ids of a column in order, and of each row the number of its id."""
     ids = _of_one_type(ids, what, name)
-    if ids.dtype.kind in "iu" and len(ids) and ids.min() >= 0 and ids.max() < 4 * len(ids) + 1000:
+    if ids.dtype.kind in "iu" and ids.max() < 2**63:
+        ids = ids.astype(np.int64)
+    if ids.dtype.kind in "iu" and ids.min() >= 0 and ids.max() < 4 * len(ids) + 1000:
         # Whole numbers from a short span need no sorting.
         there = np.zeros(int(ids.max()) + 1, bool)
         there[ids] = True

@@ -121,6 +121,11 @@ class Interactions:
         """The row of each stored entry, shape (n,)."""
         return rows_of(self.matrix)
 
+    @property
+    def ratings(self) -> sparse.csr_array:
+        """The ratings, none where only what was taken is known."""
+        return self.matrix if self.rated else sparse.csr_array(self.matrix.shape, dtype=self.matrix.dtype)
+
     @cached_property
     def user_ids(self) -> Ids:
         """The users, with the row of each."""
@@ -154,14 +159,14 @@ class Interactions:
         matrix.data = np.ones_like(matrix.data)
         return replace(self, matrix=matrix, rated=False)
 
-    def align(self, ids: Ids, what: str = "the log") -> tuple[sparse.csr_array, np.ndarray]:
-        """Return the rows on the items of a model, and how many of each user's items it does not know."""
+    def align(self, ids: Ids, what: str = "the log") -> Interactions:
+        """Return the interactions with the items of a model, in its order; those with other items are left out."""
         column, rows = ids.places(self.items, what)[self.matrix.indices], self.rows
         known = column >= 0
         shape = (len(self.users), len(ids.values))
         matrix = sparse.csr_array((self.matrix.data[known], (rows[known], column[known])), shape=shape)
         matrix.sort_indices()
-        return matrix, np.bincount(rows[~known], minlength=len(self.users))
+        return replace(self, items=ids.values, matrix=matrix, times=None)
 
 
 def rows_of(matrix: sparse.csr_array) -> np.ndarray:

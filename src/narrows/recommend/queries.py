@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 
 from narrows.errors import DataError
-from narrows.recommend.ids import id_list, object_array, plain
+from narrows.recommend.ids import id_array, id_list, object_array, plain
 from narrows.recommend.interactions import Columns, Interactions, columns_of, read_interactions
 
-__all__ = ["ratings_in", "read_history", "read_pairs", "read_titles", "rows_or_empty"]
+__all__ = ["read_history", "read_pairs", "read_titles", "select_users"]
 
 
 def read_history(history: Any, columns: Columns, known: Columns | None = None, *, rated: bool = False) -> Interactions:
@@ -61,17 +62,14 @@ def _history(items: Iterable[Any], ratings: Any) -> Interactions:
     return read_interactions(table, Columns("user", "item", None if ratings is None else "rating", None))
 
 
-def ratings_in(rows: sparse.csr_array, *, rated: bool) -> sparse.csr_array:
-    """Return the ratings in users' rows: none where the rows tell only what was taken."""
-    return rows if rated else sparse.csr_array(rows.shape, dtype=rows.dtype)
-
-
-def rows_or_empty(matrix: sparse.csr_array, rows: np.ndarray) -> sparse.csr_array:
-    """Return rows of a matrix, an empty one where there is -1."""
-    n_rows, n_columns = matrix.shape
+def select_users(log: Interactions, users: Any) -> Interactions:
+    """Return the rows of one user or some, in their order, empty where a user is not in the log."""
+    listed, matrix = id_list(users, "users"), log.matrix
+    n_users, n_items = matrix.shape
+    places = log.user_ids.places(listed, "users")
     indptr = np.append(matrix.indptr, matrix.indptr[-1])
-    padded = sparse.csr_array((matrix.data, matrix.indices, indptr), (n_rows + 1, n_columns))
-    return padded[np.where(rows < 0, n_rows, rows)]
+    padded = sparse.csr_array((matrix.data, matrix.indices, indptr), (n_users + 1, n_items))
+    return replace(log, users=id_array(listed), matrix=padded[np.where(places < 0, n_users, places)], times=None)
 
 
 def read_pairs(pairs: Any, columns: Columns, known: Columns | None) -> tuple[list[Any], list[Any]]:

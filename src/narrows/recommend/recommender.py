@@ -15,11 +15,11 @@ from narrows.estimator.base import atomic_fit
 from narrows.recommend import serialization
 from narrows.recommend.base import BaseRecommender, FittedState
 from narrows.recommend.evaluation import ERROR_METRICS, METRICS, Evaluation, evaluate, parse_metric, unseen
-from narrows.recommend.ids import Ids, id_array, id_list
+from narrows.recommend.ids import Ids, id_list
 from narrows.recommend.interactions import Interactions, read_interactions
 from narrows.recommend.linear import EASE_L2, fit_linear
 from narrows.recommend.methods import Method, Rating
-from narrows.recommend.queries import ratings_in, read_pairs, read_titles
+from narrows.recommend.queries import read_pairs, read_titles
 from narrows.recommend.scorers import (
     ConstantScorer,
     PopularityFallback,
@@ -170,7 +170,7 @@ class Recommender(BaseRecommender):
         self.titles_ = read_titles(titles, self._columns)
         items.places(list(self.titles_), "titles")
         self.positive_from_, self.rating_scale_ = self._resolve_threshold(log), None
-        liked = self.positives(log.matrix, rated=log.rated)
+        liked = self.positives(log)
         if not liked.nnz:
             raise DataError(f"no rating reaches positive_from={self.positive_from_:g}, so there is nothing to rank by")
         state = FittedState(items, log.names, library_of(ratings), popularity_of(liked), log=log, seed=seed)
@@ -239,10 +239,10 @@ class Recommender(BaseRecommender):
             or "popularity" for a user without a history. Of the library of the log.
         """
         check_is_fitted(self)
-        ids, rows, rated = self.rows_of_users(users, histories)
-        columns = self.recommend_rows(rows, k, rated=rated, exclude_seen=exclude_seen, among=among, exclude=exclude)
+        log = self.rows_of_users(users, histories)
+        columns = self.recommend_rows(log, k, exclude_seen=exclude_seen, among=among, exclude=exclude)
         owners = columns.pop("row")
-        return frame_of({"user": id_array(ids)[owners], **columns}, self._state.library)
+        return frame_of({"user": log.users[owners], **columns}, self._state.library)
 
     def recommend_for(
         self, history: Any, k: int = 10, *, exclude_seen: bool = True, among: Any = None, exclude: Any = None
@@ -264,8 +264,8 @@ class Recommender(BaseRecommender):
             As of :meth:`recommend`, without ``user``.
         """
         check_is_fitted(self)
-        rows, rated = self.rows_of_history(history)
-        columns = self.recommend_rows(rows, k, rated=rated, exclude_seen=exclude_seen, among=among, exclude=exclude)
+        log = self.rows_of_history(history)
+        columns = self.recommend_rows(log, k, exclude_seen=exclude_seen, among=among, exclude=exclude)
         del columns["row"]
         return frame_of(columns, self._state.library)
 
@@ -290,9 +290,9 @@ class Recommender(BaseRecommender):
             raise DataError("the log of the fit has no ratings to predict: recommend ranks items without them")
         users, items = read_pairs(pairs, self._columns, self._state.names)
         index = {user: row for row, user in enumerate(dict.fromkeys(users))}
-        _, rows, rated = self.rows_of_users(list(index), histories)
+        log = self.rows_of_users(list(index), histories)
         row = np.array([index[user] for user in users], dtype=np.int64)
-        found, source = self.predict_rows(rows, row, items, rated=rated)
+        found, source = self.predict_rows(log, row, items)
         return frame_of({"user": users, "item": items, "rating": found, "source": source}, self._state.library)
 
     def similar_items(self, items: Any, k: int = 10) -> Any:
@@ -352,14 +352,13 @@ class Recommender(BaseRecommender):
         metrics = [metrics] if isinstance(metrics, str) else list(metrics)
         kinds = [parse_metric(name)[0] for name in metrics]
         state, log = self._state, self.read_log(held_out)
-        held, cold = log.align(state.items)
-        ids, rows, rated = self.rows_of_users(log.users, histories)
-        rankers: dict[str, Any] = {"model": (self.scorer(), self.rank_inputs(rows, rated=rated))}
+        held, own = log.align(state.items), self.rows_of_users(log.users, histories)
+        rankers: dict[str, Any] = {"model": (self.scorer(), self.rank_inputs(own))}
         raters: dict[str, Any] = {}
         if log.rated and self.rating_scale_ is not None:
             raters["model"] = self.rater if set(kinds) & set(ERROR_METRICS) else None
         if baselines:
-            liked = self.liked_inputs(rows, rated=rated)
+            liked = self.liked_inputs(own)
             rankers |= {name: (scorer, liked) for name, scorer in self._baseline_rankers().items()}
         if baselines and raters:
             zeros = ConstantScorer(np.zeros(len(self.items_)))
@@ -369,14 +368,14 @@ class Recommender(BaseRecommender):
             metrics,
             rankers,
             raters,
-            seen=rows,
-            relevant=unseen(self.positives(held, rated=log.rated), rows),
-            ratings=ratings_in(rows, rated=rated),
-            held_out=held,
+            seen=own.matrix,
+            relevant=unseen(self.positives(held), own.matrix),
+            ratings=own.ratings,
+            held_out=held.matrix,
             popularity=np.maximum(state.popularity, 1e-9),
             device=self._device,
         )
-        return Evaluation(values, per_user, np.array([ids[user] for user in users]), int(cold.sum()))
+        return Evaluation(values, per_user, own.users[users], len(log) - len(held))
 
     def _baseline_rankers(self) -> dict[str, Scorer]:
         state = self._state
@@ -384,7 +383,7 @@ class Recommender(BaseRecommender):
         if state.item_means is not None:
             found["item means"] = ConstantScorer(state.item_means)
         if state.ease is None and state.log is not None:
-            liked = self.positives(state.log.matrix, rated=state.log.rated)
+            liked = self.positives(state.log)
             state.ease = fit_linear(liked[np.diff(liked.indptr) > 0], EASE_L2, 0.0)
         if state.ease is not None:
             found["EASE"] = PopularityFallback(state.ease, state.popularity)

@@ -68,14 +68,13 @@ def recommend(
         if items is not None:
             fitted.titles_ = fitted.titles_ | titles_in(items, fitted.items_, asked)
     if history is None:
-        ids, rows, rated = _rows_of_log(fitted, given, user, everyone=everyone)
-        said = ""
+        log, said = _rows_of_log(fitted, given, user, everyone=everyone), ""
     else:
-        ids, (rows, rated, said) = [None], _row_of_history(fitted, history)
+        log, said = _row_of_history(fitted, history)
     options = _options(fitted, among, exclude, asked) | {"exclude_seen": not include_seen}
-    lists = _lists(fitted, ids, rows, k, rated=rated, **options)
+    lists = _lists(fitted, [None] if history else log.users.tolist(), log, k, **options)
     if not any(ways.values()):
-        note(f"Note: no one was named with --user, --history or --all, so this is for user {ids[0]}, the first.")
+        note(f"Note: no one was named with --user, --history or --all, so this is for user {lists.ids[0]}, the first.")
     written: dict[str, Path] = {}
     if save is not None:
         fitted.save(save)
@@ -83,13 +82,13 @@ def recommend(
     if out is not None:
         write(out, lists)
         written["file"] = out
-    log = None if given is None else given.describe()
-    record = {"log": log, **describe_model(fitted), "history": said, "n_users": len(ids), **written}
+    source = None if given is None else given.describe()
+    record = {"log": source, **describe_model(fitted), "history": said, "n_users": len(lists.ids), **written}
     show(record, lists, listed=not everyone and (out is None or as_json), as_json=as_json)
 
 
 def _rows_of_log(fitted: Any, given: RatingsInput | None, user: list[str] | None, *, everyone: bool) -> Any:
-    """Return users of the log, what they have, and whether these are ratings."""
+    """Return what users of the log have."""
     if given is None:
         raise CommandError("A model file lists no users: beside -m give RATINGS with their histories, or --history.")
     given.check_known(fitted)
@@ -98,17 +97,17 @@ def _rows_of_log(fitted: Any, given: RatingsInput | None, user: list[str] | None
     return fitted.rows_of_users(wanted, given.log)
 
 
-def _row_of_history(fitted: Any, text: str) -> tuple[Any, bool, str]:
-    """Return what a history holds, whether these are ratings, and how it was understood."""
+def _row_of_history(fitted: Any, text: str) -> tuple[Any, str]:
+    """Return what a history holds, and how it was understood."""
     names = ItemNames(fitted.item_index_, fitted.titles_)
     found = read_history(text, names)
-    rows, rated = fitted.rows_of_history(found)
-    if rated and fitted.rating_scale_ is None:
+    log = fitted.rows_of_history(found)
+    if log.rated and fitted.rating_scale_ is None:
         note("Note: the model was fitted without ratings, so those of --history count for nothing.")
-    pairs = [entry if rated else (entry, None) for entry in found]
+    pairs = [entry if log.rated else (entry, None) for entry in found]
     # Titles have commas in them.
     said = "; ".join(names.called(item) + ("" if rating is None else f" {rating:g}") for item, rating in pairs)
-    return rows, rated, said
+    return log, said
 
 
 def _options(fitted: Any, among: Path | None, exclude: str | None, asked: dict[str, str | None]) -> dict[str, Any]:
@@ -120,12 +119,11 @@ def _options(fitted: Any, among: Path | None, exclude: str | None, asked: dict[s
     return {"among": found, "exclude": None if exclude is None else read_items(exclude, names, "--exclude")}
 
 
-def _lists(fitted: Any, ids: list[Any], rows: Any, k: int, *, rated: bool, **options: Any) -> Lists:
+def _lists(fitted: Any, ids: list[Any], log: Any, k: int, **options: Any) -> Lists:
     """Ask the model; of few users also what they would rate the items."""
-    columns = fitted.recommend_rows(rows, k, rated=rated, **options)
+    columns = fitted.recommend_rows(log, k, **options)
     if fitted.rating_scale_ is not None and len(ids) <= _MOST_RATED:
         # As Recommender.predict would without a frame.
-        found, _ = fitted.predict_rows(rows, columns["row"], columns["item"].tolist(), rated=rated)
-        columns["predicted_rating"] = found
-    positives = fitted.positives(rows, rated=rated)
-    return Lists(ids, np.diff(rows.indptr).tolist(), np.diff(positives.indptr).tolist(), columns)
+        columns["predicted_rating"], _ = fitted.predict_rows(log, columns["row"], columns["item"].tolist())
+    seen, positives = (np.diff(matrix.indptr).tolist() for matrix in (log.matrix, fitted.positives(log)))
+    return Lists(ids, seen, positives, columns)
