@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from narrows.errors import DataError
-
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
 
 __all__ = ["psnr", "ssim"]
 

@@ -5,16 +5,13 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from narrows.errors import ModelFileError
 from narrows.options import Option
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 __all__ = ["CodePrior", "Mixture", "Normal", "Prior", "kl_to_normal"]
 

@@ -15,8 +15,6 @@ from torch import Tensor
 
 from narrows.estimator import serialization
 
-__all__ = ["FittedEstimator", "atomic_fit", "documented", "fill"]
-
 P = ParamSpec("P")
 T = TypeVar("T")
 C = TypeVar("C", bound=type)

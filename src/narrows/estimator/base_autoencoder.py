@@ -29,8 +29,6 @@ from narrows.networks.model import EncoderDecoder
 from narrows.training.optimisers import Optimizer
 from narrows.training.schedules import Schedule
 
-__all__ = ["BaseAutoencoder"]
-
 
 class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FittedEstimator):
     """Base of the autoencoders: the parameters that all of them have, and the use of a fitted one.

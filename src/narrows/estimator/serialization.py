@@ -10,17 +10,14 @@ import math
 import os
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from torch import Tensor
 
 from narrows._version import __version__
 from narrows.errors import ModelFileError
 from narrows.io.container import read_tensors, to_bytes, write_tensors
 from narrows.schema import conform
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-__all__ = ["CLASSES", "UNSAVED_OPTIONS", "describe", "file_size", "load", "save"]
 
 KIND = "narrows model"
 LARGEST = 1e25

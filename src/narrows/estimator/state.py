@@ -15,15 +15,9 @@ from torch import Tensor, nn
 from narrows.corruption import Corruption
 from narrows.errors import ModelFileError
 from narrows.estimator.serialization import UNSAVED_OPTIONS
+from narrows.fitting import settings
 from narrows.fitting.build import assemble
 from narrows.fitting.objectives import OrderedReconstruction, Reconstruction
-from narrows.fitting.settings import (
-    check_options,
-    network_option,
-    resolve_config,
-    resolve_corruption,
-    resolve_network,
-)
 from narrows.likelihoods import Likelihood, OutputDistribution, Standardise
 from narrows.networks import LinearInit, Modules, Network
 from narrows.networks.model import EncoderDecoder
@@ -32,18 +26,6 @@ from narrows.schema import Count, Number, conform
 from narrows.training.optimisers import Optimizer
 from narrows.training.schedules import Schedule
 from narrows.validation import resolve_device
-
-__all__ = [
-    "FAMILIES",
-    "AutoencoderMetadata",
-    "FrameRecord",
-    "check_names",
-    "fill",
-    "from_file",
-    "option_to_json",
-    "saved_options",
-    "to_file",
-]
 
 FAMILIES: dict[str, type] = {
     "network": Network,
@@ -222,11 +204,10 @@ def from_file(
     estimator.n_features_in_ = fitted["n_features_in"]
     if "feature_names_in" in fitted:
         estimator.feature_names_in_ = np.asarray(fitted["feature_names_in"], dtype=object)
-    check_options(estimator)
-    objective = (OrderedReconstruction if fitted["ordered"] else Reconstruction)(
-        resolve_corruption(estimator.corruption)
-    )
-    resolve_config(estimator, fitted["n_values"], objective, names=None, shape=estimator.image_shape_)
+    settings.check_options(estimator)
+    kind = OrderedReconstruction if fitted["ordered"] else Reconstruction
+    objective = kind(settings.resolve_corruption(estimator.corruption))
+    settings.resolve_config(estimator, fitted["n_values"], objective, names=None, shape=estimator.image_shape_)
     model = _model(estimator, fitted, tensors)
     estimator._set_model(model.to(resolve_device(device)).eval(), fitted["n_components"], few_rows=fitted["few_rows"])
     Optimizer.from_json(fitted["plan"]["optimizer"])
@@ -263,7 +244,7 @@ def _own_network(network: Any) -> Network:
             "the model was fitted with torch modules of your own, whose code is not in the file: "
             "hand them in again as network=(encoder, decoder)"
         )
-    return network_option(network)
+    return settings.network_option(network)
 
 
 def _model(estimator: Any, fitted: dict[str, Any], tensors: dict[str, Tensor]) -> EncoderDecoder:
@@ -276,7 +257,7 @@ def _model(estimator: Any, fitted: dict[str, Any], tensors: dict[str, Tensor]) -
     shift, scale = tensors[SCALING + "shift64"], tensors[SCALING + "scale64"]
     if shift.shape != (n_features,) or scale.shape not in ((1,), (n_features,)) or not bool((scale > 0).all()):
         raise ModelFileError("the scales of the columns are not one positive number for each")
-    network = resolve_network(estimator)
+    network = settings.resolve_network(estimator)
     if fitted.get("linear_path") is not None:
         network = replace(network, linear_path=fitted["linear_path"])  # type: ignore[call-arg]
     if getattr(network, "blocks", 0) > len(tensors):

@@ -8,24 +8,18 @@ that every convolution falls on the same pixels as without tiles.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from narrows.data.rows import as_tensor
 from narrows.errors import DataError
 from narrows.networks.convolutional import SkipDecoder, SkipEncoder
+from narrows.networks.model import EncoderDecoder
 from narrows.validation import check_number
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from torch import Tensor
-
-    from narrows.networks.model import EncoderDecoder
-
-__all__ = ["denoise_image"]
 
 
 def denoise_image(

@@ -9,25 +9,15 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
+from narrows import likelihoods
 from narrows.data.moments import Moments
 from narrows.errors import DataError
 from narrows.fitting.settings import AUTO, FitConfig
-from narrows.likelihoods import (
-    Bernoulli,
-    DiscretisedLogistic,
-    Gaussian,
-    Likelihood,
-    Mixed,
-    NormalOutput,
-    OutputDistribution,
-    Standardise,
-)
+from narrows.likelihoods import Gaussian, Likelihood, OutputDistribution, Standardise
 from narrows.networks import Convolutional, Dense, LinearInit, Network
 from narrows.networks.base import POSTERIOR_LOG_VARIANCE
 from narrows.networks.dense import PAIRWISE_LINEAR
 from narrows.networks.model import EncoderDecoder, OrderedDecoder, VariationalModel, code_sizes
-
-__all__ = ["assemble", "build_model", "make_standardise", "resolve_auto"]
 
 
 def resolve_auto(config: FitConfig, moments: Moments) -> FitConfig:
@@ -37,11 +27,12 @@ def resolve_auto(config: FitConfig, moments: Moments) -> FitConfig:
     likelihood = _density(config.likelihood, moments, config.levels)
     scaling = config.scaling
     if scaling == "auto":
-        all_alike = config.image_shape is not None or isinstance(likelihood, (Bernoulli, DiscretisedLogistic))
+        discrete = likelihoods.Bernoulli, likelihoods.DiscretisedLogistic
+        all_alike = config.image_shape is not None or isinstance(likelihood, discrete)
         scaling = "common" if all_alike else "standard"
     network = config.network
     if isinstance(network, (Dense, Convolutional)) and network.linear_path == "auto":
-        linear = network.starts_linear and isinstance(likelihood, (Gaussian, Mixed))
+        linear = network.starts_linear and isinstance(likelihood, (Gaussian, likelihoods.Mixed))
         network = replace(network, linear_path=linear)
         if isinstance(network, Dense) and not linear and network.init == "he" and network.activation in PAIRWISE_LINEAR:
             # Without the path, the layers themselves begin as PCA.
@@ -52,7 +43,7 @@ def resolve_auto(config: FitConfig, moments: Moments) -> FitConfig:
 def _density(likelihood: Likelihood, moments: Moments, levels: tuple[int, ...]) -> Likelihood:
     """Return a likelihood that is a density, by default Bernoulli for ink on paper and normal noise otherwise."""
     if likelihood == AUTO:
-        likelihood = Bernoulli() if _mostly_ends(moments) and not levels else Gaussian()
+        likelihood = likelihoods.Bernoulli() if _mostly_ends(moments) and not levels else Gaussian()
     if isinstance(likelihood, Gaussian) and not likelihood.is_density:
         if likelihood.variance == "none":
             raise ValueError("a variational autoencoder needs a density: variance='none' has none, 'fixed' has one")
@@ -61,7 +52,7 @@ def _density(likelihood: Likelihood, moments: Moments, levels: tuple[int, ...]) 
         return likelihood
     if not isinstance(likelihood, Gaussian):
         raise DataError("a frame with categories takes likelihood='auto' or 'gaussian', which is for its numbers")
-    return Mixed(levels, likelihood.variance)
+    return likelihoods.Mixed(levels, likelihood.variance)
 
 
 def _mostly_ends(moments: Moments) -> bool:
@@ -85,7 +76,7 @@ def build_model(
     """Make the untrained model; the moments of all rows show the bounds."""
     bounds = all_rows.pooled() if config.network.of_images else all_rows
     head = config.likelihood.head(standardise, bounds, dtype)
-    if isinstance(head, NormalOutput):
+    if isinstance(head, likelihoods.NormalOutput):
         # What the components leave, and what the noise on the codes adds.
         explained = (start.components * start.component_std).square().sum(1)
         passed = math.exp(POSTERIOR_LOG_VARIANCE) if config.objective.posterior else 0.0
@@ -95,7 +86,11 @@ def build_model(
 
 
 def assemble(
-    network: Network, standardise: Standardise, start: LinearInit, head: OutputDistribution, generator: Generator
+    network: Network,
+    standardise: Standardise,
+    start: LinearInit,
+    head: OutputDistribution,
+    generator: Generator,
 ) -> EncoderDecoder:
     """Put scaling, network and output distribution together."""
     encoder, decoder = network.build(start, head, generator)

@@ -20,34 +20,16 @@ from torch import Tensor
 from narrows.data.moments import Moments, check_magnitudes, measure, principal_components
 from narrows.data.rows import Rows, plain_rows, sample_rows
 from narrows.data.streams import StreamRows
-from narrows.fitting.build import build_model, make_standardise, resolve_auto
+from narrows.fitting import build, selection, settings
 from narrows.fitting.objectives import BLOCK_ROWS, Objective, simple_errors
 from narrows.fitting.progress import ProgressCallbacks, progress_bar
-from narrows.fitting.selection import (
-    Choice,
-    choose,
-    join_histories,
-    scale_losses,
-    summarise_errors,
-    without_doubtful_bounds,
-)
-from narrows.fitting.settings import (
-    FEW_ROWS,
-    MAX_HELD_OUT,
-    FitConfig,
-    Split,
-    fit_options,
-    make_split,
-    make_train_config,
-)
+from narrows.fitting.settings import FitConfig, Split
 from narrows.likelihoods import Standardise
 from narrows.networks import LinearInit
 from narrows.networks.model import EncoderDecoder, multiplications_per_row
 from narrows.training.checkpoint import CheckpointFile, fingerprint
 from narrows.training.loop import LossParts, TrainConfig, TrainerCallbacks, TrainResult, train
 from narrows.training.optimisers import assign_parameters
-
-__all__ = ["FitResult", "fit_estimator", "linear_init", "start_model"]
 
 PLAIN_FRACTION = 0.2
 """Fraction of the steps that the plain autoencoder gets, which the reconstructions are held against."""
@@ -94,7 +76,7 @@ class FoldFit:
     def history(self, objective: Objective) -> list[dict[str, Any]]:
         """Return the records, in the unit that the objective reports."""
         unit = objective.unit(self.model)
-        return [scale_losses(record, unit) for record in self.result.history]
+        return [selection.scale_losses(record, unit) for record in self.result.history]
 
     def evaluation_rows(self, seed: int) -> Rows:
         """Return the rows to measure on: those held out, otherwise some of those trained on."""
@@ -105,7 +87,7 @@ def fit_estimator(estimator: Any, rows: Rows, config: FitConfig) -> FitResult:
     """Fit an estimator's model, with the progress that it shows and the checkpoint that it keeps."""
     checkpoint = None
     if estimator.checkpoint is not None:
-        facts = [fit_options(estimator), config.seed, rows.n_rows, rows.n_features]
+        facts = [settings.fit_options(estimator), config.seed, rows.n_rows, rows.n_features]
         seconds = float(estimator.checkpoint_seconds)
         checkpoint = CheckpointFile(os.fspath(estimator.checkpoint), seconds, fingerprint(facts, rows))
     with progress_bar(estimator.callbacks, estimator.verbose) as progress:
@@ -119,7 +101,7 @@ def fit_model(
     rows: Rows, config: FitConfig, progress: ProgressCallbacks, checkpoint: CheckpointFile | None = None
 ) -> FitResult:
     """Fit a model to rows."""
-    split = make_split(
+    split = settings.make_split(
         rows.n_rows,
         config.validation_fraction,
         early_stopping=config.early_stopping,
@@ -129,7 +111,7 @@ def fit_model(
     moments = [[_measure(part, config) for part in pair] for pair in parts]
     all_rows = moments[0][0].merge(moments[0][1]) if split.folds else moments[0][0]
     check_magnitudes(rows, all_rows, config.names)
-    config = resolve_auto(config, all_rows)
+    config = build.resolve_auto(config, all_rows)
     fitter = _Fitter(config, all_rows, progress, checkpoint, split)
     folds = fitter.train_folds(parts, moments)
     stopped = folds[-1].result.stopped
@@ -137,18 +119,18 @@ def fit_model(
     folds = [fold for fold in folds if fold.result.held_out or not split.folds]
     if not folds:
         raise KeyboardInterrupt
-    choice = choose([fold.result for fold in folds], config, untrained=folds[0].train_config.steps == 0)
+    choice = selection.choose([fold.result for fold in folds], config, untrained=folds[0].train_config.steps == 0)
     for fold in folds:
         _load(fold, choice, config)
     if stopped not in ("interrupted", "callback") and not fitter.train_plain(folds):
         stopped = "interrupted"
     errors = [_errors(fold, choice, config) for fold in folds]
     joint = {name: torch.cat([part[name] for part in errors]) for name in errors[0]}
-    baselines = summarise_errors(joint, held_out=bool(split.folds)) | _density_baselines(folds, joint, config)
+    baselines = selection.summarise_errors(joint, held_out=bool(split.folds)) | _density_baselines(folds, joint, config)
     first = folds[0]
     model = first.model
     if choice.stayed and split.folds:
-        config = without_doubtful_bounds(config, joint)
+        config = selection.without_doubtful_bounds(config, joint)
         model, _ = start_model(rows, all_rows, all_rows, config)
     elif split.refit and stopped not in ("interrupted", "callback", "time"):
         again = fitter.train("refit", rows, None, all_rows, repeat=(first.train_config, choice.steps))
@@ -159,7 +141,7 @@ def fit_model(
             model = again.model
     return FitResult(
         model=model.eval(),
-        history=join_histories([fold.history(config.objective) for fold in folds], config.objective),
+        history=selection.join_histories([fold.history(config.objective) for fold in folds], config.objective),
         baselines=baselines,
         stayed=choice.stayed,
         stopped=stopped,
@@ -193,10 +175,10 @@ def start_model(
     rows: Rows, moments: Moments, all_rows: Moments, config: FitConfig
 ) -> tuple[EncoderDecoder, LinearInit]:
     """Make the untrained model and its linear start: ``moments``, of the training rows, set the scale."""
-    standardise = make_standardise(moments, config)
-    freeze = all_rows.n_rows < FEW_ROWS and not config.objective.posterior
+    standardise = build.make_standardise(moments, config)
+    freeze = all_rows.n_rows < settings.FEW_ROWS and not config.objective.posterior
     start = linear_init(rows, moments, standardise, config, freeze_linear=freeze)
-    return build_model(standardise, start, all_rows, config, plain_rows(rows).dtype), start
+    return build.build_model(standardise, start, all_rows, config, plain_rows(rows).dtype), start
 
 
 def linear_init(
@@ -228,7 +210,7 @@ def _corrupted_std(objective: Objective, rows: Rows, seed: int, standardise: Sta
 
 def _sample(rows: Rows, seed: int) -> Rows:
     """Return as many of the rows as are held out at most, chosen at random; of a stream all."""
-    return rows if isinstance(rows, StreamRows) else sample_rows(rows, MAX_HELD_OUT, seed)
+    return rows if isinstance(rows, StreamRows) else sample_rows(rows, settings.MAX_HELD_OUT, seed)
 
 
 @dataclass
@@ -295,7 +277,7 @@ class _Fitter:
             return LossParts.joined(loss(block.to(config.device), generator) for block in held_out.blocks(BLOCK_ROWS))
 
         def on_record(record: dict[str, Any]) -> bool | None:
-            return self.progress.on_record({"run": name, **objective.complete(scale_losses(record, unit))})
+            return self.progress.on_record({"run": name, **objective.complete(selection.scale_losses(record, unit))})
 
         result = train(
             model,
@@ -312,7 +294,9 @@ class _Fitter:
     def _train_config(self, model: EncoderDecoder, start: LinearInit, rows: Rows, *, evaluated: bool) -> TrainConfig:
         config, split = self.config, self.split
         kind, work = config.objective.kind(config.network), multiplications_per_row(model, rows.n_features)
-        found = make_train_config(config.training, rows.n_rows, rows.n_features, work, kind=kind, evaluated=evaluated)
+        found = settings.make_train_config(
+            config.training, rows.n_rows, rows.n_features, work, kind=kind, evaluated=evaluated
+        )
         if not config.early_stopping or self.n_runs > 2:
             found = replace(found, patience=None)
         if found.max_seconds is not None:
@@ -344,7 +328,7 @@ class _Fitter:
         return True
 
 
-def _load(fold: FoldFit, choice: Choice, config: FitConfig) -> None:
+def _load(fold: FoldFit, choice: selection.Choice, config: FitConfig) -> None:
     """Give a fold's model the parameters that count."""
     if fold.held_out is None:
         return
@@ -353,7 +337,7 @@ def _load(fold: FoldFit, choice: Choice, config: FitConfig) -> None:
     assign_parameters(fold.model, result.start_values if choice.stayed else values)
 
 
-def _errors(fold: FoldFit, choice: Choice, config: FitConfig) -> dict[str, Tensor]:
+def _errors(fold: FoldFit, choice: selection.Choice, config: FitConfig) -> dict[str, Tensor]:
     """Measure the squared errors of a fold's model and of the trivial answers on rows that it did not see."""
     model, objective = fold.model.cpu().eval(), config.objective
     rows, standardise = fold.evaluation_rows(config.seed), fold.model.standardise

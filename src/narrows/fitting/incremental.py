@@ -20,8 +20,6 @@ from narrows.networks.model import EncoderDecoder, multiplications_per_row
 from narrows.training.loop import check_batches
 from narrows.training.optimisers import FlatParameters
 
-__all__ = ["Incremental"]
-
 
 class Incremental:
     """A model and its optimiser between two portions, begun anew or from a fitted model and its scale.

@@ -23,8 +23,6 @@ from narrows.priors import kl_to_normal
 from narrows.training.loop import LossParts
 from narrows.training.schedules import KLWeight
 
-__all__ = ["BLOCK_ROWS", "NegativeElbo", "Objective", "OrderedReconstruction", "Reconstruction", "simple_errors"]
-
 Corrupt = Callable[[Tensor, Generator], Tensor]
 
 BLOCK_ROWS = 1024

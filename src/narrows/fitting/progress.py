@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from narrows.training.loop import TrainConfig
-
-__all__ = ["ProgressCallbacks", "progress_bar", "stage_progress"]
+from narrows.training.loop import TrainConfig
 
 REFRESH_SECONDS = 0.1
 

@@ -16,18 +16,6 @@ from narrows.fitting.settings import FitConfig
 from narrows.likelihoods import Gaussian
 from narrows.training.loop import TrainResult
 
-__all__ = [
-    "Choice",
-    "choose",
-    "join_histories",
-    "scale_losses",
-    "significantly_better",
-    "summarise_errors",
-    "warn_of_density",
-    "warn_of_reconstruction",
-    "without_doubtful_bounds",
-]
-
 _NO_LOSSES = ("step", "epoch", "seconds", "learning_rate", "active_components")
 
 CLEARLY = 0.99

@@ -23,25 +23,6 @@ from narrows.training.optimisers import Adam, Muon, Optimizer
 from narrows.training.schedules import Schedule, Trapezoid
 from narrows.validation import check_number, resolve_device, resolve_seed
 
-__all__ = [
-    "AUTO",
-    "FEW_ROWS",
-    "MAX_HELD_OUT",
-    "FitConfig",
-    "Split",
-    "TrainingOptions",
-    "check_options",
-    "describe_training",
-    "fit_options",
-    "make_split",
-    "make_train_config",
-    "network_option",
-    "resolve_config",
-    "resolve_corruption",
-    "resolve_image_shape",
-    "resolve_network",
-]
-
 AUTO = Likelihood()
 """Stands for the likelihood that the data is still to decide."""
 

@@ -11,8 +11,6 @@ from torch.nn import functional
 from narrows.likelihoods import OutputDistribution
 from narrows.options import Option
 
-__all__ = ["LinearInit", "Network"]
-
 POSTERIOR_LOG_VARIANCE = -2.0
 """Of every number of a code before training: it passes on most of its value, and can come to pass on less."""
 

@@ -27,8 +27,6 @@ from narrows.networks.base import LinearInit, Network
 from narrows.networks.dense import ACTIVATIONS, CLAMP, add_linear_path
 from narrows.networks.model import Bias, Linear
 
-__all__ = ["Convolutional", "SkipDecoder", "SkipEncoder"]
-
 KERNEL = 3
 
 

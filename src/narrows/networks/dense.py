@@ -24,8 +24,6 @@ from narrows.likelihoods import OutputDistribution
 from narrows.networks.base import LinearInit, Network
 from narrows.networks.model import Linear, LinearResidual
 
-__all__ = ["ACTIVATIONS", "Dense", "add_linear_path"]
-
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "elu": nn.ELU,
     "gelu": nn.GELU,

@@ -14,18 +14,6 @@ from torch.nn import functional
 
 from narrows.likelihoods import OutputDistribution, Standardise
 
-__all__ = [
-    "Bias",
-    "EncoderDecoder",
-    "Linear",
-    "LinearResidual",
-    "OrderedDecoder",
-    "VariationalModel",
-    "code_sizes",
-    "multiplications_per_row",
-    "observed",
-]
-
 STEADY_WIDTH = 16
 
 Blocks = Iterable[tuple[Tensor, Tensor]]

@@ -12,8 +12,6 @@ from torch import Generator, Tensor, nn
 from narrows.likelihoods import OutputDistribution
 from narrows.networks.base import LinearInit, Network
 
-__all__ = ["Modules"]
-
 
 class Posterior(nn.Module):
     """The user's encoder of a variational autoencoder: means and log-variances, in one tensor or in two."""

@@ -20,8 +20,6 @@ from narrows.data.rows import Pair, Rows
 from narrows.errors import ModelFileError
 from narrows.io.container import read_tensors, write_tensors
 
-__all__ = ["CheckpointFile", "RunCheckpoint", "fingerprint"]
-
 KIND = "narrows checkpoint"
 
 

@@ -21,8 +21,6 @@ from narrows.training.checkpoint import RunCheckpoint
 from narrows.training.optimisers import FlatParameters, Optimizer, OptimizerState
 from narrows.training.schedules import Schedule
 
-__all__ = ["LossFunction", "LossParts", "TrainConfig", "TrainResult", "TrainerCallbacks", "check_batches", "train"]
-
 RETRY_FACTOR = 0.1
 
 CLOCK_FROM = 0.02

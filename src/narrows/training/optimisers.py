@@ -8,26 +8,11 @@ checkpoint is three vectors.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from narrows.options import Option, check_numbers
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-__all__ = [
-    "Adam",
-    "FlatParameters",
-    "Muon",
-    "Optimizer",
-    "OptimizerState",
-    "RMSprop",
-    "assign_parameters",
-    "newton_schulz",
-]
 
 
 class FlatParameters:

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 
 from narrows.options import Option
 
-__all__ = ["Constant", "Cosine", "KLWeight", "OneCycle", "Schedule", "Trapezoid"]
-
 
 @dataclass(frozen=True)
 class Schedule(Option):

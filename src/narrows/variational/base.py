@@ -14,8 +14,6 @@ from narrows.validation import check_number, resolve_seed
 from narrows.variational.bounds import Elbo, bound, importance_bound
 from narrows.variational.generation import BaseGenerator
 
-__all__ = ["BaseVariational"]
-
 
 class BaseVariational(BaseGenerator):
     """The use of a fitted variational autoencoder; :class:`~narrows.VariationalAutoencoder` fits one.

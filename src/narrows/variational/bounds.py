@@ -18,8 +18,6 @@ from narrows.data.rows import Rows, apply_in_blocks
 from narrows.networks.model import VariationalModel
 from narrows.priors import CodePrior, kl_to_normal
 
-__all__ = ["Elbo", "bound", "importance_bound", "row_keys", "row_normals"]
-
 
 class Elbo(NamedTuple):
     """The evidence lower bound of rows and its parts, in nats.

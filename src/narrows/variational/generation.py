@@ -18,8 +18,6 @@ from narrows.priors import CodePrior, Normal, Prior
 from narrows.validation import check_number, resolve_seed
 from narrows.variational import sampling
 
-__all__ = ["BaseGenerator", "encode_labels", "slerp"]
-
 PRIORS = ("normal", "mixture")
 MAX_CLASSES = 1000
 

@@ -24,8 +24,6 @@ from narrows.likelihoods import BernoulliOutput, DiscretisedLogisticOutput, Mixe
 from narrows.networks.model import VariationalModel
 from narrows.priors import CodePrior, Prior
 
-__all__ = ["Form", "decode", "fit_prior", "measure_marginals", "one_hot"]
-
 MAX_CODES = 20_000
 """Codes that the prior is fitted to at most: its steps take as long as they are many."""
 

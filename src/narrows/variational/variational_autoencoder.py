@@ -36,8 +36,6 @@ from narrows.variational.base import BaseVariational
 from narrows.variational.generation import encode_labels
 from narrows.variational.sampling import Form, fit_prior, measure_marginals
 
-__all__ = ["VariationalAutoencoder"]
-
 
 @documented
 class VariationalAutoencoder(BaseVariational):
