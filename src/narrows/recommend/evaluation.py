@@ -17,7 +17,7 @@ import torch
 from scipy.sparse import csr_array
 
 from narrows.data.categories import frame_of
-from narrows.recommend.interactions import rows_of, select_entries
+from narrows.recommend.interactions import Interactions, rows_of, select_entries
 from narrows.recommend.scorers import Scorer, best_items, scores_at
 from narrows.recommend.splits import Fold
 
@@ -77,23 +77,22 @@ def evaluate(
     rankers: dict[str, tuple[Scorer, csr_array]],
     raters: dict[str, Scorer],
     *,
-    seen: csr_array,
+    own: Interactions,
+    held_out: Interactions,
     relevant: csr_array,
-    ratings: csr_array,
-    held_out: csr_array,
     popularity: np.ndarray,
     device: torch.device,
 ) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, np.ndarray]], np.ndarray]:
-    """Measure some methods; all matrices are of users by the model's items."""
+    """Measure some methods on what users have, what was held out, and what of that is to be found."""
     parsed = {name: parse_metric(name) for name in metrics}
     users = np.flatnonzero(np.diff(relevant.indptr))
     methods = dict.fromkeys([*rankers, *raters])
     values = {method: dict.fromkeys(parsed, float("nan")) for method in methods}
     per_user: dict[str, dict[str, np.ndarray]] = {method: {} for method in methods}
     lists = {name: metric for name, metric in parsed.items() if metric[0] in LIST_METRICS}
-    longest = max((min(k, seen.shape[1]) for _, k in lists.values()), default=0)
+    longest = max((min(k, relevant.shape[1]) for _, k in lists.values()), default=0)
     for method, (scorer, queries) in rankers.items() if lists and len(users) else ():
-        top, _ = best_items(scorer.to(device), queries[users], longest, device, banned=seen[users])
+        top, _ = best_items(scorer.to(device), queries[users], longest, device, banned=own.matrix[users])
         hits, n_relevant = hits_of(top, relevant[users]), np.diff(relevant.indptr)[users]
         for name, (kind, k) in lists.items():
             if kind == "coverage":
@@ -104,9 +103,9 @@ def evaluate(
                 per_user[method][name] = found
                 values[method][name] = float(found.mean())
     errors = {name: kind for name, (kind, _) in parsed.items() if kind in ERROR_METRICS}
-    pairs = rows_of(held_out), held_out.indices
-    for method, scorer in raters.items() if errors and held_out.nnz else ():
-        off = scores_at(scorer.to(device), ratings, pairs, device).astype(np.float64) - held_out.data
+    pairs = held_out.rows, held_out.matrix.indices
+    for method, scorer in raters.items() if errors and len(held_out) else ():
+        off = scores_at(scorer.to(device), own.ratings, pairs, device).astype(np.float64) - held_out.matrix.data
         for name, kind in errors.items():
             values[method][name] = float(np.sqrt(np.mean(off**2)) if kind == "rmse" else np.mean(np.abs(off)))
     return values, per_user, users

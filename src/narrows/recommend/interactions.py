@@ -153,12 +153,6 @@ class Interactions:
             found["timestamp"] = self.times.copy()
         return found
 
-    def without_ratings(self) -> Interactions:
-        """Return the pairs alone."""
-        matrix = self.matrix.copy()
-        matrix.data = np.ones_like(matrix.data)
-        return replace(self, matrix=matrix, rated=False)
-
     def align(self, ids: Ids, what: str = "the log") -> Interactions:
         """Return the interactions with the items of a model, in its order; those with other items are left out."""
         column, rows = ids.places(self.items, what)[self.matrix.indices], self.rows
@@ -215,7 +209,9 @@ def read_interactions(
     columns = columns or Columns()
     if isinstance(data, Interactions) or sparse.issparse(data):
         found = data if isinstance(data, Interactions) else _from_matrix(data, rated)
-        return found.without_ratings() if columns.rating is None and found.rated else found
+        if columns.rating is None and found.rated:
+            found = replace(found, matrix=positives_of(found.matrix, None), rated=False)
+        return found
     table = columns_of(data)
     if table is None:
         raise DataError(

@@ -6,6 +6,7 @@ import warnings
 from typing import Any
 
 import numpy as np
+import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
@@ -26,8 +27,8 @@ from narrows.recommend.scorers import (
     Scorer,
     fit_biases,
     item_means,
+    list_columns,
     popularity_of,
-    similar_columns,
 )
 from narrows.recommend.search import SearchResult, fit_ranker
 from narrows.validation import check_number, resolve_seed
@@ -178,7 +179,11 @@ class Recommender(BaseRecommender):
             values = log.matrix.data.astype(np.float64)
             self.rating_scale_ = (float(values.min()), float(values.mean()), float(values.max()))
             state.item_means, state.biases = item_means(log.matrix), fit_biases(log.matrix).to(self._device)
-        found = SearchResult(None, method) if isinstance(method, Rating) else self._fit_ranker(liked, method, seed)
+        if isinstance(method, Rating):
+            found = SearchResult(None, method)
+        else:
+            fraction = None if isinstance(self.validation_fraction, str) else float(self.validation_fraction)
+            found = fit_ranker(liked, method, fraction=fraction, seed=seed, device=self._device, log=self._print)
         self.method_, self.reason_ = found.method, found.reason
         self.candidates_, self.history_ = found.candidates, found.history
         self._state, state.ranker = state, found.scorer
@@ -186,10 +191,6 @@ class Recommender(BaseRecommender):
             state.rater = self.rater
         self.baselines_ = _baselines(self.candidates_)
         return self
-
-    def _fit_ranker(self, liked: Any, method: Method | None, seed: int) -> SearchResult:
-        fraction = None if isinstance(self.validation_fraction, str) else float(self.validation_fraction)
-        return fit_ranker(liked, method, fraction=fraction, seed=seed, device=self._device, log=self._print)
 
     def _resolve_method(self) -> Method | None:
         check_number("validation_fraction", self.validation_fraction, low=0, high=1, auto=True)
@@ -317,7 +318,11 @@ class Recommender(BaseRecommender):
         places = self._state.items.places(items, "items")
         if (places < 0).any():
             raise DataError(f"the model has never seen item {id_list(items, 'items')[int((places < 0).argmax())]!r}")
-        columns: dict[str, Any] = similar_columns(self.ranker, self.items_, places, min(k, len(self.items_) - 1))
+        scores = self.ranker.similar(torch.from_numpy(places)).float().cpu()
+        scores[torch.arange(len(places)), torch.from_numpy(places)] = -torch.inf
+        top = torch.topk(scores, min(k, len(self.items_) - 1), dim=1)
+        found = list_columns(self.items_, top.indices.numpy(), top.values.numpy())
+        columns = {"item": self.items_[places][found.pop("row")], "similar": found.pop("item"), **found}
         if self.titles_:
             columns["title"] = self.titles_of(columns["similar"])
         return frame_of(columns, self._state.library)
@@ -368,10 +373,9 @@ class Recommender(BaseRecommender):
             metrics,
             rankers,
             raters,
-            seen=own.matrix,
+            own=own,
+            held_out=held,
             relevant=unseen(self.positives(held), own.matrix),
-            ratings=own.ratings,
-            held_out=held.matrix,
             popularity=np.maximum(state.popularity, 1e-9),
             device=self._device,
         )

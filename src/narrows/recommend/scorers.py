@@ -270,16 +270,3 @@ def list_columns(ids: np.ndarray, items: np.ndarray, scores: np.ndarray) -> dict
     row, place = np.nonzero(items >= 0)
     score = scores[row, place].astype(np.float64)
     return {"row": row, "item": ids[items[row, place]], "score": score, "rank": place + 1}
-
-
-def similar_columns(scorer: Any, ids: np.ndarray, places: np.ndarray, k: int) -> dict[str, np.ndarray]:
-    """Return as columns the ``k`` items most similar to each of some items."""
-    scores = scorer.similar(torch.from_numpy(places)).float().cpu()
-    scores[torch.arange(len(places)), torch.from_numpy(places)] = -torch.inf
-    top = torch.topk(scores, k, dim=1)
-    return {
-        "item": np.repeat(ids[places], k),
-        "similar": ids[top.indices.numpy().ravel()],
-        "score": top.values.numpy().ravel().astype(np.float64),
-        "rank": np.tile(np.arange(1, k + 1), len(places)),
-    }

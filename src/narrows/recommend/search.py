@@ -24,6 +24,7 @@ LEAST_ITEMS, ENOUGH_USERS = 300, 300
 WEIGHT_GRID = (0.5, 1.0)
 """How much a further part counts in an ensemble."""
 
+AFFORDABLE_SEARCH = 1e11
 AFFORDABLE_EPOCH = 3e11
 AFFORDABLE_ENTRIES = 3_000_000
 
@@ -91,7 +92,7 @@ class _Search:
     def asked(self, method: Method) -> SearchResult:
         """Fit one method, or weigh and fit several, as asked for."""
         if isinstance(method, Linear):
-            chosen, tried = self.choose_l2(method)
+            chosen, tried = self.choose_l2(method, among_all=False)
             for name, values in tried.items():
                 self.add(name, values)
             return self.join([Candidate(chosen, [], np.zeros(0))], [1.0], SearchResult.reason)
@@ -190,22 +191,32 @@ class _Search:
         self.add(_name(method), values)
         return Candidate(method, scorers, values)
 
-    def choose_l2(self, asked: Linear) -> tuple[Linear, dict[str, np.ndarray]]:
-        """Choose the penalty among the items taken most, and return NDCG@100 there of all that was tried.
+    def solvers(self, asked: Linear, *, among_all: bool) -> tuple[list[Fold], list[Callable[[float], Scorer]]]:
+        """Return folds to choose a penalty on, and what solves for a penalty on each.
 
-        To solve for a fraction of the items costs the cube of that fraction, so that all trials together take less than
-        half as long as the fit; what is best for the items taken most is so for all, or nearly.
+        To solve for a fraction of the items costs the cube of that fraction, so that all trials among the items taken
+        most take less than half as long as the fit; what is best for these is so for all, or nearly.
         """
         n_users, n_items = self.matrix.shape
+        if among_all and 2.0 * min(n_users, n_items) ** 3 <= AFFORDABLE_SEARCH:
+
+            def of(fold: Fold) -> Callable[[float], Scorer]:
+                return lambda l2: self.fit(fold.train, replace(asked, l2=l2))
+
+            return self.folds, [of(fold) for fold in self.folds]
         size = max(LEAST_ITEMS, 2 * n_users // 3 if n_users < n_items else n_items // 4)
         counts = np.bincount(self.matrix.indices, minlength=n_items)
         matrix = self.matrix[:, np.sort(np.argsort(-counts, kind="stable")[:size])]
         folds = make_folds(matrix[np.diff(matrix.indptr) > 0], self.fraction, self.seed)
         folds = folds[: -(-ENOUGH_USERS // folds[0].fold_in.shape[0])] if folds else []
+        return folds, [exact_solver(fold.train, float(asked.popularity)) for fold in folds]
+
+    def choose_l2(self, asked: Linear, *, among_all: bool = True) -> tuple[Linear, dict[str, np.ndarray]]:
+        """Choose the penalty, and return NDCG@100 of all that was tried."""
+        folds, solvers = self.solvers(asked, among_all=among_all)
         usual = EASE_L2 if isinstance(asked.l2, str) else float(asked.l2)
         if not folds:
             return replace(asked, l2=usual), {}
-        solvers = [exact_solver(fold.train, float(asked.popularity)) for fold in folds]
         found: dict[float, np.ndarray] = {}
 
         def value(l2: float) -> float:

@@ -13,7 +13,7 @@ from narrows.errors import DataError
 from narrows.recommend.interactions import Columns, Interactions, read_interactions, select_entries
 from narrows.validation import check_number, resolve_seed
 
-__all__ = ["Fold", "fold_in_split", "make_folds", "split_last", "split_random", "split_users"]
+__all__ = ["Fold", "make_folds", "split_last", "split_random", "split_users"]
 
 MIN_ITEMS = 5
 LEAST_USERS = 30
@@ -44,22 +44,15 @@ def make_folds(matrix: sparse.csr_array, fraction: float | None, seed: int) -> l
     limit = min(MOST_VALIDATION_USERS, max(100, MOST_VALIDATION_NUMBERS // matrix.shape[1]))
     folds = []
     for part in parts:
-        rest = np.ones(matrix.shape[0], bool)
+        rest, rows = np.ones(matrix.shape[0], bool), matrix[part[:limit]]
         rest[part[:limit]] = False
-        folds.append(Fold(matrix[rest], *fold_in_split(matrix[part[:limit]], 0.2, rng)))
+        hidden = _drawn(np.diff(rows.indptr), 0.2, rng)
+        folds.append(Fold(matrix[rest], select_entries(rows, ~hidden), select_entries(rows, hidden)))
     return folds
 
 
-def fold_in_split(
-    rows: sparse.csr_array, fraction: float, rng: np.random.Generator
-) -> tuple[sparse.csr_array, sparse.csr_array]:
-    """Hold out a fraction of each user's items, at least one, and leave at least one; returns fold-in and held-out."""
-    hidden = _drawn(np.diff(rows.indptr), fraction, rng)
-    return select_entries(rows, ~hidden), select_entries(rows, hidden)
-
-
 def _drawn(counts: np.ndarray, fraction: float, rng: np.random.Generator) -> np.ndarray:
-    """Say of each entry, ordered by users, whether it is among the fraction of its user's entries that is drawn."""
+    """Say of each entry, ordered by users, whether it is drawn: a fraction of each user's, one at least and not all."""
     starts = np.cumsum(counts) - counts
     users = np.repeat(np.arange(len(counts)), counts)
     order = np.lexsort((rng.random(int(counts.sum())), users))
