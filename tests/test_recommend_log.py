@@ -205,6 +205,8 @@ def test_files_keep_ids_whole(tmp_path) -> None:
     assert (log.items - big - 7).tolist() == list(range(0, 18, 2))
     (tmp_path / "text.tsv").write_text("user\titem\nu1\t001\nu2\t01x\n")
     assert read_interactions(tmp_path / "text.tsv").items.tolist() == ["001", "01x"]
+    (tmp_path / "zeros.csv").write_text("user,item\n1,007\n1,7\n2,08\n")
+    assert read_interactions(tmp_path / "zeros.csv").items.tolist() == ["007", "08", "7"]
 
 
 TIMES = {

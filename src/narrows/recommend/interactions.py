@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from narrows.data.opening import open_source
+from narrows.data.source import Source
 from narrows.errors import DataError
 from narrows.recommend.ids import Ids, number_ids
-from narrows.tables import read_named
 
 __all__ = ["Columns", "Interactions", "is_usual", "positives_of", "read_interactions", "select_entries"]
 
@@ -224,12 +225,14 @@ def read_interactions(
 def columns_of(data: Any) -> dict[str, np.ndarray] | None:
     """Return the columns of a path, a frame of any library, a mapping or a log, by name; None of anything else."""
     if isinstance(data, (str, os.PathLike)):
-        data = read_named(data)
+        data = open_source(data)
     elif hasattr(data, "collect") and hasattr(data, "lazy"):
         data = data.collect()
     elif callable(getattr(data, "columns", None)):
         data = data.columns()
-    elif hasattr(data, "column_names") and hasattr(data, "column"):
+    if isinstance(data, Source):
+        data = data.table([name for name in data.arrow_schema.names if name not in data.index_columns])
+    if hasattr(data, "column_names") and hasattr(data, "column"):
         data = {name: data.column(name).to_numpy() for name in data.column_names}
     if isinstance(data, Mapping):
         return {str(name): np.asarray(values) for name, values in data.items()}

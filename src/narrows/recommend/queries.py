@@ -104,4 +104,5 @@ def read_titles(titles: Any, columns: Columns) -> dict[Any, str]:
     rest = [name for name in rest if name.lower() in ("title", "name", "titles")] or rest
     if table[rest[0]].dtype.kind not in "OU":
         raise DataError(f"titles are texts, and column {rest[0]!r} holds {table[rest[0]].dtype}")
-    return {plain(key): str(value) for key, value in zip(table[str(item)], table[rest[0]], strict=True)}
+    pairs = zip(table[str(item)], table[rest[0]], strict=True)
+    return {plain(key): str(value) for key, value in pairs if value is not None}

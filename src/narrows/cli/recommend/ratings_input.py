@@ -8,17 +8,15 @@ from typing import Any
 import numpy as np
 
 from narrows import datasets
-from narrows.cli.columns import names_in, text_head
 from narrows.cli.errors import CommandError
 from narrows.cli.printing import note
+from narrows.data.opening import choose_columns, open_source
 from narrows.datasets.records import RATINGS
 from narrows.errors import DataError
 from narrows.recommend import Columns, Interactions, read_interactions
-from narrows.recommend.interactions import is_usual
+from narrows.recommend.interactions import columns_of, is_usual
 from narrows.recommend.queries import read_titles
-from narrows.tables import read_named
-from narrows.tables.formats import existing_file, format_of
-from narrows.tables.text import names_taken_for_numbers
+from narrows.tables.formats import existing_file
 
 MADE_UP_SEED = 0
 ROLES = ("user", "item", "rating", "timestamp")
@@ -89,42 +87,28 @@ def read_ratings(data: str | None, asked: dict[str, str | None], items: Path | N
 
 
 def _read_file(file: Path, asked: dict[str, str | None]) -> tuple[Interactions, dict[str, str]]:
-    names, has_head = _names_of(file)
-    named = {"user", "item"} <= asked.keys()
-    if not has_head and not named:
+    source = open_source(file)
+    every = source.arrow_schema.names
+    names = [name for name in every if name not in source.index_columns]
+    if names[0] == "column_0" and not {"user", "item"} <= asked.keys():
         raise CommandError(f"{file} has no column names: say by position which hold what, as in --user-column 0.")
-    rest: dict[str, Any] = {} if has_head else {"rating": None, "timestamp": None}
+    # A column may be named by its position.
+    named = {role: name and every[choose_columns(every, name, None, str(file))[0]] for role, name in asked.items()}
     try:
-        columns = Columns(**(rest | asked)).resolve(names)
+        columns = Columns(**named).resolve(names)
     except DataError as error:
         raise CommandError(f"{file}: {error}") from error
-    numbered = set(names) <= {str(k) for k in range(len(names))}
-    if not named and not numbered and any(name and names_taken_for_numbers([name]) for name in names):
-        first = ", ".join(names[:4])
-        raise CommandError(f"The first row of {file} ({first}) looks like data: give it a row of column names.")
     chosen = {role: name for role in ROLES if (name := getattr(columns, role)) is not None}
-    table = read_named(file, columns=list(chosen.values()))
-    for role in ("user", "item"):
-        values = table[chosen[role]]
-        if values.dtype.kind == "f" and (values[np.isfinite(values)] % 1).any():
-            raise CommandError(
-                f"Column {chosen[role]!r} of {file} holds fractions, which are no ids: see --{role}-column."
-            )
-    log = read_interactions(table, columns)
+    log = read_interactions(open_source(file, columns=list(chosen.values()), index=False), columns)
+    for role, ids in (("user", log.users), ("item", log.items)):
+        if ids.dtype.kind == "f":
+            raise CommandError(f"Column {chosen[role]!r} of {file} holds fractions, no ids: see --{role}-column.")
     guessed = [role for role in ("user", "item") if role not in asked and not is_usual(role, chosen[role])]
     if guessed:
         taken = " and ".join(f"{chosen[role]!r} for {role}s" for role in guessed)
         unused = ", ".join(repr(name) for name in names if name not in chosen.values()) or "none"
         note(f"Note: columns taken by their place: {taken}; not used: {unused}. --user-column and so on name them.")
     return log, chosen
-
-
-def _names_of(file: Path) -> tuple[list[str], bool]:
-    """Return the names of a file's columns, or their positions where it has none, and whether it has."""
-    head = text_head(file)
-    if head is not None:
-        return names_in(file, positions=True) or [], head.names is not None
-    return (names_in(file) if format_of(file) == "parquet" else None) or list(read_named(file)), True
 
 
 def titles_in(items: Path, ids: np.ndarray, asked: dict[str, str | None]) -> dict[Any, str]:
@@ -141,7 +125,7 @@ def titles_in(items: Path, ids: np.ndarray, asked: dict[str, str | None]) -> dic
 
 def ids_in(file: Path, ids: np.ndarray, asked: dict[str, str | None]) -> list[Any]:
     """Read a column of items from a table, as ids of the model's type."""
-    table = read_named(file)
+    table = columns_of(file) or {}
     named = asked.get("item") if asked.get("item") in table else "auto"
     values = table[str(Columns("auto", named, None, None).resolve(["user", *table]).item)]
     same = values.dtype.kind == ids.dtype.kind or {values.dtype.kind, ids.dtype.kind} <= set("iu")
