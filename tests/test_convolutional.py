@@ -53,12 +53,6 @@ def test_flat_rows_and_images_are_the_same(digits):
     assert other.inverse_transform(other.transform(flat)).shape == flat.shape
 
 
-def test_the_dense_network_takes_images_too(digits):
-    model = narrows.Autoencoder(4, **QUICK).fit(digits)
-    assert model.image_shape_ == (8, 8, 1)
-    assert model.inverse_transform(model.transform(digits)).shape == digits.shape
-
-
 def test_it_beats_pca_and_says_so(digits):
     model = narrows.Autoencoder(4, network="convolutional", max_epochs=20, random_state=0).fit(digits)
     assert model.baselines_["model"] < 0.75 * model.baselines_["pca"]
@@ -98,14 +92,6 @@ def test_skips_denoise_and_have_no_code(digits, cleaner, tmp_path):
     assert np.array_equal(again.denoise(digits), cleaner.denoise(digits))
 
 
-def test_the_model_file_keeps_the_shape(digits, tmp_path):
-    model = narrows.Autoencoder(4, network=Convolutional((4, 8), blocks=2), **QUICK).fit(digits)
-    model.save(tmp_path / "model.narrows")
-    again = narrows.load(tmp_path / "model.narrows")
-    assert np.array_equal(again.transform(digits), model.transform(digits))
-    assert again.inverse_transform(again.transform(digits)).shape == digits.shape
-
-
 @pytest.mark.parametrize("size", [(61, 45), (8, 8), (3, 200)])
 @pytest.mark.parametrize("tile", [5, 16])
 def test_tiles_leave_no_seams(cleaner, size, tile):
@@ -135,11 +121,6 @@ def test_the_reach_is_no_shorter_than_the_network_sees():
     assert reach / 3 < farthest <= reach
 
 
-def test_a_model_of_the_pictures_size_cleans_the_whole_picture(digits, cleaner):
-    whole = cleaner.denoise(digits[:1])[0]
-    assert np.allclose(cleaner.denoise_image(digits[0]), whole, atol=1e-4)
-
-
 def test_a_grey_model_cleans_each_channel(digits, cleaner):
     picture = np.stack([digits[0], digits[1], digits[2]], -1)
     cleaned = cleaner.denoise_image(picture)
@@ -153,19 +134,10 @@ def test_pictures_of_any_type(cleaner, digits, dtype):
     assert np.allclose(cleaner.denoise_image(picture), cleaner.denoise_image(digits[0]), atol=1e-4)
 
 
-MISTAKES = [
-    (np.zeros((2, 2, 2, 2)), narrows.DataError, "a picture is an array of numbers"),
-    (np.zeros(4), narrows.DataError, "a picture is an array of numbers"),
-    (np.zeros((0, 3)), narrows.DataError, "a picture is an array of numbers"),
-    (np.array([["a"]]), narrows.DataError, "a picture is an array of numbers"),
-    (np.full((4, 4), np.nan), narrows.DataError, "missing or infinite"),
-]
-
-
-@pytest.mark.parametrize(("picture", "error", "message"), MISTAKES)
-def test_no_pictures(cleaner, picture, error, message):
-    with pytest.raises(error, match=message):
-        cleaner.denoise_image(picture)
+def test_no_pictures(cleaner):
+    for picture in (np.zeros((2, 2, 2, 2)), np.zeros(4), np.zeros((0, 3)), np.array([["a"]]), np.full((4, 4), np.nan)):
+        with pytest.raises(narrows.DataError):
+            cleaner.denoise_image(picture)
 
 
 def test_mistakes_are_named(digits, cleaner):

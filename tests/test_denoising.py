@@ -10,7 +10,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import narrows
-from narrows.corruption import Gaussian, Masking, SaltAndPepper
+from narrows.corruption import Gaussian
 from narrows.data.rows import ArrayRows, Pair, PairedRows
 from narrows.fitting.objectives import Reconstruction
 
@@ -49,12 +49,6 @@ def test_pairs_teach_what_corruption_teaches(clean, noise):
     cleaned = error(model.denoise(noisy[1000:]), clean[1000:])
     assert cleaned < 0.7 * error(ignorant.denoise(noisy[1000:]), clean[1000:])
     assert model.baselines_["input"] > cleaned
-
-
-def test_pairs_may_be_any_change(clean):
-    # Not noise: a shift and a change of sign, which a model of clean rows alone knows nothing of.
-    model = narrows.Autoencoder(6, random_state=0).fit(3 - clean[:1000], clean[:1000])
-    assert error(model.denoise(3 - clean[1000:]), clean[1000:]) < 0.2 * clean.var()
 
 
 def test_labels_are_ignored_in_pipelines(clean):
@@ -109,16 +103,6 @@ def test_held_out_rows_are_spoilt_the_same_way_each_time():
     other = torch.cat([seen for _, seen in Reconstruction(Gaussian(1.0).apply).inputs(rows, 0)])
     assert torch.equal(one, other)
     assert float(one.std()) == pytest.approx(1, rel=0.05)
-
-
-@pytest.mark.parametrize("corruption", [Gaussian(2.0, clip=(0, 16)), Masking(0.3), SaltAndPepper(0.3, 0, 16)])
-def test_each_corruption_is_learnt_away(corruption):
-    from sklearn.datasets import load_digits
-
-    X = load_digits().data
-    model = narrows.Autoencoder(24, corruption=corruption, max_epochs=25, random_state=0).fit(X[:1500])
-    told = model.baselines_
-    assert told["model"] < 0.95 * min(told["pca"], told["input"])
 
 
 def test_clipped_noise_stays_within():

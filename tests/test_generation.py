@@ -7,7 +7,6 @@ import pytest
 import torch
 from scipy import stats
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
 
 import narrows
 from conftest import quiet
@@ -193,14 +192,6 @@ def test_targets_that_are_no_classes_are_ignored(curved: np.ndarray) -> None:
     assert not hasattr(model, "classes_")
     with pytest.raises(ValueError, match="knows no labels"):
         model.sample(2, y=1)
-
-
-def test_in_a_pipeline_the_codes_serve_a_classifier(digits) -> None:
-    pipeline = make_pipeline(
-        VariationalAutoencoder(8, max_epochs=25, random_state=0), LogisticRegression(max_iter=3000)
-    )
-    pipeline.fit(digits.data[:1400], digits.target[:1400])
-    assert pipeline.score(digits.data[1400:], digits.target[1400:]) > 0.7
 
 
 # Frames with categories

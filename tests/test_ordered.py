@@ -9,7 +9,6 @@ from sklearn.decomposition import PCA
 
 import narrows
 from narrows.networks import Convolutional, Dense
-from narrows.networks.model import code_sizes
 
 
 @pytest.fixture(scope="module")
@@ -111,9 +110,3 @@ def test_mistakes_are_named(model, digits):
     with pytest.raises(ValueError, match="codes must have 4 columns"):
         plain.inverse_transform(np.zeros((2, 3)))
     assert np.array_equal(plain.transform(digits, n_components=4), plain.transform(digits))
-
-
-def test_sizes():
-    assert code_sizes(1) == (1,)
-    assert code_sizes(2) == (2,)
-    assert code_sizes(64) == (2, 4, 8, 16, 32, 64)

@@ -11,7 +11,7 @@ import torch
 from scipy.sparse import csr_array
 
 import narrows
-from narrows import Autoencoder, DataError, ModelFileError, VariationalAutoencoder
+from narrows import Autoencoder, DataError, VariationalAutoencoder
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::narrows.NotBetterThanBaselineWarning"),
@@ -117,21 +117,6 @@ def test_partial_fit_goes_on_from_fit_and_load(kind, X: np.ndarray, tmp_path) ->
 def test_nothing_is_held_out_without_early_stopping(X: np.ndarray) -> None:
     assert not Autoencoder(2, early_stopping=False, **QUICK).fit(X).baselines_["held_out"]
     assert Autoencoder(2, early_stopping=False, validation_fraction=0.2, **QUICK).fit(X).baselines_["rows"] == 40
-
-
-def test_a_checkpoint_knows_all_its_rows(X: np.ndarray, tmp_path) -> None:
-    def stop(record: dict) -> None:
-        if record["step"] > 0:
-            raise KeyboardInterrupt
-
-    options = {"checkpoint": tmp_path / "state", "checkpoint_seconds": 0.0, "max_epochs": 4, "random_state": 0}
-    Autoencoder(2, callbacks=[stop], **options).fit(X)
-    assert (tmp_path / "state").exists()
-    other = X.copy()
-    other[-1, -1] += 1e-9
-    with pytest.raises(ModelFileError, match="another fit"):
-        Autoencoder(2, **options).fit(other)
-    Autoencoder(2, **options).fit(X)
 
 
 def test_a_model_file_carries_no_option_of_the_process(X: np.ndarray, tmp_path) -> None:

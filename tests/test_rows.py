@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,9 +14,6 @@ from narrows import Autoencoder, DataError
 from narrows.data.moments import measure, principal_components
 from narrows.data.rows import ArrayRows
 from narrows.data.streams import StreamRows
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::narrows.NotBetterThanBaselineWarning"),

@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -16,12 +17,11 @@ import torch
 
 import narrows
 from narrows import Autoencoder
+from narrows.data.rows import ArrayRows
 from narrows.networks import Dense
+from narrows.training.loop import LossParts, TrainConfig, train
 from narrows.training.optimisers import Adam, FlatParameters, Muon, RMSprop, newton_schulz
 from narrows.training.schedules import Constant, Cosine, OneCycle, Trapezoid
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = pytest.mark.filterwarnings("ignore::narrows.NotBetterThanBaselineWarning")
 
@@ -98,17 +98,8 @@ def test_every_optimiser_is_torch_s(option, tolerance: float) -> None:
     torch.testing.assert_close(ours.bias, theirs.bias, rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "rmsprop", Muon(), Adam(weight_decay=0.01)])
-def test_every_optimiser_trains(optimizer, curved: np.ndarray) -> None:
-    network = Dense((32,), linear_path=False)
-    model = Autoencoder(2, network=network, optimizer=optimizer, max_epochs=30, random_state=0).fit(curved)
-    assert model.history_[-1]["val_loss"] < 0.5 * model.baselines_["mean"]
-
-
 @pytest.mark.parametrize("n", [1, 2, 9, 10, 33])
 def test_the_last_batch_is_never_dropped(n: int) -> None:
-    from narrows.data.rows import ArrayRows
-
     rows = ArrayRows(np.arange(n, dtype=float)[:, None])
     for size in (1, 4, 32):
         seen = torch.cat(list(rows.batches(size, seed=0))).ravel().tolist()
@@ -119,25 +110,13 @@ def test_the_last_batch_is_never_dropped(n: int) -> None:
     assert len(orders) > 1 or n < 3
 
 
-def test_a_rate_far_too_high_is_retried_lower_then_refused(curved: np.ndarray) -> None:
+def test_a_rate_far_too_high_is_refused(curved: np.ndarray) -> None:
     network = Dense((32,), activation="relu", linear_path=False)
-    options = {"network": network, "schedule": "constant", "max_epochs": 20, "random_state": 0}
-    retried = Autoencoder(2, learning_rate=30.0, optimizer="adam", **options)
-    try:
-        retried.fit(curved)
-        assert retried.history_[-1]["learning_rate"] == pytest.approx(3.0)
-    except narrows.TrainingDivergedError:
-        pass
-    with pytest.raises(narrows.TrainingDivergedError, match="set a lower learning_rate"):
-        Autoencoder(2, learning_rate=1e12, **options).fit(curved)
-    gentle = Autoencoder(2, learning_rate=1e-3, **options).fit(curved)
-    assert gentle.history_[-1]["learning_rate"] == pytest.approx(1e-3)
+    with pytest.raises(narrows.TrainingDivergedError, match="learning_rate"):
+        Autoencoder(2, network=network, schedule="constant", learning_rate=1e12, random_state=0).fit(curved)
 
 
 def test_a_retry_at_a_tenth_of_the_rate_can_save_the_fit() -> None:
-    from narrows.data.rows import ArrayRows
-    from narrows.training.loop import LossParts, TrainConfig, train
-
     module = torch.nn.Linear(1, 1, bias=False)
     rates = []
 
@@ -202,7 +181,7 @@ def test_ctrl_c_while_fitting_again_keeps_the_first_fit(curved: np.ndarray) -> N
     assert model.baselines_ == whole.baselines_
 
 
-def test_ctrl_c_before_a_fold_is_first_evaluated_keeps_the_folds_before(curved: np.ndarray) -> None:
+def test_ctrl_c_before_a_fold_is_first_evaluated_keeps_the_folds_before(curved: np.ndarray, monkeypatch) -> None:
     few, seen = curved[:200], []
 
     def interrupt(record: dict) -> None:
@@ -214,15 +193,9 @@ def test_ctrl_c_before_a_fold_is_first_evaluated_keeps_the_folds_before(curved: 
     assert model.stopped_ == "interrupted"
     assert seen.count("fold 2") == 1
     assert -model.score(few) < model.baselines_["mean"]
+    monkeypatch.setattr("narrows.training.loop._Trainer._evaluate", mock.Mock(side_effect=KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
-        _interrupted_at_once(few)
-
-
-def _interrupted_at_once(X: np.ndarray) -> None:
-    from unittest import mock
-
-    with mock.patch("narrows.training.loop._Trainer._evaluate", side_effect=KeyboardInterrupt):
-        Autoencoder(2, random_state=0).fit(X)
+        Autoencoder(2, random_state=0).fit(few)
 
 
 def test_max_seconds_is_kept_and_the_rate_still_falls(curved: np.ndarray) -> None:
@@ -311,8 +284,10 @@ def test_a_checkpoint_of_another_fit_is_refused(curved: np.ndarray, tmp_path: Pa
     assert path.exists()
     with pytest.raises(narrows.ModelFileError, match="another fit"):
         Autoencoder(3, **options).fit(curved)
+    other = curved.copy()
+    other[-1, -1] += 1e-9
     with pytest.raises(narrows.ModelFileError, match="another fit"):
-        Autoencoder(2, **options).fit(curved + 1)
+        Autoencoder(2, **options).fit(other)
     path.write_bytes(b"nonsense")
     with pytest.raises(narrows.ModelFileError, match="no narrows file"):
         Autoencoder(2, **options).fit(curved)

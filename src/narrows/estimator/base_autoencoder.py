@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from narrows.corruption import Corruption
 from narrows.data.inputs import ValidatedInput, validate_rows
 from narrows.data.rows import ArrayRows, Rows, apply_in_blocks
 from narrows.errors import DataError
@@ -23,11 +20,7 @@ from narrows.estimator.tiled_inference import denoise_image
 from narrows.fitting.fit import FitResult
 from narrows.fitting.incremental import Incremental
 from narrows.fitting.settings import describe_training, resolve_image_shape, resolve_network
-from narrows.likelihoods import Likelihood
-from narrows.networks import Network
 from narrows.networks.model import EncoderDecoder
-from narrows.training.optimisers import Optimizer
-from narrows.training.schedules import Schedule
 
 
 class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FittedEstimator):
@@ -45,6 +38,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FittedE
     _saved_attributes: ClassVar[tuple[str, ...]]
     """Names of plain fitted values, without the underscore, that a model file holds."""
 
+    missing: str
     _model: EncoderDecoder
     _row_shape: tuple[int, ...]
     _few_rows: bool
@@ -52,55 +46,6 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FittedE
     n_components_: int
     n_features_in_: int
     image_shape_: tuple[int, int, int] | None
-
-    def __init__(
-        self,
-        n_components: int | str,
-        *,
-        network: Network | str | tuple[torch.nn.Module, torch.nn.Module],
-        image_shape: tuple[int, ...] | None,
-        likelihood: Likelihood | str,
-        corruption: Corruption | str | Callable[..., Tensor] | None,
-        missing: str,
-        scaling: str,
-        optimizer: Optimizer | str,
-        learning_rate: float | str,
-        schedule: Schedule | str,
-        batch_size: int | str,
-        max_epochs: int | str,
-        early_stopping: bool,
-        validation_fraction: float | str,
-        patience: int | str,
-        max_seconds: float | None,
-        checkpoint: str | os.PathLike[str] | None,
-        checkpoint_seconds: float,
-        device: str,
-        random_state: int | np.random.RandomState | None,
-        verbose: int,
-        callbacks: Sequence[Callable[[dict[str, Any]], bool | None]],
-    ) -> None:
-        self.n_components = n_components
-        self.network = network
-        self.image_shape = image_shape
-        self.likelihood = likelihood
-        self.corruption = corruption
-        self.missing = missing
-        self.scaling = scaling
-        self.optimizer = optimizer
-        self.learning_rate = learning_rate
-        self.schedule = schedule
-        self.batch_size = batch_size
-        self.max_epochs = max_epochs
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.patience = patience
-        self.max_seconds = max_seconds
-        self.checkpoint = checkpoint
-        self.checkpoint_seconds = checkpoint_seconds
-        self.device = device
-        self.random_state = random_state
-        self.verbose = verbose
-        self.callbacks = callbacks
 
     def _set_row_shape(self, n_features: int, row_shape: tuple[int, ...], *, reset: bool) -> None:
         """Learn the shape of a row (``reset=True``), or hold it against that of the fit."""

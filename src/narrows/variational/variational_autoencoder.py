@@ -197,30 +197,28 @@ class VariationalAutoencoder(BaseVariational):
         verbose: int = 0,
         callbacks: Sequence[Callable[[dict[str, Any]], bool | None]] = (),
     ) -> None:
-        super().__init__(
-            n_components,
-            network=network,
-            image_shape=image_shape,
-            likelihood=likelihood,
-            corruption=corruption,
-            missing=missing,
-            scaling=scaling,
-            optimizer=optimizer,
-            learning_rate=learning_rate,
-            schedule=schedule,
-            batch_size=batch_size,
-            max_epochs=max_epochs,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            patience=patience,
-            max_seconds=max_seconds,
-            checkpoint=checkpoint,
-            checkpoint_seconds=checkpoint_seconds,
-            device=device,
-            random_state=random_state,
-            verbose=verbose,
-            callbacks=callbacks,
-        )
+        self.n_components = n_components
+        self.network = network
+        self.image_shape = image_shape
+        self.likelihood = likelihood
+        self.corruption = corruption
+        self.missing = missing
+        self.scaling = scaling
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.schedule = schedule
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.max_seconds = max_seconds
+        self.checkpoint = checkpoint
+        self.checkpoint_seconds = checkpoint_seconds
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+        self.callbacks = callbacks
         self.beta = beta
         self.kl_warmup = kl_warmup
         self.free_bits = free_bits
