@@ -100,7 +100,7 @@ def test_without_a_gain_it_is_pca(plain):
 
 def test_mistakes_are_named(model, digits):
     for size in (0, 17, 2.5, "2"):
-        with pytest.raises(ValueError, match="n_components must be a whole number from 1 to 16"):
+        with pytest.raises(ValueError, match="n_components must be a whole number of at least 1 and below 17"):
             model.transform(digits, n_components=size)
     with pytest.raises(ValueError, match="codes must have at most 16 columns"):
         model.inverse_transform(np.zeros((2, 17)))

@@ -52,7 +52,7 @@ class Gaussian(Corruption):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_numbers(self, ("sigma",))
+        check_numbers(self, "sigma")
         if self.clip is None:
             return
         if not isinstance(self.clip, tuple) or len(self.clip) != 2 or not self.clip[0] < self.clip[1]:
@@ -80,7 +80,7 @@ class Masking(Corruption):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_numbers(self, ("p",), high=1 + 1e-9)
+        check_numbers(self, "p", high=1 + 1e-9)
 
     def apply(self, x: Tensor, generator: Generator) -> Tensor:
         """Return ``x`` with some values zero."""
@@ -107,7 +107,7 @@ class SaltAndPepper(Corruption):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_numbers(self, ("p",), high=1 + 1e-9)
+        check_numbers(self, "p", high=1 + 1e-9)
         if not self.low <= self.high:
             raise ValueError(f"low must not be above high, got {self.low!r} and {self.high!r}")
 
@@ -141,7 +141,7 @@ class Swap(Corruption):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_numbers(self, ("p",), high=1 + 1e-9)
+        check_numbers(self, "p", high=1 + 1e-9)
         if not isinstance(self.levels, tuple) or not all(isinstance(size, int) and size > 0 for size in self.levels):
             raise ValueError(f"levels must be a tuple of sizes such as (2, 5), got {self.levels!r}")
 

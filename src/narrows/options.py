@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self, get_type_hints
 
 from narrows.schema import conform
+from narrows.validation import check_number
 
 __all__ = ["Option", "check_numbers"]
 
@@ -111,14 +112,10 @@ class Option:
         return cls.from_json(value) if isinstance(value, dict) and "option" in value else value
 
 
-def check_numbers(option: Option, names: tuple[str, ...], *, low: float = 0, high: float = float("inf")) -> None:
-    """Refuse settings of an option that are no numbers from ``low`` to below ``high``."""
+def check_numbers(option: Option, *names: str, **limits: Any) -> None:
+    """Refuse settings of an option that :func:`~narrows.validation.check_number` refuses."""
     for name in names:
-        value = getattr(option, name)
-        good = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not (good and low <= value and (value < high or high == float("inf"))):
-            below = f" and below {high:g}" if high < float("inf") else ""
-            raise ValueError(f"{name} must be a number of at least {low:g}{below}, got {value!r}")
+        check_number(name, getattr(option, name), **limits)
 
 
 def _python_value(value: Any) -> Any:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from narrows.errors import ModelFileError
-from narrows.options import Option
+from narrows.options import Option, check_numbers
 
 __all__ = ["CodePrior", "Mixture", "Normal", "Prior", "kl_to_normal"]
 
@@ -83,9 +83,7 @@ class Mixture(Prior):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        count = self.n_components
-        if count != "auto" and (not isinstance(count, int) or isinstance(count, bool) or count < 1):
-            raise ValueError(f"n_components of a mixture must be a whole number of at least 1 or 'auto', got {count!r}")
+        check_numbers(self, "n_components", integer=True, low=1, auto=True)
 
     def fit(
         self, codes: np.ndarray, labels: np.ndarray | None, seed: int, frequencies: np.ndarray | None = None

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numbers
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["check_number", "resolve_device", "resolve_seed"]
 
@@ -26,7 +26,7 @@ def check_number(
     if (auto and isinstance(value, str) and value == "auto") or (none and value is None):
         return
     kind = numbers.Integral if integer else numbers.Real
-    good = isinstance(value, kind) and not isinstance(value, (bool, np.bool_))
+    good = isinstance(value, kind) and not isinstance(value, bool)
     good = good and (value > low if open_low else value >= low) and (value < high or high == float("inf"))
     if not good:
         what = "a whole number" if integer else "a number"
@@ -39,6 +39,8 @@ def check_number(
 
 def resolve_device(name: str) -> torch.device:
     """Return the device of this name; of "auto" the best there is."""
+    import torch
+
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -51,6 +53,8 @@ def resolve_device(name: str) -> torch.device:
 
 def resolve_seed(random_state: Any) -> int:
     """Turn a ``random_state`` into a number."""
+    import numpy as np
+
     if random_state is None:
         # Not numpy's global generator: a fit leaves it untouched.
         return int(np.random.SeedSequence().generate_state(1)[0] >> 1)
@@ -58,5 +62,4 @@ def resolve_seed(random_state: Any) -> int:
         return int(random_state)
     if not isinstance(random_state, np.random.RandomState):
         raise ValueError(f"random_state must be None, a RandomState or a number in 0..2**32 - 1, got {random_state!r}")
-
     return int(random_state.randint(2**31 - 1))

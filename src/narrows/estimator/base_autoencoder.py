@@ -21,6 +21,7 @@ from narrows.fitting.fit import FitResult
 from narrows.fitting.incremental import Incremental
 from narrows.fitting.settings import describe_training, resolve_image_shape, resolve_network
 from narrows.networks.model import EncoderDecoder
+from narrows.validation import check_number
 
 
 class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FittedEstimator):
@@ -126,8 +127,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FittedE
                 f"n_components={n_components!r}: only a model fitted with ordered=True has codes of which the first "
                 f"numbers are a code; this one has {size}"
             )
-        if not isinstance(n_components, (int, np.integer)) or not 1 <= n_components <= size:
-            raise ValueError(f"n_components must be a whole number from 1 to {size}, got {n_components!r}")
+        check_number("n_components", n_components, integer=True, low=1, high=size + 1)
         return int(n_components)
 
     def _validate_codes(self, codes: Any) -> tuple[Rows, np.dtype]:

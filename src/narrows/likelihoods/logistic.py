@@ -15,6 +15,7 @@ from narrows.data.moments import Moments
 from narrows.data.rows import Rows
 from narrows.errors import DataError
 from narrows.likelihoods.base import Likelihood, OutputDistribution, Standardise
+from narrows.options import check_numbers
 
 __all__ = ["DiscretisedLogistic", "DiscretisedLogisticOutput"]
 
@@ -46,8 +47,7 @@ class DiscretisedLogistic(Likelihood):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.components, int) or isinstance(self.components, bool) or self.components < 1:
-            raise ValueError(f"components must be a whole number of at least 1, got {self.components!r}")
+        check_numbers(self, "components", integer=True, low=1)
 
     def head(self, standardise: Standardise, moments: Moments, dtype: Any) -> OutputDistribution:
         """Check the type and take the range."""

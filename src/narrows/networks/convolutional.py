@@ -26,6 +26,7 @@ from narrows.likelihoods import OutputDistribution
 from narrows.networks.base import LinearInit, Network
 from narrows.networks.dense import ACTIVATIONS, CLAMP, add_linear_path
 from narrows.networks.model import Bias, Linear
+from narrows.options import check_numbers
 
 KERNEL = 3
 
@@ -77,8 +78,7 @@ class Convolutional(Network):
         if not widths or not all(isinstance(w, int) and w > 0 for w in widths):
             raise ValueError(f"channels must be a tuple of numbers of feature maps, got {self.channels!r}")
         object.__setattr__(self, "channels", widths)
-        if not isinstance(self.blocks, int) or self.blocks < 0:
-            raise ValueError(f"blocks must be a whole number of at least 0, got {self.blocks!r}")
+        check_numbers(self, "blocks", integer=True)
         if self.linear_path not in (True, False, "auto"):
             raise ValueError(f"linear_path must be True, False or 'auto', got {self.linear_path!r}")
         if self.activation not in ACTIVATIONS:

@@ -117,8 +117,8 @@ class Adam(Optimizer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_numbers(self, ("beta1", "beta2"), high=1)
-        check_numbers(self, ("eps", "weight_decay"))
+        check_numbers(self, "beta1", "beta2", high=1)
+        check_numbers(self, "eps", "weight_decay")
 
     def init_state(self, flat: FlatParameters) -> OptimizerState:
         """Return the running optimiser."""
@@ -179,8 +179,8 @@ class RMSprop(Optimizer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_numbers(self, ("rho",), high=1)
-        check_numbers(self, ("eps",))
+        check_numbers(self, "rho", high=1)
+        check_numbers(self, "eps")
 
     def init_state(self, flat: FlatParameters) -> OptimizerState:
         """Return the running optimiser."""
@@ -226,8 +226,8 @@ class Muon(Optimizer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_numbers(self, ("momentum",), high=1)
-        check_numbers(self, ("vector_learning_rate", "block"))
+        check_numbers(self, "momentum", high=1)
+        check_numbers(self, "vector_learning_rate", "block")
 
     def init_state(self, flat: FlatParameters) -> OptimizerState:
         """Return the running optimiser."""

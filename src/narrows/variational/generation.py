@@ -184,10 +184,7 @@ class BaseGenerator(BaseAutoencoder):
             In the data's units.
         """
         check_is_fitted(self, "encoder_")
-        size = self.n_components_
-        is_integer = isinstance(component, (int, np.integer)) and not isinstance(component, bool)
-        if not is_integer or not -size <= component < size:
-            raise ValueError(f"component must be a whole number from 0 to {size - 1}, got {component!r}")
+        check_number("component", component, integer=True, low=-self.n_components_, high=self.n_components_)
         steps = np.asarray(np.linspace(-3, 3, 7) if values is None else values, np.float64)
         if steps.ndim != 1 or not np.isfinite(steps).all():
             raise ValueError(f"values must be a sequence of finite numbers, got {values!r}")
