@@ -14,13 +14,20 @@ from narrows.errors import DataError
 from narrows.estimator.base import FittedEstimator
 from narrows.recommend.ids import Ids, object_array
 from narrows.recommend.interactions import Columns, Interactions, positives_of, read_interactions, select_entries
+from narrows.recommend.linear import EASE_L2, fit_linear
 from narrows.recommend.methods import Method, Rating
 from narrows.recommend.queries import read_history, select_users
 from narrows.recommend.rating import RatingScorer, fit_rating
-from narrows.recommend.scorers import BiasScorer, PopularityFallback, Scorer, best_items, list_columns, scores_at
+from narrows.recommend.scorers import (
+    BiasScorer,
+    ConstantScorer,
+    PopularityFallback,
+    Scorer,
+    best_items,
+    list_columns,
+    scores_at,
+)
 from narrows.validation import check_number, resolve_device
-
-__all__ = ["BaseRecommender", "FittedState"]
 
 
 @dataclass
@@ -138,6 +145,19 @@ class BaseRecommender(FittedEstimator):
     def scorer(self) -> Scorer:
         """Return what ranks, with what is popular for users without a history."""
         return PopularityFallback(self.ranker, self._state.popularity).to(self._device)
+
+    def baseline_rankers(self) -> dict[str, Scorer]:
+        """Return what lists are compared with; EASE as long as the log of the fit is there to fit it to."""
+        state = self._state
+        found: dict[str, Scorer] = {"popularity": ConstantScorer(state.popularity)}
+        if state.item_means is not None:
+            found["item means"] = ConstantScorer(state.item_means)
+        if state.ease is None and state.log is not None:
+            liked = self.positives(state.log)
+            state.ease = fit_linear(liked[np.diff(liked.indptr) > 0], EASE_L2, 0.0)
+        if state.ease is not None:
+            found["EASE"] = PopularityFallback(state.ease, state.popularity)
+        return found
 
     def recommend_rows(
         self, log: Interactions, k: int, *, exclude_seen: bool = True, among: Any = None, exclude: Any = None

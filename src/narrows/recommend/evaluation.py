@@ -21,8 +21,6 @@ from narrows.recommend.interactions import Interactions, rows_of, select_entries
 from narrows.recommend.scorers import Scorer, best_items, scores_at
 from narrows.recommend.splits import Fold
 
-__all__ = ["METRICS", "Evaluation", "evaluate", "fold_ndcg", "hits_of", "list_metric", "parse_metric"]
-
 LIST_METRICS = ("ndcg", "recall", "precision", "map", "hit_rate", "coverage", "novelty")
 ERROR_METRICS = ("rmse", "mae")
 METRICS = ("ndcg@100", "recall@20", "precision@10", "map@10", "hit_rate@10", "coverage@10", "novelty@10", "rmse", "mae")

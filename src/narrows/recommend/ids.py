@@ -9,8 +9,6 @@ import numpy as np
 
 from narrows.errors import DataError
 
-__all__ = ["Ids", "id_array", "id_list", "number_ids", "object_array", "plain"]
-
 KINDS = {str: "texts", bool: "truth values", int: "numbers", float: "numbers"}
 
 

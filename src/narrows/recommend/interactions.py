@@ -17,8 +17,6 @@ from narrows.data.source import Source
 from narrows.errors import DataError
 from narrows.recommend.ids import Ids, number_ids
 
-__all__ = ["Columns", "Interactions", "is_usual", "positives_of", "read_interactions", "select_entries"]
-
 _USUAL = {
     "user": "user userid uid customer customerid visitorid",
     "item": "item itemid iid movie movieid film filmid product productid trackid artistid bookid isbn",

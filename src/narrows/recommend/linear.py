@@ -23,8 +23,6 @@ from narrows.recommend.interactions import rows_of
 from narrows.recommend.methods import Factors
 from narrows.recommend.scorers import Bags, Scorer, cosines
 
-__all__ = ["EASE_L2", "FactorScorer", "LinearScorer", "exact_solver", "fit_factors", "fit_linear", "fit_truncated"]
-
 EASE_L2 = 100.0
 
 MOST_NUMBERS = 150_000_000

@@ -8,8 +8,6 @@ from typing import Any
 from narrows.options import Option
 from narrows.validation import check_number
 
-__all__ = ["Ensemble", "Factors", "Linear", "Method", "Multinomial", "Rating"]
-
 
 @dataclass(frozen=True)
 class Method(Option):

@@ -23,8 +23,6 @@ from narrows.training.loop import LossParts, TrainConfig, TrainerCallbacks, Trai
 from narrows.training.optimisers import Adam
 from narrows.training.schedules import OneCycle
 
-__all__ = ["MultinomialScorer", "fit_multinomial", "init_from_svd", "name_of", "train_plan", "work_of"]
-
 INIT_L2, INIT_POPULARITY = 100.0, 0.15
 INIT_LOG_VARIANCE = -2.0
 INIT_USERS = 200
@@ -87,6 +85,7 @@ class MultinomialLoss(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, features: Tensor, decoder: Tensor, bias: Tensor, bags: Bags) -> Tensor:
+        """Return the loss of each user."""
         logits = torch.addmm(bias, features, decoder.T)
         users, counts = bags.users, bags.counts.to(logits.dtype)
         top = logits.max(1, keepdim=True).values
@@ -103,6 +102,7 @@ class MultinomialLoss(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
+        """Return the gradients by features, decoder and bias."""
         features, decoder, logits = ctx.saved_tensors
         # Used once: overwriting it saves a table as large.
         logits.mul_(gradients[0][:, None])

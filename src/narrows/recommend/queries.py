@@ -13,8 +13,6 @@ from narrows.errors import DataError
 from narrows.recommend.ids import id_array, id_list, object_array, plain
 from narrows.recommend.interactions import Columns, Interactions, columns_of, read_interactions
 
-__all__ = ["read_history", "read_pairs", "read_titles", "select_users"]
-
 
 def read_history(history: Any, columns: Columns, known: Columns | None = None, *, rated: bool = False) -> Interactions:
     """Read one user's history: a sparse row, a log, a frame, a mapping to ratings, a list of items or one of pairs."""

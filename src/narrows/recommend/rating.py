@@ -31,8 +31,6 @@ from narrows.recommend.interactions import rows_of
 from narrows.recommend.methods import Rating
 from narrows.recommend.scorers import Bags, Scorer, cosines
 
-__all__ = ["RatingScorer", "fit_rating"]
-
 NOISE_DAMPING = 10.0
 """A user's variance counts as many ratings of the common one."""
 
@@ -49,7 +47,7 @@ MOST_LEVERAGE = 0.9
 PRIOR_DAMPING = 15.0
 """A history so long is believed by half in what it says before its ratings are looked at."""
 
-_CHUNK_ITEMS = 512
+CHUNK_ITEMS = 512
 _CHUNK_RATINGS = 20_000
 
 
@@ -88,8 +86,8 @@ class RatingScorer(Scorer):
         """Return the residuals of a history's ratings, averaged over similar items; shape (n_items,)."""
         above = torch.zeros(self.n_items, device=items.device)
         below = torch.full((self.n_items,), SMOOTHING, device=items.device)
-        for start in range(0, len(items), _CHUNK_ITEMS):
-            part = slice(start, start + _CHUNK_ITEMS)
+        for start in range(0, len(items), CHUNK_ITEMS):
+            part = slice(start, start + CHUNK_ITEMS)
             near = (self.directions[items[part]] @ self.directions.T).clamp_(min=0).square_().mul_(trust[part, None])
             # A rating is not predicted from itself.
             near[torch.arange(len(near), device=items.device), items[part]] = 0.0

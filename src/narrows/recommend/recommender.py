@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -11,31 +10,24 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from narrows.data.categories import frame_of, library_of
-from narrows.errors import DataError, NotBetterThanBaselineWarning
+from narrows.errors import DataError
 from narrows.estimator.base import atomic_fit
 from narrows.recommend import serialization
 from narrows.recommend.base import BaseRecommender, FittedState
 from narrows.recommend.evaluation import ERROR_METRICS, METRICS, Evaluation, evaluate, parse_metric, unseen
 from narrows.recommend.ids import Ids, id_list
 from narrows.recommend.interactions import Interactions, read_interactions
-from narrows.recommend.linear import EASE_L2, fit_linear
 from narrows.recommend.methods import Method, Rating
 from narrows.recommend.queries import read_pairs, read_titles
 from narrows.recommend.scorers import (
     ConstantScorer,
-    PopularityFallback,
-    Scorer,
     fit_biases,
     item_means,
     list_columns,
     popularity_of,
 )
-from narrows.recommend.search import SearchResult, fit_ranker
+from narrows.recommend.search import SearchResult, baselines_of, fit_ranker
 from narrows.validation import check_number, resolve_seed
-
-__all__ = ["Recommender"]
-
-BASELINES = ("popularity", "EASE")
 
 
 class Recommender(BaseRecommender):
@@ -189,7 +181,7 @@ class Recommender(BaseRecommender):
         self._state, state.ranker = state, found.scorer
         if found.scorer is None:
             state.rater = self.rater
-        self.baselines_ = _baselines(self.candidates_)
+        self.baselines_ = baselines_of(self.candidates_)
         return self
 
     def _resolve_method(self) -> Method | None:
@@ -364,7 +356,7 @@ class Recommender(BaseRecommender):
             raters["model"] = self.rater if set(kinds) & set(ERROR_METRICS) else None
         if baselines:
             liked = self.liked_inputs(own)
-            rankers |= {name: (scorer, liked) for name, scorer in self._baseline_rankers().items()}
+            rankers |= {name: (scorer, liked) for name, scorer in self.baseline_rankers().items()}
         if baselines and raters:
             zeros = ConstantScorer(np.zeros(len(self.items_)))
             raters |= {"item means": ConstantScorer(state.item_means), "zero table": zeros}
@@ -380,18 +372,6 @@ class Recommender(BaseRecommender):
             device=self._device,
         )
         return Evaluation(values, per_user, own.users[users], len(log) - len(held))
-
-    def _baseline_rankers(self) -> dict[str, Scorer]:
-        state = self._state
-        found: dict[str, Scorer] = {"popularity": ConstantScorer(state.popularity)}
-        if state.item_means is not None:
-            found["item means"] = ConstantScorer(state.item_means)
-        if state.ease is None and state.log is not None:
-            liked = self.positives(state.log)
-            state.ease = fit_linear(liked[np.diff(liked.indptr) > 0], EASE_L2, 0.0)
-        if state.ease is not None:
-            found["EASE"] = PopularityFallback(state.ease, state.popularity)
-        return found
 
     def _to_file(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         if self.rating_scale_ is not None:
@@ -410,21 +390,3 @@ class Recommender(BaseRecommender):
         model, state = serialization.from_file(cls, metadata, tensors, device=device)
         model._state = state
         return model
-
-
-def _baselines(candidates: list[dict[str, Any]]) -> dict[str, float]:
-    """Return what the best candidate and the baselines reached on the validation users; warn if it is not better."""
-    found = {candidate["method"]: float(candidate["ndcg@100"]) for candidate in candidates}
-    others = [value for name, value in found.items() if name != "popularity"]
-    if not others:
-        return {}
-    baselines = {"model": max(others)}
-    baselines |= {name.partition(" (")[0]: value for name, value in found.items() if name.startswith(BASELINES)}
-    if baselines["model"] <= baselines.get("popularity", -1.0):
-        warnings.warn(
-            f"on validation users no model ranks better than popularity (NDCG@100 {baselines['popularity']:.4f}): the "
-            "log may be too small to learn tastes from",
-            NotBetterThanBaselineWarning,
-            stacklevel=4,
-        )
-    return baselines

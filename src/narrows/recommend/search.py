@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -10,14 +11,13 @@ import numpy as np
 import torch
 from scipy.sparse import csr_array
 
+from narrows.errors import NotBetterThanBaselineWarning
 from narrows.recommend.evaluation import fold_ndcg
 from narrows.recommend.linear import EASE_L2, exact_solver, fit_factors, fit_linear
 from narrows.recommend.methods import Ensemble, Factors, Linear, Method, Multinomial
 from narrows.recommend.multinomial import fit_multinomial, name_of, train_plan, work_of
 from narrows.recommend.scorers import ConstantScorer, EnsembleScorer, Scorer, popularity_of
 from narrows.recommend.splits import Fold, make_folds
-
-__all__ = ["SearchResult", "fit_ranker"]
 
 L2_GRID = (25.0, 50.0, EASE_L2, 200.0, 500.0, 1000.0, 2000.0)
 LEAST_ITEMS, ENOUGH_USERS = 300, 300
@@ -284,3 +284,23 @@ def _reason(chosen: list[Candidate], alone: np.ndarray, together: np.ndarray) ->
         return f"{users} nothing made the {name} model significantly better"
     gain = together - alone
     return f"{users} its NDCG@100 is {gain.mean():.4f} ± {gain.std() / np.sqrt(len(gain)):.4f} above the {name} model's"
+
+
+def baselines_of(candidates: list[dict[str, Any]]) -> dict[str, float]:
+    """Return what the best candidate and the baselines reached on the validation users; warn if it is not better."""
+    found = {candidate["method"]: float(candidate["ndcg@100"]) for candidate in candidates}
+    others = [value for name, value in found.items() if name != "popularity"]
+    if not others:
+        return {}
+    baselines = {"model": max(others)}
+    baselines |= {
+        name.partition(" (")[0]: value for name, value in found.items() if name.startswith(("popularity", "EASE"))
+    }
+    if baselines["model"] <= baselines.get("popularity", -1.0):
+        warnings.warn(
+            f"on validation users no model ranks better than popularity (NDCG@100 {baselines['popularity']:.4f}): the "
+            "log may be too small to learn tastes from",
+            NotBetterThanBaselineWarning,
+            stacklevel=4,
+        )
+    return baselines

@@ -23,8 +23,6 @@ from narrows.recommend.scorers import BiasScorer, EnsembleScorer, Scorer
 from narrows.schema import Number
 from narrows.validation import resolve_device
 
-__all__ = ["RecommenderMetadata", "from_file", "to_file"]
-
 M = TypeVar("M", bound=BaseRecommender)
 
 DOUBLE = ("numbers", "prior", "center", "scale", "popularity/", "item_means/")

@@ -13,8 +13,6 @@ from narrows.errors import DataError
 from narrows.recommend.interactions import Columns, Interactions, read_interactions, select_entries
 from narrows.validation import check_number, resolve_seed
 
-__all__ = ["Fold", "make_folds", "split_last", "split_random", "split_users"]
-
 MIN_ITEMS = 5
 LEAST_USERS = 30
 MOST_VALIDATION_NUMBERS = 50_000_000
