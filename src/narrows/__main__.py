@@ -1,7 +1,5 @@
 """``python -m narrows`` is the command line."""
 
-from __future__ import annotations
-
 import sys
 
 from narrows.cli import main

@@ -1,7 +1,5 @@
 """The errors and warnings a user of narrows can meet, each one clear sentence."""
 
-from __future__ import annotations
-
 __all__ = [
     "CodecFileError",
     "DataError",

@@ -1,7 +1,5 @@
 """How near images are to others: PSNR and SSIM."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Schemas: what a plain value from a file must be, as the types it is declared with."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from types import NoneType, UnionType

@@ -8,13 +8,10 @@ the normal scores of mid-ranks, in which no tail is heavy at all.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from torch import Tensor
 
 __all__ = ["BLOCK_ROWS", "ColumnScaler"]
 

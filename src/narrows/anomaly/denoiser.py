@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from sklearn.base import clone
+from torch import Tensor
 
 from narrows.anomaly.column_scaler import BLOCK_ROWS
 from narrows.autoencoder import Autoencoder
@@ -17,8 +18,6 @@ from narrows.likelihoods import Mixed
 from narrows.networks import Dense
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from narrows.anomaly.column_scaler import ColumnScaler
 
 __all__ = ["Denoiser", "default_autoencoder"]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from sklearn.base import OutlierMixin, clone
 from sklearn.utils.validation import _check_feature_names, _check_n_features, check_is_fitted
+from torch import Tensor
 
 from narrows.anomaly.explainer import Explainer, expected_values
 from narrows.anomaly.fitting import DetectorOptions, fit_clean, fit_contaminated
@@ -16,17 +17,12 @@ from narrows.anomaly.scorer import DetectorMetadata, Scorer, conformal_p_values,
 from narrows.autoencoder import Autoencoder
 from narrows.data.categories import FrameColumns
 from narrows.data.inputs import validate_rows
-from narrows.data.rows import ArrayRows, apply_in_blocks, sample_rows
+from narrows.data.rows import ArrayRows, Rows, apply_in_blocks, sample_rows
 from narrows.errors import DataError, ModelFileError
 from narrows.estimator import state
 from narrows.estimator.base import FittedEstimator, atomic_fit
 from narrows.report.anomaly_plots import plot_explanation
 from narrows.validation import check_number
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from narrows.data.rows import Rows
 
 __all__ = ["AnomalyDetector"]
 

@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from narrows.data.categories import frame_of, library_of
+from narrows.data.categories import FrameColumns, frame_of, library_of
+from narrows.data.rows import Rows
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from narrows.anomaly.denoiser import Denoiser
-    from narrows.data.categories import FrameColumns
-    from narrows.data.rows import Rows
 
 __all__ = ["Explainer", "expected_values"]
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numbers
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from sklearn.base import clone
+from torch import Tensor
 
 from narrows.anomaly.column_scaler import BLOCK_ROWS, ColumnScaler
 from narrows.anomaly.denoiser import Denoiser, default_autoencoder
@@ -17,10 +18,6 @@ from narrows.anomaly.scorer import PARTS, Scorer
 from narrows.autoencoder import Autoencoder
 from narrows.data.rows import sample_numbers
 from narrows.validation import check_number, resolve_device, resolve_seed
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
 
 __all__ = ["DetectorOptions", "fit_clean", "fit_contaminated"]
 

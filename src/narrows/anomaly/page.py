@@ -1,10 +1,9 @@
 """The page on what a detector found in a table: how many rows, by which rule, and what is anomalous about them."""
 
-from __future__ import annotations
-
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,9 +12,6 @@ from narrows.errors import DataError
 from narrows.report.anomaly_plots import draw_attribution, plot_anomaly_scores, shortened, truth_of, value_text
 from narrows.report.html import Section, Table, write_report
 from narrows.report.theme import require_matplotlib
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 __all__ = ["write_anomaly_report"]
 

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any, NotRequired, TypedDict
+from typing import Annotated, Any, NotRequired, TypedDict
 
 import numpy as np
 import torch
 from scipy.special import ndtri
 from scipy.stats import false_discovery_control
+from torch import Tensor
 
 from narrows.anomaly.column_scaler import ColumnScaler
 from narrows.anomaly.denoiser import Denoiser
 from narrows.anomaly.reference_set import ReferenceSet
+from narrows.autoencoder import Autoencoder
 from narrows.errors import ModelFileError
 from narrows.estimator.state import FrameRecord
 from narrows.schema import Count, Number, Range, Share
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from narrows.autoencoder import Autoencoder
 
 __all__ = ["PARTS", "DetectorMetadata", "Scorer", "conformal_p_values", "discoveries"]
 

@@ -1,17 +1,13 @@
 """Series as rows: windows over time, and scores that come back per time step."""
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from narrows.errors import DataError
 from narrows.validation import check_number
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 __all__ = ["Windows", "windows"]
 

@@ -1,7 +1,5 @@
 """The codec: data compressed with a learned model, and restored exactly or within a bound."""
 
-from __future__ import annotations
-
 from narrows.codec.codec import Codec
 from narrows.codec.files import describe
 

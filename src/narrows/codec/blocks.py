@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
@@ -16,8 +17,6 @@ from narrows.codec.container.format import Block, FileReader, FileWriter, Head
 from narrows.errors import CodecFileError, DataError, NarrowsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator
-
     from narrows.codec.columns.layout import ColumnBatch, Target
     from narrows.codec.engine import Engine
 

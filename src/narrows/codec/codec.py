@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
 
 from narrows.codec import evaluation, files, serialization
 from narrows.codec.blocks import Decoder, write_blocks
@@ -27,11 +30,6 @@ from narrows.io.atomic import atomic_write
 from narrows.validation import check_number
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-
-    from torch import Tensor
-
     from narrows.codec.columns.layout import Layout
     from narrows.codec.engine import Engine
 

@@ -10,6 +10,7 @@ import hashlib
 import json
 import zlib
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -20,8 +21,6 @@ from narrows.codec.container.format import Cursor, pack
 from narrows.errors import CodecFileError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from narrows.codec.columns.choose import Bound
     from narrows.codec.columns.form import Schema
     from narrows.codec.columns.layout import ColumnBatch, Layout

@@ -12,6 +12,7 @@ import io
 import lzma
 import math
 import warnings
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,8 +22,6 @@ from narrows.codec.columns.layout import ColumnBatch
 from narrows.errors import NotBetterThanBaselineWarning
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from narrows.codec.engine import Engine
 
 __all__ = [

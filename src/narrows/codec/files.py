@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -16,8 +17,6 @@ from narrows.errors import DataError
 from narrows.io.atomic import atomic_write
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from narrows.codec.blocks import Decoder
 
 __all__ = ["describe", "description", "opened", "write_rows"]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from narrows.codec.codes import CodesEngine
 from narrows.codec.container.format import Cursor, pack
@@ -15,8 +16,6 @@ from narrows.codec.table.engine import TableEngine
 from narrows.errors import ModelFileError
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from narrows.codec.engine import Engine
 
 __all__ = ["engine_from_file", "engine_to_file", "fitted_from_file", "options_from_file", "options_to_file", "plain"]

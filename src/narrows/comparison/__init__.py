@@ -1,7 +1,5 @@
 """PCA against autoencoder on the same held-out rows, and whether the autoencoder was worth it."""
 
-from __future__ import annotations
-
 from narrows.comparison.comparison import Comparison
 from narrows.comparison.measure import MethodResult
 from narrows.comparison.page import plot_comparison

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,6 @@ from narrows.data.categories import frame_of
 from narrows.report.html import Table, render_table
 
 if TYPE_CHECKING:
-    import os
-
     from matplotlib.figure import Figure
 
 __all__ = ["Comparison", "ComparisonArtifacts"]

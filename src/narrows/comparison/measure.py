@@ -1,20 +1,16 @@
 """Measuring one method at one size: error, time, size on disk, and what the codes are good for."""
 
-from __future__ import annotations
-
 import io
 import time
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from narrows.data.rows import sample_numbers
 from narrows.estimator.serialization import file_size
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 __all__ = ["METHODS", "TESTED_CODES", "TRAINING_CODES", "TRUSTED_ROWS", "FittedMethod", "HeldOut", "MethodResult"]
 

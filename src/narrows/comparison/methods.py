@@ -1,7 +1,5 @@
 """The three methods of a comparison: PCA, a linear autoencoder from a random start, and narrows' autoencoder."""
 
-from __future__ import annotations
-
 import copy
 import time
 import warnings

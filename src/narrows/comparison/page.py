@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from narrows.comparison.measure import METHODS
@@ -13,10 +14,7 @@ from narrows.report.responses import plot_loadings, plot_responses
 from narrows.report.theme import Theme, new_figure, require_matplotlib, style_axes, theme_of
 
 if TYPE_CHECKING:
-    import os
-
     from matplotlib.figure import Figure
-
 
 __all__ = ["plot_comparison", "write_comparison_report"]
 

@@ -1,9 +1,8 @@
 """``compare``: one held-out split, three methods, every size."""
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -14,9 +13,6 @@ from narrows.data.inputs import is_path
 from narrows.errors import DataError
 from narrows.fitting.progress import stage_progress
 from narrows.tables import read
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 __all__ = ["compare"]
 

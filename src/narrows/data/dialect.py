@@ -1,7 +1,5 @@
 """How a text table is written: its delimiter, quote, decimal mark, encoding and header, found from its first lines."""
 
-from __future__ import annotations
-
 import codecs
 import io
 import re

@@ -1,7 +1,5 @@
 """The bytes of a text table on their way to pyarrow: unpacked, in UTF-8, with a delimiter of one byte, and checked."""
 
-from __future__ import annotations
-
 import codecs
 import io
 import lzma

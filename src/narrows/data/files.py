@@ -1,7 +1,5 @@
 """Files of typed columns as parts: Parquet by row groups, Arrow by batches, numpy and idx by rows."""
 
-from __future__ import annotations
-
 import gzip
 import math
 import struct

@@ -1,7 +1,5 @@
 """Frames, Arrow data, dicts and arrays as sources of Arrow columns, without copying them where that can be."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Whether the first line of a text table holds names, and the names that columns go by."""
 
-from __future__ import annotations
-
 import itertools
 import re
 from collections.abc import Iterator, Sequence

@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from narrows.data.rows import ArrayRows, SparseRows
+from narrows.data.rows import ArrayRows, Rows, SparseRows
 from narrows.data.streams import StreamRows
 from narrows.errors import DataError
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
-
-    from narrows.data.rows import Rows
 
 __all__ = ["ValidatedInput", "is_path", "validate_clean_rows", "validate_rows"]
 

@@ -7,18 +7,13 @@ added up in float64, so that columns with a large offset lose no digits.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from narrows.data.rows import plain_rows
+from narrows.data.rows import Rows, plain_rows
 from narrows.errors import DataError
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from narrows.data.rows import Rows
 
 __all__ = ["Moments", "check_magnitudes", "measure", "principal_components"]
 

@@ -1,7 +1,5 @@
 """Opening anything that has columns: the one way in."""
 
-from __future__ import annotations
-
 import difflib
 import operator
 import re

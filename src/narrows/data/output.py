@@ -1,7 +1,5 @@
 """The way out: tables in the form that the data came in, and into files."""
 
-from __future__ import annotations
-
 import csv
 import io
 import os

@@ -1,7 +1,5 @@
 """Places of data: files, folders, globs, lists of them and URLs become the files to read, in order."""
 
-from __future__ import annotations
-
 import io
 import os
 import re

@@ -9,6 +9,7 @@ is a :class:`Segmented`: some segments that can each be read on their own, in pi
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -19,8 +20,6 @@ from torch import Tensor, nn
 from narrows.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
     from scipy.sparse import csr_array
 
 __all__ = [

@@ -1,7 +1,5 @@
 """What reading gives: columns of Arrow types that can be read again and again, in order, a batch at a time."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field

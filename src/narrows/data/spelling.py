@@ -1,7 +1,5 @@
 """What the cells of a text column show of its type, by their spelling."""
 
-from __future__ import annotations
-
 from collections import Counter
 from contextlib import suppress
 

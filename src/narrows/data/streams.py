@@ -9,19 +9,13 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections.abc import Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 import numpy as np
+from torch import Tensor
 
-from narrows.data.rows import ArrayRows, as_tensor
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from torch import Tensor
-
-    from narrows.data.rows import Segmented
+from narrows.data.rows import ArrayRows, Segmented, as_tensor
 
 __all__ = ["StreamRows"]
 

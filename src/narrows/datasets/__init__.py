@@ -7,8 +7,6 @@ the folder the environment variable ``NARROWS_DATA`` names, then among those fet
 checked.
 """
 
-from __future__ import annotations
-
 from narrows.datasets.dataset import Dataset, describe, load, names
 from narrows.datasets.generators import RatingStructure, make_manifold, make_ratings
 from narrows.datasets.image_folder import ImageFolder, image_folder

@@ -1,7 +1,5 @@
 """Data sets by name."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -13,6 +13,7 @@ import os
 import sys
 import zipfile
 import zlib
+from collections.abc import Callable
 from contextlib import closing, nullcontext, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Generic, TypeVar
@@ -20,8 +21,6 @@ from typing import IO, TYPE_CHECKING, Any, Generic, TypeVar
 from narrows.errors import DownloadError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from narrows.datasets.records import RatingsRecord, Record, RemoteFile
 
 __all__ = ["archive_members", "cache_folder", "file_content"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +11,6 @@ import numpy as np
 from narrows.datasets.ratings import Ratings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     RandomState = int | np.random.Generator | np.random.RandomState | None
 
 __all__ = ["RatingStructure", "make_manifold", "make_ratings"]

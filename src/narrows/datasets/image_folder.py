@@ -1,20 +1,15 @@
 """Images of one's own: a folder of files, or patches cut out of photographs."""
 
-from __future__ import annotations
-
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from narrows.errors import DataError
 from narrows.tables.folders import image_files
 from narrows.tables.pictures import image_size, read_image
-
-if TYPE_CHECKING:
-    import os
-    from collections.abc import Sequence
 
 __all__ = ["ImageFolder", "image_folder"]
 

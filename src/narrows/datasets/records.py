@@ -1,7 +1,5 @@
 """What is known of each data set: where its files are, what they must contain, on what terms."""
 
-from __future__ import annotations
-
 import difflib
 from dataclasses import dataclass
 from typing import TypeVar

@@ -4,8 +4,6 @@ The file is a :mod:`narrows.io.container`: options and fitted values as JSON, we
 network from its options and fills in the weights; nothing in the file is ever executed.
 """
 
-from __future__ import annotations
-
 import math
 import os
 from importlib import import_module

@@ -1,7 +1,5 @@
 """From a fitted estimator to what a model file holds, and back; what its JSON must be stands as types."""
 
-from __future__ import annotations
-
 import math
 import numbers
 from dataclasses import replace

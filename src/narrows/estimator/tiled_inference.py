@@ -6,8 +6,6 @@ the picture it ends there, as the full picture does. Tiles begin at multiples of
 that every convolution falls on the same pixels as without tiles.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import Any
 

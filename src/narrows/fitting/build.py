@@ -1,7 +1,5 @@
 """From a configuration and a first look at the rows to an untrained model."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 from typing import Any

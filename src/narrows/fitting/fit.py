@@ -4,8 +4,6 @@ What differs from one kind of model to another is in the objective. With a netwo
 decide whether it leaves PCA at all: it does so only for a gain they can tell from chance.
 """
 
-from __future__ import annotations
-
 import math
 import os
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Learning from one portion of rows after another, for ``partial_fit``."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from functools import partial
 from typing import Any

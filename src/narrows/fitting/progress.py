@@ -1,7 +1,5 @@
 """How a fit is followed: callbacks, and a progress bar with loss, rows a second and time left."""
 
-from __future__ import annotations
-
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence

@@ -1,7 +1,5 @@
 """What losses and errors on held-out rows say: where to stop, whether to leave PCA at all, and how a model compares."""
 
-from __future__ import annotations
-
 import warnings
 from dataclasses import dataclass, replace
 from typing import Any

@@ -4,8 +4,6 @@ Every parameter is checked here, once, with a sentence that says what it may be.
 splits of tables of 50 to 20,000 rows, and on MNIST; ``bench/`` has the scripts.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Any, Protocol

@@ -1,18 +1,13 @@
 """Writing a file whole or not at all."""
 
-from __future__ import annotations
-
 import errno
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from narrows.errors import DataError, NarrowsError
 from narrows.io.temporary import temporary_beside
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 __all__ = ["atomic_write"]
 

@@ -1,19 +1,14 @@
 """Temporary files and folders that are gone when their block ends, also where a signal ends the process."""
 
-from __future__ import annotations
-
 import os
 import secrets
 import shutil
 import signal
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-    from types import FrameType
+from pathlib import Path
+from types import FrameType
 
 __all__ = ["temporary_beside"]
 

@@ -4,8 +4,6 @@ A lab is data, systems, measures, the parts of a page and conclusions; one engin
 the command line (``narrows lab``) and the HTML page.
 """
 
-from __future__ import annotations
-
 from narrows.labs.catalogue import LABS, run_lab
 from narrows.labs.engine import Lab, LabResult
 from narrows.labs.page import write_lab_page

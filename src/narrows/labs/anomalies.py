@@ -4,9 +4,8 @@ Each of ten handwritten digits in turn is one that no detector has seen, and a t
 benign. All detectors are fitted to the same normal rows.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -16,10 +15,6 @@ from narrows.labs.anomaly_figures import plot_digits, plot_table_row, plot_table
 from narrows.labs.anomaly_systems import DETECTORS, RATES, Scorer, Task
 from narrows.labs.conclusions import Compare, Measure, proportion_error
 from narrows.labs.engine import Lab, Part, System
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-
 
 __all__ = ["AnomaliesLab"]
 

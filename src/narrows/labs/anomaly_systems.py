@@ -1,7 +1,5 @@
 """The detectors that the lab on anomalies holds against each other, each fitted to the normal rows of a task."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

@@ -1,23 +1,17 @@
 """The classifier that courses put on an autoencoder's codes, trained by the loop that trains everything else."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from narrows.data.rows import ArrayRows
 from narrows.training.loop import LossParts, TrainConfig, train
 from narrows.training.optimisers import RMSprop
 from narrows.training.schedules import Constant
-
-if TYPE_CHECKING:
-    from torch import Generator, Tensor
 
 __all__ = ["Accuracy", "CodeClassifier", "classify_codes", "n_fitted"]
 

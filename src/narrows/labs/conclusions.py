@@ -1,17 +1,13 @@
 """What a lab measures, and its conclusions as data: comparisons of entries, each of which chooses a sentence."""
 
-from __future__ import annotations
-
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 __all__ = ["Compare", "Comparison", "Conclusion", "Entry", "Measure", "Sentences", "compare", "proportion_error"]
 

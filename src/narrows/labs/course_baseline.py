@@ -7,22 +7,20 @@ and as it should be read.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from narrows.autoencoder import Autoencoder
+from narrows.datasets import Ratings
 from narrows.errors import DataError
 from narrows.likelihoods import Gaussian
 from narrows.networks import Dense
 from narrows.training.optimisers import Adam
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from narrows.datasets import Ratings
-
     Reconstruct = Callable[[np.ndarray], np.ndarray]
 
 __all__ = ["RatingsTable", "course_autoencoder", "error_of_hidden", "losses", "suggestions"]

@@ -6,6 +6,7 @@ first course, and narrows' defaults at the same layer sizes.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -20,8 +21,6 @@ from narrows.networks import Dense
 from narrows.report import plot_code_map, plot_errors, plot_history, plot_reconstructions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from matplotlib.figure import Figure
 
 __all__ = ["DigitsLab", "MnistLab"]

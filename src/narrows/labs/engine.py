@@ -15,15 +15,16 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from narrows.errors import DataError, NotBetterThanBaselineWarning, PosteriorCollapseWarning
 from narrows.labs.conclusions import Entry, Sentences
+from narrows.report.html import Table
 
 if TYPE_CHECKING:
-    import numpy as np
     from matplotlib.figure import Figure
 
     from narrows.labs.conclusions import Compare, Conclusion, Measure
-    from narrows.report.html import Table
 
 __all__ = ["Lab", "LabResult", "Part", "Progress", "System", "fit"]
 

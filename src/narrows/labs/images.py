@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from narrows import datasets
 from narrows.errors import DataError
 from narrows.labs.classifier import CodeClassifier, n_fitted
-from narrows.priors import Mixture
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from torch import nn
-
-    from narrows.priors import CodePrior
+from narrows.priors import CodePrior, Mixture
 
 __all__ = ["DigitImages", "LinearGenerator", "SampleJudge", "frechet_distance", "load_images", "shuffled_pixels"]
 

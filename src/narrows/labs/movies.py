@@ -4,9 +4,8 @@ Predicting stars and ranking films are two tasks, and are measured apart: stars 
 lists by users whom no model has seen.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -16,13 +15,8 @@ from narrows.labs import movies_lists as films
 from narrows.labs.conclusions import Compare, Measure
 from narrows.labs.engine import Lab, LabResult, Part, System, fit
 from narrows.labs.movies_data import DATA, MovieData, load_movies
-from narrows.recommend import Ensemble, Recommender, split_random, split_users
+from narrows.recommend import Ensemble, Method, Recommender, split_random, split_users
 from narrows.report.html import Table
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from narrows.recommend import Method
 
 __all__ = ["MoviesLab"]
 

@@ -1,17 +1,13 @@
 """The ratings of the lab on films: MovieLens where it is to be had, otherwise ones made up with a known structure."""
 
-from __future__ import annotations
-
 import csv
 import io
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from narrows import datasets
+from narrows.datasets import Ratings
 from narrows.errors import DataError, DownloadError
-
-if TYPE_CHECKING:
-    from narrows.datasets import Ratings
 
 __all__ = ["DATA", "MovieData", "load_movies", "make_movies"]
 

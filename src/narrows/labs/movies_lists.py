@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from narrows.recommend import Recommender
 from narrows.report import Table, plot_bars, plot_history, plot_item_map
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from matplotlib.figure import Figure
 
     from narrows.labs.engine import LabResult
     from narrows.labs.movies_data import MovieData
-    from narrows.recommend import Recommender
 
 __all__ = ["FilmLists", "films_table", "listed_title", "plot_loss", "plot_map", "plot_rankings", "plot_star_errors"]
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from narrows.report.html import Section, Table, write_report
 from narrows.report.theme import require_matplotlib
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Iterable, Mapping, Sequence
-
     from narrows.labs.conclusions import Entry, Measure
     from narrows.labs.engine import LabResult, Part
 

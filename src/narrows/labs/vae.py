@@ -5,10 +5,9 @@ many components, and more. All are measured on the same test images, and held ag
 autoencoder, and images sampled from PCA.
 """
 
-from __future__ import annotations
-
 import math
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -21,10 +20,6 @@ from narrows.networks import Dense
 from narrows.report.generation import plot_manifold
 from narrows.training.optimisers import Adam
 from narrows.variational import VariationalAutoencoder
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
 
 __all__ = ["VaeLab"]
 

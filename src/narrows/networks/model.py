@@ -3,8 +3,6 @@
 No layer of narrows' own lets a row's result depend on the rows beside it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import Any
 

@@ -6,8 +6,6 @@ fewer than ``k`` items were held out, the best that could be reached counts as 1
 as in Liang et al. 2018.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from typing import Any

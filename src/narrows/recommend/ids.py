@@ -1,7 +1,5 @@
 """Ids of users and items: of one type, in order, each with its place; ``"007"`` and 7 are two ids, NumPy's 7 is one."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

@@ -7,8 +7,6 @@ factorisation (Hu, Koren and Volinsky 2008); decoder and codes are fitted in tur
 gradients (Takács, Pilászy and Tikk 2011).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any

@@ -1,7 +1,5 @@
 """Denoising and variational autoencoders with a multinomial likelihood, initialised from the linear solution."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace

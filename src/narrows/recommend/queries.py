@@ -1,7 +1,5 @@
 """What users hand in, in their own ids: one history, pairs, titles."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any

@@ -16,8 +16,6 @@ the means of both priors. What is left of a history is passed on to similar item
 having been fitted.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from itertools import pairwise
 

@@ -1,7 +1,5 @@
 """Fitting and choosing what ranks, on validation users: part of their items is the fold-in, the rest held out."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace

@@ -1,7 +1,5 @@
 """From a fitted recommender to what a model file holds, and back: items and weights, no one's ratings."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import astuple
 from typing import Any, Literal, TypedDict, TypeVar

@@ -1,7 +1,5 @@
 """Splitting a log into what is learned from and what is held out: by users, by time, at random."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -5,8 +5,6 @@ matplotlib (``pip install "narrows[plots]"``) but neither pyplot nor a display, 
 cannot be drawn is refused by a :class:`narrows.DataError`.
 """
 
-from __future__ import annotations
-
 from narrows.report.anomaly_plots import plot_anomaly_scores, plot_explanation
 from narrows.report.generation import plot_interpolation, plot_manifold, plot_samples
 from narrows.report.html import Section, Table, render_report, write_report

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,8 +13,6 @@ from narrows.report.images import as_images, draw_image_rows, image_grid, image_
 from narrows.report.theme import named, new_figure, style_axes, theme_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from matplotlib.figure import Figure
 
 __all__ = ["plot_interpolation", "plot_manifold", "plot_samples"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
@@ -12,11 +14,7 @@ from narrows.io.atomic import atomic_write
 from narrows.report.theme import DARK, LIGHT, Theme
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Callable, Sequence
-
     from matplotlib.figure import Figure
-
 
 __all__ = ["Section", "Table", "render_report", "render_table", "write_report"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,10 +11,7 @@ from narrows.errors import DataError
 from narrows.report.theme import Theme, named, new_figure, style_axes, theme_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from matplotlib.figure import Figure
-
 
 __all__ = ["plain_ticks", "plot_errors", "plot_history", "plot_losses", "plot_rates"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,10 +12,7 @@ from narrows.errors import DataError
 from narrows.report.theme import Theme, new_figure, style_axes, theme_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from matplotlib.figure import Figure
-
 
 __all__ = ["plot_bars", "plot_item_map", "short_title"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +13,7 @@ from narrows.report.anomaly_plots import shortened
 from narrows.report.theme import Theme, new_figure, style_axes, theme_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from matplotlib.figure import Figure
-
 
 __all__ = ["plot_series"]
 

@@ -5,8 +5,6 @@
 with rows first.
 """
 
-from __future__ import annotations
-
 from narrows.tables.folders import write_images
 from narrows.tables.named import read_named
 from narrows.tables.pictures import read_image, write_image

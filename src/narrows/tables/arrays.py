@@ -1,23 +1,18 @@
 """numpy and idx files: npy and npz whole, npy in pieces."""
 
-from __future__ import annotations
-
 import gzip
 import math
 import struct
 import zipfile
 import zlib
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from narrows.errors import DataError
 from narrows.tables.columns import choose, named
 from narrows.tables.table import SegmentedFile, Table, numeric, numeric_dtype
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
 __all__ = ["NpySegments", "parse_idx", "read_idx", "read_npy", "read_npz"]
 

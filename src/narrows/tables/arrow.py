@@ -1,18 +1,12 @@
 """What pyarrow does for the other modules: turning its batches into arrays, and parsing text fast."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from narrows.tables.text import MISSING
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from narrows.tables.text import Head
+from narrows.tables.text import MISSING, Head
 
 __all__ = ["matrix", "parse_chunk", "parse_file"]
 

@@ -1,13 +1,8 @@
 """Choosing columns of a file by name or by position."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from narrows.errors import DataError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 __all__ = ["choose", "named"]
 

@@ -1,10 +1,9 @@
 """Folders of images as tables: each file is a row, laid out flat."""
 
-from __future__ import annotations
-
 import math
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,10 +11,6 @@ from narrows.errors import DataError
 from narrows.io.temporary import temporary_beside
 from narrows.tables.pictures import EXTENSIONS, is_picture, read_image, write_image
 from narrows.tables.table import SegmentedFile, Table
-
-if TYPE_CHECKING:
-    import os
-    from collections.abc import Iterable, Iterator, Sequence
 
 __all__ = ["FolderSegments", "check_new_folder", "image_files", "read_folder", "write_images"]
 

@@ -1,15 +1,10 @@
 """Which format a file is in, and whether there is a file at all."""
 
-from __future__ import annotations
-
+import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from narrows.errors import DataError
-
-if TYPE_CHECKING:
-    import os
 
 __all__ = ["DELIMITERS", "READABLE", "STREAMABLE", "WRITABLE", "existing_file", "format_of"]
 

@@ -1,20 +1,15 @@
 """Tables whose columns may hold text: a file as named columns, each an array of its own type."""
 
-from __future__ import annotations
-
+import os
+from collections.abc import Sequence
 from itertools import islice
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 
 from narrows.errors import DataError
 from narrows.tables.columns import choose, named
 from narrows.tables.formats import DELIMITERS, existing_file, format_of
-
-if TYPE_CHECKING:
-    import os
-    from collections.abc import Sequence
-    from pathlib import Path
 
 __all__ = ["read_named"]
 

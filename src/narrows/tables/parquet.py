@@ -1,8 +1,8 @@
 """Parquet files in pieces; reading one whole is reading all its pieces into one array."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -10,10 +10,6 @@ from narrows.errors import DataError
 from narrows.tables.arrow import matrix
 from narrows.tables.columns import choose, named
 from narrows.tables.table import SegmentedFile, Table
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
 __all__ = ["ParquetSegments", "read_parquet"]
 

@@ -1,23 +1,18 @@
 """Single image files: PNG, JPEG and TIFF as arrays of pixels, and back."""
 
-from __future__ import annotations
-
+import os
 import warnings
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from narrows.errors import DataError
 from narrows.io.atomic import atomic_write
 from narrows.tables.formats import existing_file
-
-if TYPE_CHECKING:
-    import os
-    from collections.abc import Iterator
-
-    from numpy.typing import ArrayLike
 
 __all__ = ["EXTENSIONS", "check_holds", "image_size", "is_picture", "read_image", "write_image"]
 

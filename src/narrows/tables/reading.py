@@ -1,18 +1,13 @@
 """Reading a file, whole or in pieces, by its name."""
 
-from __future__ import annotations
-
+import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from narrows.errors import DataError
 from narrows.tables.columns import choose, named
 from narrows.tables.formats import DELIMITERS, READABLE, STREAMABLE, existing_file, format_of
 from narrows.tables.table import SegmentedFile, Table
-
-if TYPE_CHECKING:
-    import os
-    from collections.abc import Sequence
 
 __all__ = ["open_segments", "read"]
 

@@ -1,18 +1,13 @@
 """What reading gives: a table in memory, or a file to be read in pieces."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 
 from narrows.errors import DataError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
 __all__ = ["SegmentedFile", "Table", "numeric", "numeric_dtype"]
 

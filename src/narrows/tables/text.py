@@ -3,24 +3,19 @@
 This parser is plain Python, so it is slow: it reads only what pyarrow would not, to say what is wrong and where.
 """
 
-from __future__ import annotations
-
 import csv
 import gzip
 import io
 import re
 import zlib
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 
 from narrows.errors import DataError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
 
 __all__ = [
     "MISSING",

@@ -1,9 +1,9 @@
 """Text tables in pieces: one pass finds the lines and counts fields, then chunks are parsed as asked for."""
 
-from __future__ import annotations
-
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
+from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -12,10 +12,6 @@ from narrows.tables.arrow import parse_chunk
 from narrows.tables.columns import choose, named
 from narrows.tables.table import SegmentedFile
 from narrows.tables.text import Head, parse_rows, read_head, utf8_lines
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
 __all__ = ["TextSegments"]
 

@@ -1,22 +1,17 @@
 """Writing an array into a file, whole or not at all."""
 
-from __future__ import annotations
-
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from narrows.errors import DataError
 from narrows.io.atomic import atomic_write
 from narrows.tables.formats import WRITABLE, format_of
 from narrows.tables.table import numeric_dtype
-
-if TYPE_CHECKING:
-    import os
-    from collections.abc import Iterator, Sequence
-
-    from numpy.typing import ArrayLike
 
 __all__ = ["write"]
 

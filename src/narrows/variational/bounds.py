@@ -5,8 +5,6 @@ a row's noise comes from a counter-based generator keyed by its own code (Salmon
 *Parallel random numbers: as easy as 1, 2, 3*), with the finaliser of SplitMix64 (Steele, Lea and Flood 2014).
 """
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Which transform a column gets, by a look at the rows of the fit."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

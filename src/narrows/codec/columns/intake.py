@@ -1,20 +1,16 @@
 """The ways in: what people hand in is taken apart into a batch of columns; files are read in pieces."""
 
-from __future__ import annotations
-
 import math
+import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from narrows.codec.columns.frames import ColumnsLayout, take_columns, take_frame
 from narrows.codec.columns.layout import ArrayLayout, ColumnBatch, Layout, check_type, native
 from narrows.errors import CodecFileError, DataError
-
-if TYPE_CHECKING:
-    import os
-    from collections.abc import Iterator
 
 __all__ = ["layout_from_json", "pieces_of", "take", "take_for_fit"]
 

@@ -5,8 +5,6 @@ as they are. All arithmetic on the way back is that of IEEE 754 (products, quoti
 machine; there is no logarithm and no power in it.
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
 from typing import Any

@@ -1,7 +1,5 @@
 """Cells of text and of objects as bytes, and back; what is read may be hostile."""
 
-from __future__ import annotations
-
 import struct
 from typing import Any
 

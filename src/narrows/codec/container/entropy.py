@@ -13,8 +13,6 @@ References
    https://bamler-lab.github.io/constriction/
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

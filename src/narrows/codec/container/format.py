@@ -11,8 +11,6 @@ The table stands at the end so that a file can be written without knowing how mu
 the table have checksums of their own, so that damage in one place leaves the rest readable, and is named.
 """
 
-from __future__ import annotations
-
 import json
 import lzma
 import struct

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 import zlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,8 +24,6 @@ from narrows.training.optimisers import Adam
 from narrows.training.schedules import OneCycle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from narrows.codec.columns.form import Schema
     from narrows.codec.columns.layout import ColumnBatch, Layout
 

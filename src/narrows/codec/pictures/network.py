@@ -18,24 +18,17 @@ References
    conditional computation", arXiv:1308.3432 (2013).
 """
 
-from __future__ import annotations
-
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from narrows.codec.pictures.coder import STEP, expected, window_features
 from narrows.codec.pictures.shape import BINS, COUNTS, FINE, LEVELS, Shape, windows
 from narrows.training.loop import LossParts
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from torch import Generator, Tensor
 
 __all__ = ["PictureNet", "PictureObjective", "is_weight"]
 

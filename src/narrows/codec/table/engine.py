@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import time
 import zlib
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -28,9 +29,6 @@ from narrows.codec.table.fit import fit_columns
 from narrows.codec.table.prediction import SAFE
 from narrows.codec.table.state import models_from_bytes, models_to_bytes
 from narrows.errors import CodecFileError, DataError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
 
 __all__ = ["TableEngine", "TableModel"]
 

@@ -1,10 +1,8 @@
 """Learning how to code columns: several ways are made ready, each is measured on training rows, the shortest stays."""
 
-from __future__ import annotations
-
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -30,9 +28,6 @@ from narrows.codec.table.propose import (
     propose_nearest_bins,
     quantile_edges,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
 
 __all__ = ["fit_columns"]
 

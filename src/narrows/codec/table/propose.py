@@ -3,8 +3,6 @@
 All of this may use floats: only what it chooses, whole numbers, takes part in coding.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from narrows.codec.table.bins import Bins

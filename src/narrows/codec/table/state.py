@@ -1,7 +1,5 @@
 """Column models as bytes, and back: whole numbers and lists of them, each checked before anything is built of it."""
 
-from __future__ import annotations
-
 import itertools
 from typing import Any
 
