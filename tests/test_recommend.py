@@ -222,6 +222,9 @@ def test_ids_keep_their_spelling_and_numbers_of_numpy_are_numbers() -> None:
         assert set(model.recommend_for([make(2)], exclude=np.array([3]), among=[make(1), 3, 10**9]).item) == {1}
     with pytest.raises(DataError, match="mixes"):
         read_interactions({"user": [1, 1], "item": np.array(["007", 7], dtype=object)})
+    # One long text does not make the others as wide.
+    long = ["x" * 10_000, *map(str, range(5000))]
+    assert read_interactions({"user": [1] * 5001, "item": np.array(long, object)}).items.nbytes < 10**6
 
 
 # What a fit depends on.

@@ -36,8 +36,11 @@ def object_array(values: Iterable[Any]) -> np.ndarray:
 
 
 def id_array(ids: list[Any]) -> np.ndarray:
-    """Return ids as an array that keeps them: whole numbers on both sides of 64 bits would become floats."""
-    found = np.array(ids)
+    """Return ids as an array that keeps them.
+
+    Whole numbers on both sides of 64 bits would become floats; one long text would make all others as wide.
+    """
+    found = object_array(ids) if ids and isinstance(ids[0], str) else np.array(ids)
     return found if found.tolist() == ids else object_array(ids)
 
 
@@ -83,7 +86,7 @@ def _of_one_type(ids: np.ndarray, what: str, name: str | None) -> np.ndarray:
     """Refuse missing ids and mixtures; bring whole floats to integers, and objects to the type they are of."""
     if ids.dtype.kind not in "OiubfU":
         raise DataError(f"column {name!r} holds {ids.dtype}, which cannot be ids: make them text or numbers")
-    if ids.dtype == object:
+    if ids.dtype.kind in "OU":
         ids = object_array(ids)
     if (missing := _missing(ids)).any():
         raise DataError(f"{int(missing.sum()):,} {what} are missing, the first in row {int(missing.argmax())} (of 0..)")
@@ -108,4 +111,4 @@ def _missing(ids: np.ndarray) -> np.ndarray:
     if ids.dtype == object:
         # NaN differs from itself, and NA says neither yes nor no.
         return np.array([v is None or (v != v) is not False or v == "" for v in ids], dtype=bool)
-    return ~np.isfinite(ids) if ids.dtype.kind == "f" else ids == "" if ids.dtype.kind == "U" else np.zeros(1, bool)
+    return ~np.isfinite(ids) if ids.dtype.kind == "f" else np.zeros(len(ids), bool)

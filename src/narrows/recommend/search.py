@@ -18,7 +18,7 @@ from narrows.recommend.scorers import ConstantScorer, EnsembleScorer, Scorer, po
 from narrows.recommend.splits import Fold, make_folds
 
 L2_GRID = (25.0, 50.0, EASE_L2, 200.0, 500.0, 1000.0, 2000.0)
-LEAST_ITEMS, ENOUGH_USERS = 300, 300
+LEAST_ITEMS, MOST_ITEMS, ENOUGH_USERS = 300, 3000, 300
 WEIGHT_GRID = (0.5, 1.0)
 """How much a further part counts in an ensemble."""
 
@@ -202,7 +202,7 @@ class _Search:
                 return lambda l2: self.fit(fold.train, replace(asked, l2=l2))
 
             return self.folds, [of(fold) for fold in self.folds]
-        size = max(LEAST_ITEMS, 2 * n_users // 3 if n_users < n_items else n_items // 4)
+        size = int(np.clip(2 * n_users // 3 if n_users < n_items else n_items // 4, LEAST_ITEMS, MOST_ITEMS))
         counts = np.bincount(self.matrix.indices, minlength=n_items)
         matrix = self.matrix[:, np.sort(np.argsort(-counts, kind="stable")[:size])]
         folds = make_folds(matrix[np.diff(matrix.indptr) > 0], self.fraction, self.seed)
