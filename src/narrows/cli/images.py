@@ -102,15 +102,10 @@ def grid(images: np.ndarray, low: float, high: float, *, n_columns: int | None =
     >>> grid(np.zeros((5, 64, 64, 1)), 0, 1).shape
     (132, 198, 1)
     """
-    count, height, width, channels = images.shape
-    columns = n_columns or math.ceil(math.sqrt(count))
-    rows = -(-count // columns)
-    factor = max(1, _TILE // max(height, width))
-    values = (images.astype(np.float64) - low) / ((high - low) or 1.0)
-    pixels = np.rint(255 * values.clip(0, 1)).astype(np.uint8).repeat(factor, axis=1).repeat(factor, axis=2)
-    tall, wide = height * factor + 2, width * factor + 2
-    picture = np.full((rows * tall, columns * wide, channels), _GAP, np.uint8)
-    for number, image in enumerate(pixels):
-        top, left = number // columns * tall + 1, number % columns * wide + 1
-        picture[top : top + tall - 2, left : left + wide - 2] = image
-    return picture
+    from narrows.report.images import image_grid
+
+    factor = max(1, _TILE // max(images.shape[1:3]))
+    large = images.repeat(factor, axis=1).repeat(factor, axis=2)
+    picture = image_grid(large, (low, high), n_columns or math.ceil(math.sqrt(len(images))), gap=2)
+    framed = np.pad(picture, ((1, 1), (1, 1), (0, 0)), constant_values=np.nan)
+    return np.nan_to_num(np.rint(255 * framed), nan=_GAP).astype(np.uint8)

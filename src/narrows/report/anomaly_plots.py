@@ -211,12 +211,9 @@ def _one_row(row: Any) -> Any:
     """Return one row as a table of one row."""
     if hasattr(row, "to_frame") and not hasattr(row, "columns") and hasattr(row, "index"):
         return row.to_frame().T.infer_objects()
-    if hasattr(row, "columns") or (hasattr(row, "tocsr") and row.ndim == 2):
-        given, count = row, row.shape[0]
-    else:
-        values = np.asarray(row)
-        given = values[None] if values.ndim == 1 else values
-        count = len(given) if given.ndim > 1 else 0
+    given = row if hasattr(row, "shape") else np.asarray(row)
+    given = given[None] if len(given.shape) == 1 else given
+    count = given.shape[0] if given.shape else 0
     if count != 1:
         raise DataError(f"One row is explained in a plot, not {count:,}: give one, such as X[5:6].")
     return given

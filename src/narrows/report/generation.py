@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from narrows.errors import DataError
-from narrows.report.images import as_images, draw_image_rows, image_grid, image_row, label_row, show_image, value_range
+from narrows.report.images import as_images, draw_image_rows, image_grid, label_row, show_image, value_range
 from narrows.report.theme import named, new_figure, style_axes, theme_of
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def plot_samples(
     figure = new_figure(4.9 * len(found), 4.9 * form[0] / form[1] + 0.35 * any(found), colours)
     panels = figure.subplots(1, len(found), squeeze=False)[0]
     for axes, (name, images) in zip(panels, found.items(), strict=True):
-        show_image(axes, image_grid(images, math.ceil(math.sqrt(len(images))), span), colours)
+        show_image(axes, image_grid(images, span, math.ceil(math.sqrt(len(images)))), colours)
         axes.set_title(name, color=colours.ink, fontsize=11, loc="left", parse_math=False)
     return figure
 
@@ -141,7 +141,7 @@ def plot_manifold(
     figure = new_figure(7.6, 0.3 + 7.2 * height / width, colours)
     axes = figure.subplots()
     style_axes(axes, colours, xlabel="code number 1", ylabel="code number 2")
-    show_image(axes, image_grid(images, n, value_range(images), gap=1), colours)
+    show_image(axes, image_grid(images, value_range(images), n, gap=1), colours)
     # As many marks as lie the same on both sides of the middle.
     marks = np.unique(np.linspace(0, n - 1, 5 if n % 2 else 4).round().astype(int))
     texts = [f"{steps[mark]:.1f}" for mark in marks]
@@ -212,7 +212,7 @@ def plot_interpolation(
         pair, method = number // len(methods), methods[number % len(methods)]
         way = np.asarray(model.interpolate(firsts[pair], lasts[pair], steps, method=method)).reshape(-1, *form)
         for axes, images in zip(panels, (ends[0][pair : pair + 1], way, ends[1][pair : pair + 1]), strict=True):
-            show_image(axes, image_row(images, span), colours)
+            show_image(axes, image_grid(images, span), colours)
         label_row(panels[0], method, colours)
     for axes, title in zip(grid[0], ("from", "decoded on the way", "to"), strict=True):
         axes.set_title(title, color=colours.faint, fontsize=9)

@@ -19,7 +19,6 @@ __all__ = [
     "as_images",
     "draw_image_rows",
     "image_grid",
-    "image_row",
     "label_row",
     "plot_denoised_picture",
     "plot_denoising",
@@ -237,7 +236,7 @@ def draw_image_rows(rows: dict[str, np.ndarray], span: tuple[float, float], them
     figure = new_figure(1.3 + 0.72 * count, 0.1 + (height + 0.07) * len(rows), colours)
     panels = figure.subplots(len(rows), 1, squeeze=False)[:, 0]
     for axes, (label, images) in zip(panels, rows.items(), strict=True):
-        show_image(axes, image_row(images, span), colours)
+        show_image(axes, image_grid(images, span), colours)
         label_row(axes, label, colours)
     # The layout comes to rest at the second drawing only: at the first one, labels may be cut off.
     figure.draw_without_rendering()
@@ -250,14 +249,14 @@ def label_row(axes: Any, label: str, colours: Theme) -> None:
     axes.set_ylabel(label, parse_math=False, **style)
 
 
-def image_row(images: np.ndarray, span: tuple[float, float], *, gap: int | None = None) -> np.ndarray:
-    """Put images side by side with a gap (NaN), by default of an eighth of their width, values brought to 0..1."""
-    return image_grid(images, len(images), span, gap=gap)
+def image_grid(
+    images: np.ndarray, span: tuple[float, float], across: int | None = None, *, gap: int | None = None
+) -> np.ndarray:
+    """Put images in rows of so many, by default in one, values brought to 0..1; gaps and empty cells are NaN.
 
-
-def image_grid(images: np.ndarray, across: int, span: tuple[float, float], *, gap: int | None = None) -> np.ndarray:
-    """Put images in rows of so many, values brought to 0..1; cells without one stay empty (NaN)."""
-    low, high = span
+    A gap is an eighth of their width by default.
+    """
+    (low, high), across = span, across or len(images)
     gap = max(1, images.shape[2] // 8) if gap is None else gap
     down, (height, width) = -(-len(images) // across), images.shape[1:3]
     grid = np.full((down * (height + gap), across * (width + gap), *images.shape[3:]), np.nan)

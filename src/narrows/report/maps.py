@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-__all__ = ["plot_code_map"]
+__all__ = ["frame_points", "plot_code_map"]
 
 FEW_POINTS = 30
 MOST_EMBEDDED = 5000
@@ -82,7 +82,7 @@ def plot_code_map(
         points, names = _in_plane(found, method)
         style_axes(axes, colours, title=title, xlabel=names[0], ylabel=names[1])
         axes.tick_params(labelbottom=False, labelleft=False, length=0)
-        _frame(axes, points)
+        frame_points(axes, points)
         _draw(axes, points, classes, colours)
     return figure
 
@@ -131,7 +131,8 @@ def _embedded(codes: np.ndarray) -> tuple[np.ndarray, tuple[str, str]]:
     return points, (f"t-SNE of {len(codes):,} codes of {codes.shape[1]} numbers", "only neighbourhoods mean something")
 
 
-def _frame(axes: Any, points: np.ndarray) -> None:
+def frame_points(axes: Any, points: np.ndarray) -> None:
+    """Give axes room around points."""
     low, high = points.min(0), points.max(0)
     width = np.where(high > low, high - low, np.where(high != 0, np.abs(high), 1.0))
     (left, bottom), (right, top) = low - 0.07 * width, high + 0.07 * width

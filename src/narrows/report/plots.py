@@ -293,15 +293,13 @@ def plot_rates(curve: Sequence[dict[str, Any]], *, theme: str = "light") -> Figu
     colours = theme_of(theme)
     figure = new_figure(6.4, 4.0, colours)
     axes = figure.add_subplot()
-    bits = [point["bits_per_value"] for point in curve]
-    errors = [point["mse"] for point in curve]
-    axes.plot(bits, errors, color=colours.series[0], marker="o", markersize=4, linewidth=1.5)
-    for point in curve:
+    places = [(point["bits_per_value"], point["mse"]) for point in curve]
+    axes.plot(*zip(*places, strict=True), color=colours.series[0], marker="o", markersize=4, linewidth=1.5)
+    for point, place in zip(curve, places, strict=True):
         if point["chosen"]:
-            place = (point["bits_per_value"], point["mse"])
             axes.plot(*place, color=colours.series[1], marker="o", markersize=9)
             axes.annotate("chosen", place, xytext=(9, 7), textcoords="offset points", color=colours.ink, fontsize=9.5)
-    if min(errors) > 0:
+    if min(error for _, error in places) > 0:
         axes.set_yscale("log")
         plain_ticks(axes.yaxis)
     title = "Error of restored rows by the size of their code"

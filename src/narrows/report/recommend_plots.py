@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from narrows.errors import DataError
+from narrows.report.maps import frame_points
 from narrows.report.theme import Theme, new_figure, style_axes, theme_of
 
 if TYPE_CHECKING:
@@ -144,10 +145,7 @@ def plot_item_map(
     axes.set_yticks([])
     for spine in axes.spines.values():
         spine.set_visible(True)
-    low, high = places.min(0), places.max(0)
-    room = 0.06 * np.where(high > low, high - low, 1.0)
-    axes.set_xlim(low[0] - room[0], high[0] + room[0])
-    axes.set_ylim(low[1] - room[1], high[1] + room[1])
+    frame_points(axes, places)
     _scatter(axes, places, groups, order, colours)
     # Where things lie is known only once the figure is laid out.
     figure.draw_without_rendering()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from narrows.errors import DataError
 from narrows.report.anomaly_plots import shortened
-from narrows.report.theme import Theme, new_figure, style_axes, theme_of
+from narrows.report.theme import new_figure, style_axes, theme_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -75,69 +74,71 @@ def plot_series(
     2
     """
     colours = theme_of(theme)
-    known = _known(series, scores, spans, expected)
-    chosen = _chosen(known, channels)
-    count = len(chosen) + (known.scores is not None)
+    values, rebuilt, levels, spans = _checked(series, scores, spans, expected)
+    columns = getattr(series, "columns", None)
+    numbered = ["series"] if values.shape[1] == 1 else [f"x{number}" for number in range(values.shape[1])]
+    names = numbered if columns is None else [str(name) for name in columns]
+    chosen = _chosen(values, names, rebuilt, spans, channels)
+    time, xlabel = _time(series, len(values))
+    count = len(chosen) + (levels is not None)
     figure = new_figure(10.2, 0.5 + 1.65 * count, colours)
     panels = figure.subplots(count, 1, sharex=True, squeeze=False)[:, 0]
     for axes, channel in zip(panels, chosen, strict=False):
-        style_axes(axes, colours, ylabel=shortened(known.names[channel], 24))
-        _line(axes, known.time, known.values[:, channel], color=colours.series[0], label="seen")
-        if known.expected is not None:
-            _line(axes, known.time, known.expected[:, channel], color=colours.series[1], ls="--", label="expected")
-    if known.scores is not None:
+        style_axes(axes, colours, ylabel=shortened(names[channel], 24))
+        _line(axes, time, values[:, channel], color=colours.series[0], label="seen")
+        if rebuilt is not None:
+            _line(axes, time, rebuilt[:, channel], color=colours.series[1], ls="--", label="expected")
+    if levels is not None:
         style_axes(panels[-1], colours, ylabel="anomaly score")
-        _line(panels[-1], known.time, known.scores, color=colours.series[4], lw=1.2)
+        _line(panels[-1], time, levels, color=colours.series[4], lw=1.2)
         if threshold is not None:
             panels[-1].axhline(threshold, color=colours.ink, lw=1, ls=":")
+    style = {"facecolor": (colours.series[3], 0.22), "edgecolor": colours.series[3], "lw": 0.6, "label": "anomalous"}
     for axes in panels:
-        _shade(axes, known, colours)
-    if len(known.time) > 1:
-        panels[0].set_xlim(known.time[0], known.time[-1])
-    panels[-1].set_xlabel("" if known.dated else "time step" if known.counted else "time")
-    if known.expected is not None or known.spans:
-        _legend(figure, panels[0], colours)
+        for start, stop in spans:
+            # A span of one step has a width, too.
+            axes.axvspan(time[start], time[min(stop, len(time) - 1)], **style)
+    if len(time) > 1:
+        panels[0].set_xlim(time[0], time[-1])
+    panels[-1].set_xlabel(xlabel)
+    if rebuilt is not None or spans:
+        # The lines, and all spans once, above the axes.
+        found = dict(zip(*reversed(panels[0].get_legend_handles_labels()), strict=True))
+        place: Any = {
+            "ncols": 3,
+            "frameon": False,
+            "fontsize": 9,
+            "labelcolor": colours.ink,
+            "loc": "outside upper right",
+        }
+        figure.legend(handles=list(found.values()), labels=list(found), **place)
     return figure
 
 
-@dataclass(frozen=True)
-class _Known:
-    """A series and what is known of it, checked."""
-
-    values: np.ndarray
-    names: tuple[str, ...]
-    time: np.ndarray
-    dated: bool
-    counted: bool
-    scores: np.ndarray | None
-    spans: tuple[tuple[int, int], ...]
-    expected: np.ndarray | None
-
-
-def _known(series: Any, scores: Any, spans: Sequence[tuple[int, int]], expected: Any) -> _Known:
+def _checked(series: Any, scores: Any, spans: Sequence[tuple[int, int]], expected: Any) -> tuple[Any, Any, Any, Any]:
+    """Return the values of a series, what was expected of them, scores and spans."""
     values = _table(series)
     if not values.size:
         raise DataError("The series is empty: there is nothing to draw.")
     n_steps = len(values)
-    columns = getattr(series, "columns", None)
-    names = tuple(str(name) for name in columns) if columns is not None else _numbered(values.shape[1])
     rebuilt = None if expected is None else _table(expected)
     if rebuilt is not None and rebuilt.shape != values.shape:
         raise DataError(f"What was expected has the shape {rebuilt.shape}, the series {values.shape}.")
     levels = None if scores is None else np.asarray(scores, dtype=np.float64).ravel()
     if levels is not None and len(levels) != n_steps:
         raise DataError(f"There are {len(levels):,} scores for {n_steps:,} time steps: see Windows.per_step.")
-    parts = tuple((int(start), int(stop)) for start, stop in spans)
+    parts = [(int(start), int(stop)) for start, stop in spans]
     if any(not 0 <= start < stop <= n_steps for start, stop in parts):
         raise DataError(f"Spans are pairs (start, stop) of time steps from 0 to {n_steps:,}, stop behind start.")
-    index = np.asarray(series.index) if hasattr(series, "iloc") else np.arange(n_steps)
-    dated = index.dtype.kind == "M"
-    counted = not dated and (index.dtype.kind not in "iuf" or not hasattr(series, "iloc"))
-    return _Known(values, names, np.arange(n_steps) if counted else index, dated, counted, levels, parts, rebuilt)
+    return values, rebuilt, levels, parts
 
 
-def _numbered(n_channels: int) -> tuple[str, ...]:
-    return ("series",) if n_channels == 1 else tuple(f"x{number}" for number in range(n_channels))
+def _time(series: Any, n_steps: int) -> tuple[np.ndarray, str]:
+    """Return what goes along, and its label: numbers or dates of a frame's index, otherwise time steps."""
+    index = np.asarray(series.index) if hasattr(series, "iloc") else np.empty(0, dtype=object)
+    if index.dtype.kind in "iufM":
+        return index, "" if index.dtype.kind == "M" else "time"
+    return np.arange(n_steps), "time step"
 
 
 def _table(series: Any) -> np.ndarray:
@@ -147,25 +148,27 @@ def _table(series: Any) -> np.ndarray:
     return (values[:, None] if values.ndim == 1 else values).astype(np.float64)
 
 
-def _chosen(known: _Known, channels: Sequence[int | str] | None) -> list[int]:
+def _chosen(
+    values: np.ndarray, names: list[str], rebuilt: np.ndarray | None, spans: Any, channels: Sequence[int | str] | None
+) -> list[int]:
     """Return the numbers of the channels to draw."""
-    n_channels = len(known.names)
+    n_channels = len(names)
     if channels is not None:
-        numbers = [known.names.index(c) if isinstance(c, str) and c in known.names else c for c in channels]
+        numbers = [names.index(c) if isinstance(c, str) and c in names else c for c in channels]
         for number in numbers:
             if isinstance(number, str) or not 0 <= number < n_channels:
                 raise DataError(f"There is no channel {number!r} among the {n_channels:,} of the series.")
         if not numbers:
             raise DataError("There is no channel to draw.")
         return [int(number) for number in numbers]
-    if known.expected is None or n_channels <= MOST_CHANNELS:
+    if rebuilt is None or n_channels <= MOST_CHANNELS:
         return list(range(min(n_channels, MOST_CHANNELS)))
-    inside = np.zeros(len(known.values), dtype=bool)
-    for start, stop in known.spans:
+    inside = np.zeros(len(values), dtype=bool)
+    for start, stop in spans:
         inside[start:stop] = True
     inside |= not inside.any()
-    away = np.nan_to_num(np.abs(known.values - known.expected))
-    spread = np.nanstd(known.values, axis=0)
+    away = np.nan_to_num(np.abs(values - rebuilt))
+    spread = np.nanstd(values, axis=0)
     far = away[inside].mean(0) / np.where(spread > 0, spread, 1.0)
     return sorted(np.argsort(-far, kind="stable")[:MOST_CHANNELS].tolist())
 
@@ -178,18 +181,3 @@ def _line(axes: Any, time: np.ndarray, values: np.ndarray, **style: Any) -> None
         low, high = np.fmin.reduceat(values, starts), np.fmax.reduceat(values, starts)
         time, values = np.repeat(time[starts], 2), np.stack([low, high], 1).ravel()
     axes.plot(time, values, **({"lw": 1.1} | style))
-
-
-def _shade(axes: Any, known: _Known, colours: Theme) -> None:
-    last = len(known.time) - 1
-    for start, stop in known.spans:
-        # A span of one step has a width, too.
-        ends = known.time[start], known.time[min(stop, last)]
-        axes.axvspan(*ends, facecolor=(colours.series[3], 0.22), edgecolor=colours.series[3], lw=0.6, label="anomalous")
-
-
-def _legend(figure: Figure, axes: Any, colours: Theme) -> None:
-    """Name the lines, and all spans once, above the axes."""
-    found = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-    style = {"ncols": 3, "frameon": False, "fontsize": 9, "labelcolor": colours.ink}
-    figure.legend(handles=list(found.values()), labels=list(found), loc="outside upper right", **style)
