@@ -66,13 +66,6 @@ def test_near_a_model_of_that_size(digits):
     assert nested < 1.3 * own
 
 
-def test_it_is_saved(model, digits, tmp_path):
-    model.save(tmp_path / "model.narrows")
-    again = narrows.load(tmp_path / "model.narrows")
-    for size in (3, 16):
-        assert np.array_equal(again.reconstruct(digits, size), model.reconstruct(digits, size))
-
-
 @pytest.mark.parametrize("network", [Convolutional((4, 8)), Dense(()), Dense((16,), "relu", linear_path=False)])
 @pytest.mark.filterwarnings("ignore::narrows.NotBetterThanBaselineWarning")
 def test_with_any_network(network, digits):

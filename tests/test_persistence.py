@@ -165,26 +165,3 @@ def test_detectors_of_every_format_load_for_ever(version: int) -> None:
     assert detector.explain(frame[3:6:2], top=1).column.tolist() == ["colour", "double"]
     assert (detector.predict(frame[3:6]) == [-1, 1, -1]).all()
     assert narrows.describe(OLD / f"detector-{version}.narrows")["class"] == "AnomalyDetector"
-
-
-def test_a_detector_file_is_whole_or_refused(tmp_path: Path) -> None:
-    content = (OLD / "detector-1.narrows").read_bytes()
-    path = tmp_path / "model.narrows"
-    rng = np.random.default_rng(0)
-    for place in rng.integers(0, len(content), 60):
-        damaged = bytearray(content)
-        damaged[place] ^= 1 << rng.integers(8)
-        path.write_bytes(bytes(damaged))
-        with pytest.raises(ModelFileError):
-            narrows.load(path)
-    path.write_bytes(content)
-    metadata, tensors = read_tensors(path, "narrows model")
-    plain = {key: value for key, value in metadata.items() if key not in ("format", "kind")}
-    for lost in ("calibration/", "scaler/knots", "neighbors/rows", "residual_std/"):
-        write_tensors(path, "narrows model", plain, {name: t for name, t in tensors.items() if name != lost})
-        with pytest.raises(ModelFileError, match=r"model\.narrows"):
-            narrows.load(path)
-    fitted = plain["fitted"] | {"references": {"neighbors": {"n_neighbors": 5, "colour": 1}}}
-    write_tensors(path, "narrows model", plain | {"fitted": fitted}, tensors)
-    with pytest.raises(ModelFileError, match=r"model\.narrows"):
-        narrows.load(path)
