@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -106,15 +107,21 @@ class Denoiser:
             output = torch.where(missing, filled, self.reconstruct(filled))
         return self.scaler.standardise(filled), (filled - output) * self.scaler.weights
 
-    def joint_view(self, standardised: Tensor, residual: Tensor) -> Tensor:
-        """Return values and residuals side by side, shape (n, 2 * n_values): the space that neighbours are sought in.
+    def views(self, x: Tensor, parts: Iterable[str]) -> dict[str, Tensor]:
+        """Return what each part of a score looks at in rows in the data's units."""
+        standardised, residual = self.residuals(x)
+        found = {}
+        for part in parts:
+            if part == "neighbors":
+                # Values and residuals side by side. Residuals are divided by the square root of their size, halfway
+                # between their own size and one size for all: a column that is predicted well counts for more, but not
+                # as much as that its noise would drown the others.
+                found[part] = torch.cat([standardised, residual / self.residual_std.sqrt()], 1)
+            else:
+                found[part] = self._rank_view(x, standardised) if part == "ranks" else residual
+        return found
 
-        Residuals are divided by the square root of their size, halfway between their own size and one size for all: a
-        column that is predicted well counts for more, but not as much as that its noise would drown the others.
-        """
-        return torch.cat([standardised, residual / self.residual_std.sqrt()], 1)
-
-    def rank_view(self, x: Tensor, standardised: Tensor) -> Tensor:
+    def _rank_view(self, x: Tensor, standardised: Tensor) -> Tensor:
         """Return the view by ranks of rows in the data's units; a missing value is what it was reconstructed as."""
         missing = torch.isnan(x)
         if bool(missing.any()):

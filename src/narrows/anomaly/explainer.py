@@ -147,25 +147,19 @@ class Explainer:
         else:
             known = {str(name): name for name in given.columns}
             seen = [given[known[name]].to_numpy() for name in self.names]
-        expected = self._in_data_units(predicted)
+        values = _in_data_units(self.denoiser, predicted).numpy()
+        decoded = values.T if self.form is None else map(np.asarray, self.form.decode(values).values())
         total = np.maximum(surprise.sum(1, keepdims=True), 1e-30)
         return frame_of(
             {
                 "row": [index[row] for row in rows],
                 "column": [self.names[column] for column in columns],
                 "seen": _picked(seen, rows, columns),
-                "expected": _picked(expected, rows, columns),
+                "expected": _picked(list(decoded), rows, columns),
                 "attribution": (surprise / total)[rows, columns],
             },
             "pandas",
         )
-
-    def _in_data_units(self, z: Tensor) -> list[np.ndarray]:
-        """Return the columns of rows in the network's units."""
-        values = _in_data_units(self.denoiser, z).numpy()
-        if self.form is None:
-            return list(values.T)
-        return [np.asarray(column) for column in self.form.decode(values).values()]
 
 
 def expected_values(denoiser: Denoiser, form: FrameColumns | None, rows: Rows, names: list[str], given: Any) -> Any:

@@ -139,14 +139,10 @@ def _fit(values: np.ndarray, options: DetectorOptions, fraction: float | None = 
     if fraction is None:
         power = POWER * (1 - scaler.discrete_fraction) * len(kept) / (len(kept) + POWER_ROWS)
     n_neighbors = options.n_neighbors or (5 if fraction is None else max(5, round(fraction * len(kept))))
-    standardised, residual = denoiser.residuals(x[kept])
-    views = {}
-    if "neighbors" in options.parts:
-        views["neighbors"] = denoiser.joint_view(standardised, residual)
-    if "ranks" in options.parts:
-        views["ranks"] = denoiser.rank_view(x[kept], standardised)
     references = {
-        part: ReferenceSet.fit(view, n_neighbors, power, farthest=fraction is not None) for part, view in views.items()
+        part: ReferenceSet.fit(view, n_neighbors, power, farthest=fraction is not None)
+        for part, view in denoiser.views(x[kept], options.parts).items()
+        if part != "reconstruction"
     }
     return Scorer.uncalibrated(denoiser, references, options.parts), kept
 
@@ -171,15 +167,15 @@ def _held_out_parts(scorer: Scorer, x: Tensor, kept: np.ndarray, options: Detect
         if n_folds > 1:
             others = torch.from_numpy(np.flatnonzero(fold_of != fold))
             denoiser = Denoiser.fit(denoiser.scaler, x[others], options.template(len(others), n_rows))
-        standardised, residual = denoiser.residuals(x[kept])
+        views = denoiser.views(x[kept], found.keys() - {"ranks"})
         mine = torch.from_numpy(np.flatnonzero(fold_of[kept] == fold))
         if "neighbors" in found:
-            joint = denoiser.joint_view(standardised, residual)
+            joint = views["neighbors"]
             # What is usual in a place is hardly another thing for this autoencoder.
             known = replace(scorer.references["neighbors"], rows=joint)
             found["neighbors"][mine] = known.log_distance(joint[mine], mine)
         if "reconstruction" in found:
-            found["reconstruction"][mine] = denoiser.log_residual(residual[mine])
+            found["reconstruction"][mine] = denoiser.log_residual(views["reconstruction"][mine])
     return found
 
 

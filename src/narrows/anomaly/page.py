@@ -120,7 +120,8 @@ def _found(X: Any, scores: Any, p_values: Any, flags: Any, names: Any, labels: A
     n_rows = len(values)
     if not n_rows:
         raise DataError("There are no rows to report on.")
-    known = list(names) if names is not None else _own_names(X, n_rows)
+    own = X.index if hasattr(X, "index") and hasattr(X, "columns") else range(n_rows)
+    known = list(own if names is None else names)
     rare, flagged = np.asarray(p_values, dtype=np.float64).ravel(), np.asarray(flags, dtype=bool).ravel()
     for what, count in (("p-values", len(rare)), ("flags", len(flagged)), ("names", len(known))):
         if count != n_rows:
@@ -130,10 +131,6 @@ def _found(X: Any, scores: Any, p_values: Any, flags: Any, names: Any, labels: A
         raise DataError(f"There are {n_rows:,} scores for {n_given:,} rows.")
     truth = None if labels is None else truth_of(labels, n_rows)
     return _Found(values, rare, flagged, [str(name) for name in known], truth)
-
-
-def _own_names(X: Any, n_rows: int) -> list[Any]:
-    return list(X.index) if hasattr(X, "index") and hasattr(X, "columns") else list(range(n_rows))
 
 
 def _picked(detector: Any, X: Any, numbers: np.ndarray) -> Any:
@@ -241,7 +238,9 @@ def _ranked_section(found: _Found, ranked: np.ndarray, parts: list[Any]) -> Sect
         ]
         if found.labels is not None:
             cells.append("anomaly" if found.labels[row] else "normal")
-        rows.append((*cells, *_attributed(part)))
+        told = zip(*(part[name].head(ATTRIBUTED) for name in ("column", "seen", "expected")), strict=True)
+        cells += [f"{shortened(str(name), 32)}: {value_text(a)} (expected {value_text(b)})" for name, a, b in told]
+        rows.append(tuple(cells))
     left = int(found.flags.sum()) - int(found.flags[ranked].sum())
     text = f"The {len(rows):,} rows with the highest scores. " if len(rows) > 1 else ""
     text += "Of each the columns with the largest attribution: what was seen, and what was expected of such a row."
@@ -249,14 +248,6 @@ def _ranked_section(found: _Found, ranked: np.ndarray, parts: list[Any]) -> Sect
     return Section(
         "The most anomalous rows" if len(rows) > 1 else "The row", text, table=Table(tuple(heads), tuple(rows))
     )
-
-
-def _attributed(part: Any) -> list[str]:
-    few = part.head(ATTRIBUTED)
-    return [
-        f"{shortened(str(name), 32)}: {value_text(seen)} (expected {value_text(expected)})"
-        for name, seen, expected in zip(few["column"], few["seen"], few["expected"], strict=True)
-    ]
 
 
 def _row_section(found: _Found, row: int, part: Any) -> Section:

@@ -84,16 +84,12 @@ class Scorer:
 
     def parts(self, x: Tensor) -> dict[str, Tensor]:
         """Return what each part says of rows: a logarithm of a distance or of a residual."""
-        standardised, residual = self.denoiser.residuals(x)
-        found = {}
-        for part in self.medians:
-            if part == "reconstruction":
-                found[part] = self.denoiser.log_residual(residual)
-            elif part == "neighbors":
-                found[part] = self.references[part].log_distance(self.denoiser.joint_view(standardised, residual))
-            else:
-                found[part] = self.references[part].log_distance(self.denoiser.rank_view(x, standardised))
-        return found
+        return {
+            part: self.references[part].log_distance(view)
+            if part in self.references
+            else self.denoiser.log_residual(view)
+            for part, view in self.denoiser.views(x, self.medians).items()
+        }
 
     def combine(self, parts: dict[str, Tensor]) -> Tensor:
         """Return the largest of the parts, each in standard deviations of normal rows from their median."""
