@@ -14,12 +14,14 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 import numpy as np
 import pytest
+import torch
 from sklearn.datasets import load_digits
 
 import narrows
 from narrows.cli import main
 
 QUICK = {"max_epochs": 3, "random_state": 0}
+THEMES = pytest.mark.parametrize("theme", ["light", "dark"])
 
 
 def estimators() -> list:
@@ -191,6 +193,15 @@ def refuse(capsys, monkeypatch, home):
         assert not wrong
 
     return call
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """What a file of tests is run with where it fits many small models, or compares numbers bit by bit."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def drawn(figure) -> bytes:

@@ -508,15 +508,8 @@ def test_more_rows_lie_on_the_same_manifold():
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"n_samples": 0}, "n_samples must be at least 1"),
-        ({"n_features": 0}, "n_features must be at least 1"),
-        ({"n_latent": 0}, "n_latent must be at least 1"),
-        ({"noise": -1.0}, "noise must not be negative"),
-        ({"noise": float("nan")}, "noise must not be negative"),
-    ],
+    ("name", "value"), [("n_samples", 0), ("n_features", 0), ("n_latent", 0), ("noise", -1.0), ("noise", float("nan"))]
 )
-def test_bad_manifolds(options, message):
-    with pytest.raises(ValueError, match=message):
-        datasets.make_manifold(**options)
+def test_bad_manifolds(name, value):
+    with pytest.raises(ValueError, match=name):
+        datasets.make_manifold(**{name: value})

@@ -15,7 +15,7 @@ from sklearn.datasets import load_digits, load_iris
 from sklearn.decomposition import PCA
 
 import narrows
-from conftest import drawn
+from conftest import THEMES, drawn
 from narrows.errors import DataError
 from narrows.report import (
     Section,
@@ -35,7 +35,6 @@ from narrows.report import (
 )
 from narrows.report.maps import _apart, _in_plane
 
-THEMES = pytest.mark.parametrize("theme", ["light", "dark"])
 RECORDS = [{"epoch": e, "step": 10 * e, "seconds": 0.1 * e, "loss": 1 / e, "val_loss": 1.2 / e} for e in (1, 2, 3, 4)]
 DIGITS = load_digits().images[:300]
 NOISY = DIGITS + np.random.default_rng(0).normal(0, 4, DIGITS.shape)

@@ -11,24 +11,15 @@ import pytest
 pytest.importorskip("matplotlib")
 
 import pandas as pd
-import torch
 from scipy import sparse
 
 import narrows
-from conftest import drawn
+from conftest import THEMES, drawn
 from narrows.anomaly import write_anomaly_report
 from narrows.report import plot_anomaly_scores, plot_explanation, plot_series
 from narrows.report.anomaly_plots import value_text
 
-THEMES = pytest.mark.parametrize("theme", ["light", "dark"])
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def _rows(n: int, seed: int) -> np.ndarray:

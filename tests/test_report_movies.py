@@ -7,12 +7,10 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
-from conftest import drawn
+from conftest import THEMES, drawn
 from narrows.errors import DataError
 from narrows.report import plot_bars, plot_item_map
 from narrows.report.recommend_plots import short_title
-
-THEMES = pytest.mark.parametrize("theme", ["light", "dark"])
 
 
 @THEMES

@@ -11,10 +11,8 @@ from scipy.special import ndtri
 from sklearn.datasets import load_digits
 
 import narrows
-from conftest import drawn
+from conftest import THEMES, drawn
 from narrows.report import plot_interpolation, plot_losses, plot_manifold, plot_samples
-
-THEMES = pytest.mark.parametrize("theme", ["light", "dark"])
 
 
 @pytest.fixture(scope="module")
