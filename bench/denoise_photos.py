@@ -21,10 +21,10 @@ import numpy as np
 import narrows
 from common import machine, say
 from narrows.corruption import Gaussian
+from narrows.data import read_image
 from narrows.datasets import image_folder
 from narrows.metrics import psnr, ssim
 from narrows.networks import Convolutional
-from narrows.tables import read_image
 
 SIGMA = 25.0
 N_TEST = 4

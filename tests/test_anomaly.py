@@ -428,12 +428,15 @@ def test_frames_that_are_not_those_of_the_fit() -> None:
     frame = frame_of("pandas", 60, 0)
     detector = quick().fit(frame)
     plain = frame.drop(columns="colour")
-    others = (frame.drop(columns="weight"), plain, plain.to_numpy(), frame.assign(more=1), frame[frame.columns[::-1]])
+    np.testing.assert_array_equal(detector.predict(frame[frame.columns[::-1]]), detector.predict(frame))
+    with pytest.warns(narrows.UnlikeTrainingDataWarning, match="more"):
+        detector.predict(frame.assign(more=1))
+    others = (frame.drop(columns="weight"), plain, plain.to_numpy())
     for bad in (*others, frame.assign(weight="light"), frame.assign(weight=np.inf)):
         with pytest.raises(ValueError, match=r"."):
             detector.predict(bad)
-    days, names = frame.assign(day=pd.Timestamp("2020-02-02")), pd.DataFrame({"name": [f"row {k}" for k in range(300)]})
-    for bad in (days, names, frame.assign(weight=np.inf), frame[:0], pd.concat([frame, frame], axis=1)):
+    names = pd.DataFrame({"name": [f"row {k}" for k in range(300)]})
+    for bad in (names, frame.assign(weight=np.inf), frame[:0]):
         with pytest.raises(ValueError, match=r"."):
             quick().fit(bad)
 
@@ -499,8 +502,7 @@ def test_frames_of_any_kind(tmp_path) -> None:
     assert np.isfinite(quick().fit(frame).anomaly_score(frame)).all()
     frame = frame_of("pandas", 60, 0)
     frame["size"] = pd.cut(frame["size"], 3)
-    with pytest.raises(DataError, match="size"):
-        quick().fit(frame)
+    assert np.isfinite(quick().fit(frame).anomaly_score(frame)).all()
     frame.columns = range(5)
     frame[0] = 1.0
     assert set(quick().fit(frame).explain(frame[:1]).column) == {"0", "1", "2", "3", "4"}

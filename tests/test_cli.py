@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import narrows
-from narrows import tables
+import plain_tables as tables
 from narrows.cli import main, options
 from narrows.cli.flags import construct, members, models, option_to_text, parse
 from narrows.cli.verbs import CODEC_VERBS, VERBS
@@ -31,7 +31,7 @@ def home(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cli")
     X = narrows.datasets.make_manifold(300, 6, n_latent=2, random_state=0).astype(np.float32)
     for ending in ("csv", "tsv", "parquet", "npy", "npz"):
-        tables.write(folder / f"people.{ending}", X, columns=None if ending == "npy" else NAMES)
+        tables.write(folder / f"people.{ending}", X, columns=None if ending.startswith("np") else NAMES)
     arguments = [str(folder / "people.csv"), "-o", str(folder / "people.narrows"), "--n-components", "2", "--quiet"]
     assert main(["fit", *arguments, *QUICK]) == 0
     return folder
@@ -74,7 +74,7 @@ def test_the_kept_options_are_those_of_the_constructors():
 def test_functions_take_what_their_verbs_declare(verb):
     parameters = inspect.signature(verb.function()).parameters.values()
     own = {p.name for p in parameters if p.kind is not inspect.Parameter.VAR_KEYWORD}
-    declared = {flag.name for flag in verb.flags}
+    declared = {flag.name for flag in verb.flags} | ({"reading"} if verb.reads else set())
     assert own <= declared
     assert own == declared or len(own) < len(parameters)
 
@@ -141,7 +141,7 @@ def test_every_format_fits_and_encodes(run, home, tmp_path, ending):
     assert (summary["rows"], summary["columns"], summary["n_components"]) == (300, 6, 3)
     assert set(summary["baselines"]) >= {"model", "pca", "mean"}
     fitted = narrows.load(model)
-    if ending != "npy":
+    if not ending.startswith("np"):
         assert list(fitted.feature_names_in_) == NAMES
     run("encode", home / f"people.{ending}", "-m", model, "-o", codes)
     written = tables.read(codes)
@@ -208,13 +208,17 @@ def test_a_stream_keeps_the_names(run, home, tmp_path, ending):
 
 
 def test_big_files_are_streamed_by_themselves(home, monkeypatch):
-    from narrows.cli import files
+    from sklearn.base import BaseEstimator
 
-    assert isinstance(files.read_data(str(home / "people.csv")).rows, np.ndarray)
-    monkeypatch.setattr(files, "STREAM_BYTES", 100)
-    assert files.read_data(str(home / "people.csv")).rows == home / "people.csv"
-    assert isinstance(files.read_data(str(home / "people.npz")).rows, np.ndarray)
-    assert isinstance(files.read_data(str(home / "people.csv"), ["age"]).rows, np.ndarray)
+    from narrows.data import inputs
+
+    for ending, streamed in (("csv", True), ("npy", True), ("npz", False)):
+        kinds = []
+        for limit in (1 << 20, 100):
+            monkeypatch.setattr(inputs, "STREAM_BYTES", limit)
+            rows = inputs.validate_rows(BaseEstimator(), home / f"people.{ending}", reset=True, allow_missing=True).rows
+            kinds.append(type(rows).__name__)
+        assert kinds == ["ArrayRows", "StreamRows" if streamed else "ArrayRows"]
 
 
 def test_a_named_data_set_and_its_test_part(run, tmp_path):

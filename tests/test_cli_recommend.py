@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import narrows
-from narrows import tables
+import plain_tables as tables
 from narrows.cli import main
 from narrows.cli.errors import CommandError
 from narrows.cli.recommend.ratings_input import RatingsInput, typed, typed_users
@@ -340,8 +340,6 @@ def test_mistakes_are_one_line_and_leave_nothing(home, refuse):
     refuse(
         """
         recommend one.csv
-        recommend headless.csv
-        recommend bare.csv
         recommend fractions.csv ~
         recommend gaps.csv ~
         recommend nobody.csv ~

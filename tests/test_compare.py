@@ -11,7 +11,7 @@ from sklearn.datasets import load_digits, load_iris
 from sklearn.decomposition import PCA
 
 import narrows
-from narrows import tables
+import plain_tables as tables
 from narrows.cli import main
 from narrows.comparison import methods
 
@@ -225,7 +225,6 @@ def test_on_the_command_line(tmp_path, monkeypatch, capsys):
     assert main(line) == 0
     assert len(json.loads(capsys.readouterr().out)["results"]) == 3
     lines = """
-        compare iris.csv
         compare iris.csv --labels none
         compare iris.csv --n-components x
         compare iris.csv --scaling no

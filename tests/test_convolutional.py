@@ -58,6 +58,7 @@ def test_it_beats_pca_and_says_so(digits):
     assert model.baselines_["model"] < 0.75 * model.baselines_["pca"]
 
 
+@pytest.mark.filterwarnings("ignore::narrows.UnlikeTrainingDataWarning")
 def test_the_untrained_network_is_pca(digits):
     from sklearn.decomposition import PCA
 

@@ -68,7 +68,7 @@ def test_partners_are_checked(clean):
     bad = clean.copy()
     bad[3, 4] = np.nan
     with pytest.raises(ValueError, match="NaN"):
-        narrows.Autoencoder(2, max_epochs=1).fit(clean, bad)
+        narrows.Autoencoder(2, max_epochs=1, missing="error").fit(clean, bad)
 
 
 def test_partial_fit_takes_pairs(clean, noise):

@@ -257,10 +257,10 @@ def test_frames_with_categories_in_polars(people) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda f: f.assign(city="Paris"), "column 'city' has the category 'Paris', which was not seen in the fit"),
-        (lambda f: f.drop(columns="age"), "the frame lacks the column 'age' of the fit"),
-        (lambda f: f.to_numpy(), "give a frame with the same columns"),
-        (lambda f: f.assign(age=np.nan), "column 'age' has missing values"),
+        (lambda f: f.assign(city="Paris"), "column 'city'.*'Paris'"),
+        (lambda f: f.drop(columns="age"), "'age'"),
+        (lambda f: f.to_numpy(), "columns"),
+        (lambda f: f.assign(age="old"), "column 'age'"),
     ],
 )
 def test_other_frames_are_refused(people, change, message: str) -> None:
@@ -271,12 +271,12 @@ def test_other_frames_are_refused(people, change, message: str) -> None:
 
 def test_frames_that_cannot_be_learnt_are_refused(people) -> None:
     names = people.assign(name=[f"person {k}" for k in range(len(people))])
-    with pytest.raises(narrows.DataError, match="column 'name' has 800 different values"):
-        VariationalAutoencoder(2, **QUICK).fit(names)
+    with pytest.warns(narrows.ColumnsLeftOutWarning, match="name"):
+        assert "name" not in VariationalAutoencoder(2, max_epochs=1).fit(names).sample(3).columns
     with pytest.raises(narrows.DataError, match="takes likelihood='auto' or 'gaussian'"):
         VariationalAutoencoder(2, likelihood="bernoulli", **QUICK).fit(people)
     holes = people.assign(city=people["city"].where(people["age"] > 35))
     with pytest.raises(narrows.DataError, match="column 'city' has missing values"):
-        VariationalAutoencoder(2, **QUICK).fit(holes)
-    model = quiet(VariationalAutoencoder(2, missing="mask", **QUICK), holes)
+        VariationalAutoencoder(2, missing="error", **QUICK).fit(holes)
+    model = quiet(VariationalAutoencoder(2, **QUICK), holes)
     assert np.isfinite(model.elbo(holes).total).all()

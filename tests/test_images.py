@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 import narrows
-from narrows import datasets, tables
+import plain_tables as tables
+from narrows import datasets
+from narrows.data import folders, pictures
 from narrows.metrics import psnr
-from narrows.tables import folders, pictures
 
 Image = pytest.importorskip("PIL.Image")
 tifffile = pytest.importorskip("tifffile")
@@ -205,27 +206,22 @@ def folder(tmp_path):
     return tmp_path / "set", images
 
 
-def test_a_folder_is_a_table(folder):
+def test_a_folder_is_read_in_pieces(folder):
     path, images = folder
     (path / "notes.txt").write_text("not an image")
-    table = tables.read(path)
-    assert table.shape == (6, 5)
-    assert np.array_equal(table.values, images.reshape(7, -1))
-    segments = tables.open_segments(path)
+    segments = folders.ImageFolder(path)
+    assert segments.shape == (6, 5)
+    assert np.array_equal(segments.images(), images)
     segments._step, segments.segment_rows = 3, [3, 3, 1]
     pieces = [piece for k in range(3) for piece in segments.read(k, 2)]
     assert [len(piece) for piece in pieces] == [2, 1, 2, 1, 1]
-    assert np.array_equal(np.concatenate(pieces), table.values)
-    with pytest.raises(narrows.DataError):
-        tables.open_segments(path, columns=["1"])
-    with pytest.raises(narrows.DataError):
-        tables.open_segments(path / "0.png")
+    assert np.array_equal(np.concatenate(pieces), images.reshape(7, -1))
 
 
 def test_memory_for_a_folder_in_pieces_is_bounded(tmp_path, monkeypatch):
     monkeypatch.setattr(folders, "_SEGMENT_BYTES", 1 << 20)
     tables.write_images(tmp_path / "set", (np.full((512, 512), k, np.uint8) for k in range(40)))
-    segments = tables.open_segments(tmp_path / "set")
+    segments = folders.ImageFolder(tmp_path / "set")
     assert segments.segment_rows == [4] * 10
     tracemalloc.start()
     try:
@@ -252,16 +248,14 @@ def test_folders_that_will_not_do(folder, tmp_path):
     for odd in (GREY, RGB[:6, :5], DEEP[:6, :5]):
         tables.write_image(path / "z.png", odd)
         with pytest.raises(narrows.DataError, match=r"z\.png"):
-            tables.read(path)
+            folders.ImageFolder(path).images()
     (path / "z.png").write_bytes(b"\x89PNG")
     empty, inner = tmp_path / "empty", tmp_path / "outer" / "inner"
     empty.mkdir()
     inner.mkdir(parents=True)
     for refused in (path, empty, inner.parent):
         with pytest.raises(narrows.DataError):
-            tables.read(refused)
-    with pytest.raises(narrows.DataError):
-        tables.read(path, columns=["a"])
+            folders.ImageFolder(refused).images()
     new = tmp_path / "new"
     for where, images, names in [
         (path, [GREY], None),

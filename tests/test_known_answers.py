@@ -138,7 +138,7 @@ def test_masked_values_are_filled_in_better_than_by_the_mean(curved: np.ndarray)
     by_mean = ((curved - np.nanmean(X, 0)) ** 2)[holes].mean()
     assert ((filled - curved) ** 2)[holes].mean() < 0.8 * by_mean
     with pytest.raises(ValueError, match="NaN"):
-        Autoencoder(2).fit(X)
+        Autoencoder(2, missing="error").fit(X)
 
 
 def test_modules_of_one_s_own(curved: np.ndarray, tmp_path) -> None:

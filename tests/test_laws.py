@@ -298,6 +298,7 @@ def test_types_make_no_difference_to_scores(estimator, dtype: str) -> None:
 
 @each_detector
 @pytest.mark.parametrize(("n", "d"), [(1, 1), (1, 5), (2, 3), (3, 1), (11, 2), (5, 200)])
+@pytest.mark.filterwarnings("ignore::narrows.UnlikeTrainingDataWarning")
 def test_detectors_take_every_size(estimator, n: int, d: int) -> None:
     rng = np.random.default_rng(0)
     X, new = rng.normal(size=(n, d)) * 3 + 5, rng.normal(size=(40, d)) * 3 + 5

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         codec,
         comparison,
         corruption,
+        data,
         datasets,
         likelihoods,
         metrics,
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
         priors,
         recommend,
         report,
-        tables,
     )
     from narrows.anomaly import AnomalyDetector, Windows, windows
     from narrows.autoencoder import Autoencoder
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from narrows.comparison import Comparison, compare
     from narrows.errors import (
         CodecFileError,
+        ColumnsLeftOutWarning,
         DataError,
         DownloadError,
         ModelFileError,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
         NotBetterThanBaselineWarning,
         PosteriorCollapseWarning,
         TrainingDivergedError,
+        UnlikeTrainingDataWarning,
     )
     from narrows.estimator.serialization import describe, load
     from narrows.recommend import Recommender
@@ -55,6 +57,7 @@ __all__ = [
     "Autoencoder",
     "Codec",
     "CodecFileError",
+    "ColumnsLeftOutWarning",
     "Comparison",
     "DataError",
     "DownloadError",
@@ -64,6 +67,7 @@ __all__ = [
     "PosteriorCollapseWarning",
     "Recommender",
     "TrainingDivergedError",
+    "UnlikeTrainingDataWarning",
     "VariationalAutoencoder",
     "Windows",
     "__version__",
@@ -72,6 +76,7 @@ __all__ = [
     "compare",
     "comparison",
     "corruption",
+    "data",
     "datasets",
     "describe",
     "likelihoods",
@@ -81,7 +86,6 @@ __all__ = [
     "priors",
     "recommend",
     "report",
-    "tables",
     "windows",
 ]
 
@@ -90,6 +94,7 @@ _HOMES = {
     "Autoencoder": "narrows.autoencoder",
     "Codec": "narrows.codec",
     "CodecFileError": "narrows.errors",
+    "ColumnsLeftOutWarning": "narrows.errors",
     "Comparison": "narrows.comparison",
     "DataError": "narrows.errors",
     "DownloadError": "narrows.errors",
@@ -99,6 +104,7 @@ _HOMES = {
     "PosteriorCollapseWarning": "narrows.errors",
     "Recommender": "narrows.recommend",
     "TrainingDivergedError": "narrows.errors",
+    "UnlikeTrainingDataWarning": "narrows.errors",
     "VariationalAutoencoder": "narrows.variational",
     "Windows": "narrows.anomaly",
     "compare": "narrows.comparison",
@@ -111,6 +117,7 @@ _MODULES = {
     "codec",
     "comparison",
     "corruption",
+    "data",
     "datasets",
     "likelihoods",
     "metrics",
@@ -118,7 +125,6 @@ _MODULES = {
     "priors",
     "recommend",
     "report",
-    "tables",
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
 
@@ -20,7 +21,7 @@ from narrows.fitting.fit import fit_estimator
 from narrows.fitting.incremental import Incremental
 from narrows.fitting.objectives import OrderedReconstruction, Reconstruction
 from narrows.fitting.selection import warn_of_reconstruction
-from narrows.fitting.settings import FitConfig, check_options, resolve_config, resolve_corruption
+from narrows.fitting.settings import FitConfig, check_options, resolve_corruption
 from narrows.likelihoods import Likelihood
 from narrows.networks import Network
 from narrows.training.optimisers import Optimizer
@@ -59,12 +60,14 @@ class Autoencoder(BaseAutoencoder):
         How the input is corrupted while the clean row stays the target, afresh at each step: for a denoising
         autoencoder. A function gets float rows in the data's units, laid out flat, and a ``torch.Generator``. Held-out
         rows are corrupted too, so ``history_`` and ``baselines_`` say how well noise is taken away.
-    missing : {"error", "mask"}, default "error"
-        ``"mask"`` takes NaN as not observed: it enters as the column's mean and does not count in the loss.
-    scaling : {"common", "standard", "none"}, default "common"
+    missing : {"mask", "error"}, default "mask"
+        ``"mask"`` takes NaN as not observed: it enters as the column's mean and does not count in the loss. ``"error"``
+        refuses it.
+    scaling : {"auto", "common", "standard", "none"}, default "auto"
         ``"common"`` centres each column and divides all by one number, so that errors count in the data's units, as
         for PCA: columns of large spread weigh more. ``"standard"`` divides each by its own standard deviation, so
-        that all weigh the same: right for columns of different units. ``"none"`` takes values as they are.
+        that all weigh the same: right for columns of different units. ``"none"`` takes values as they are. ``"auto"``
+        is ``"standard"`` for tables whose columns are not all numbers, otherwise ``"common"``.
     optimizer : Optimizer, "auto", "adam", "muon" or "rmsprop", default "auto"
         ``"auto"`` is Adam, and Muon for convolutional networks.
     learning_rate : float or "auto", default "auto"
@@ -125,7 +128,7 @@ class Autoencoder(BaseAutoencoder):
     True
     """
 
-    _choices: ClassVar = {"missing": ("error", "mask"), "scaling": ("common", "standard", "none")}
+    _choices: ClassVar = {"missing": ("error", "mask"), "scaling": ("auto", "common", "standard", "none")}
     _saved_attributes: ClassVar = ("history", "baselines", "stayed_linear", "stopped", "n_steps", "plan")
 
     def __init__(
@@ -137,8 +140,8 @@ class Autoencoder(BaseAutoencoder):
         ordered: bool = False,
         likelihood: Likelihood | str = "auto",
         corruption: Corruption | str | Callable[..., Tensor] | None = None,
-        missing: str = "error",
-        scaling: str = "common",
+        missing: str = "mask",
+        scaling: str = "auto",
         optimizer: Optimizer | str = "auto",
         learning_rate: float | str = "auto",
         schedule: Schedule | str = "auto",
@@ -180,7 +183,7 @@ class Autoencoder(BaseAutoencoder):
         self.ordered = ordered
 
     @atomic_fit
-    def fit(self, X: Any, y: Any = None) -> Autoencoder:
+    def fit(self, X: Any, y: Any = None, *, groups: Any = None) -> Autoencoder:
         """Fit to rows.
 
         Parameters
@@ -190,6 +193,9 @@ class Autoencoder(BaseAutoencoder):
         y : array or frame of the shape of X, optional
             The clean versions of noisy rows ``X``: the model learns to give these for those. Labels, of one
             dimension, are ignored, for scikit-learn's pipelines.
+        groups : array of shape (n,), optional
+            Rows of one group are held out together or not at all, as equal rows always are; by default those of a
+            table's columns of kind ``group``.
 
         Returns
         -------
@@ -197,7 +203,7 @@ class Autoencoder(BaseAutoencoder):
             This object. Ctrl-C ends the training early and keeps the best weights so far.
         """
         rows = self._rows_of(X, y, reset=True)
-        result = fit_estimator(self, rows, self._config(rows.n_features))
+        result = fit_estimator(self, rows, self._config(rows.n_features), self._grouping(groups, rows))
         self._keep(result)
         self.stayed_linear_ = result.stayed
         warn_of_reconstruction(self.baselines_, self.n_components_, stayed=self.stayed_linear_)
@@ -228,11 +234,15 @@ class Autoencoder(BaseAutoencoder):
         check_options(self)
         missing = self.missing == "mask"
         given = validate_rows(self, X, reset=reset, allow_missing=missing)
-        self._set_row_shape(given.rows.n_features, given.row_shape, reset=reset)
-        clean = validate_clean_rows(self, X, y, given, allow_missing=missing)
+        self._set_row_shape(given, reset=reset)
+        clean = validate_clean_rows(self, y, given, allow_missing=missing)
         return given.rows if clean is None else PairedRows(clean, given.rows)
 
     def _config(self, n_features: int) -> FitConfig:
         kind = OrderedReconstruction if self.ordered else Reconstruction
         objective = kind(resolve_corruption(self.corruption))
-        return resolve_config(self, n_features, objective, names=self._feature_names(), shape=self.image_shape_)
+        config = self._resolve_config(n_features, objective)
+        if self.scaling != "auto":
+            return config
+        mixed = (encoding := self._encoding) is not None and not encoding.is_plain
+        return replace(config, scaling="standard" if mixed else "common")

@@ -2,6 +2,7 @@
 
 __all__ = [
     "CodecFileError",
+    "ColumnsLeftOutWarning",
     "DataError",
     "DownloadError",
     "ModelFileError",
@@ -9,6 +10,7 @@ __all__ = [
     "NotBetterThanBaselineWarning",
     "PosteriorCollapseWarning",
     "TrainingDivergedError",
+    "UnlikeTrainingDataWarning",
 ]
 
 
@@ -52,3 +54,11 @@ class NotBetterThanBaselineWarning(UserWarning):
 
 class PosteriorCollapseWarning(UserWarning):
     """A variational model leaves most of its code unused: the message says how much, and what helps."""
+
+
+class ColumnsLeftOutWarning(UserWarning):
+    """Columns of a table that no model learns from, with what they were taken for: the message names them."""
+
+
+class UnlikeTrainingDataWarning(UserWarning):
+    """Rows that are far from those of the fit, in their range, units or columns: the message names the columns."""

@@ -81,6 +81,8 @@ class Denoiser:
             # Of a detector one does not ask whether it reconstructs better than PCA.
             warnings.simplefilter("ignore", NotBetterThanBaselineWarning)
             fitted = clone(template).fit(filled.numpy())
+        # Nor does it wonder about rows that are far out, which are what a detector is for.
+        fitted.forget_limits()
         start = cls(scaler, fitted, torch.ones(scaler.weights.shape), filled[:0])
         squares = torch.zeros(scaler.weights.shape, dtype=torch.float64)
         for block in x.split(BLOCK_ROWS):

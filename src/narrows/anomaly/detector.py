@@ -8,16 +8,20 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.base import OutlierMixin, clone
-from sklearn.utils.validation import _check_feature_names, _check_n_features, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from narrows.anomaly.explainer import Explainer, expected_values
 from narrows.anomaly.fitting import DetectorOptions, fit_clean, fit_contaminated
 from narrows.anomaly.scorer import DetectorMetadata, Scorer, conformal_p_values, discoveries
 from narrows.autoencoder import Autoencoder
-from narrows.data.categories import FrameColumns
-from narrows.data.inputs import validate_rows
-from narrows.data.rows import ArrayRows, Rows, apply_in_blocks, sample_rows
+from narrows.data.encoding import Encoding
+from narrows.data.inputs import ValidatedInput, validate_rows
+from narrows.data.output import to_origin
+from narrows.data.rows import Rows, apply_in_blocks, sample_rows
+from narrows.data.schema import Schema
+from narrows.data.source import Origin
+from narrows.data.unlike import warn_if_unlike
 from narrows.errors import DataError, ModelFileError
 from narrows.estimator import state
 from narrows.estimator.base import FittedEstimator, atomic_fit
@@ -114,8 +118,8 @@ class AnomalyDetector(OutlierMixin, FittedEstimator):
     _fitted_attribute = "autoencoder_"
     _metadata = DetectorMetadata
     _scorer: Scorer
-    _form: FrameColumns | None
     _explainer: Explainer | None
+    schema_: Schema
     n_features_in_: int
 
     def __init__(
@@ -157,13 +161,12 @@ class AnomalyDetector(OutlierMixin, FittedEstimator):
             This object.
         """
         options = DetectorOptions.resolve(self)
-        self._form = FrameColumns.learn(X, others=True)
         contamination = self.contamination
         most = MOST_ROWS if contamination is None else MOST_CONTAMINATED_ROWS
-        rows = sample_rows(self._validated(X, reset=True), most, options.seed)
+        rows = sample_rows(self._validated(X, reset=True).rows, most, options.seed)
         values = _in_memory(rows).numpy()
-        if self._form is not None:
-            options = replace(options, block_sizes=self._form.sizes)
+        if (encoding := self._encoding) is not None:
+            options = replace(options, block_sizes=encoding.sizes)
         if contamination is None:
             self._scorer = fit_clean(values, options)
             self.offset_ = -self._scorer.threshold_at_rate(self.false_positive_rate)
@@ -181,20 +184,20 @@ class AnomalyDetector(OutlierMixin, FittedEstimator):
         self.calibration_scores_ = self._scorer.calibration.numpy()
         self._explainer = None
 
-    def _validated(self, X: Any, *, reset: bool = False) -> Rows:
-        """Validate input and return rows of numbers, of a frame with categories a column for each of these."""
+    @property
+    def _encoding(self) -> Encoding | None:
+        """How the columns of a table become numbers; None of a detector that was fitted to an array."""
+        return Encoding.learn(self.schema_, others=True) if hasattr(self, "schema_") else None
+
+    def _validated(self, X: Any, *, reset: bool = False) -> ValidatedInput:
+        """Validate input and return rows of numbers."""
         if not reset:
             check_is_fitted(self)
-        if self._form is None:
-            return validate_rows(self, X, reset=reset, allow_missing=True).rows
-        values = self._form.encode(X)
-        if len(values) == 0:
-            raise DataError("the frame has no rows")
-        if (infinite := np.isinf(values).any(0)).any():
-            raise DataError(f"column {self._form.value_names[int(infinite.argmax())]!r} holds infinity")
-        _check_feature_names(self, X, reset=reset)
-        _check_n_features(self, X, reset=reset)
-        return ArrayRows(values)
+        given = validate_rows(self, X, reset=reset, allow_missing=True, others=True)
+        if not reset and not self._scorer.denoiser.scaler.block_sizes:
+            knots = self._scorer.denoiser.scaler.knots.numpy()
+            warn_if_unlike(given.rows, knots[:, 0], knots[:, -1], self._names())
+        return given
 
     def _scores(self, rows: Rows) -> np.ndarray:
         def score(block: Tensor) -> Tensor:
@@ -217,7 +220,7 @@ class AnomalyDetector(OutlierMixin, FittedEstimator):
             where columns have heavy tails; :meth:`p_values` say how many. A row of the fit is not compared with itself,
             but one that differs from it a little is compared with it, and scores lower.
         """
-        return self._scores(self._validated(X))
+        return self._scores(self._validated(X).rows)
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return minus :meth:`anomaly_score`, shape (n,): higher is more normal, as scikit-learn has it."""
@@ -294,10 +297,10 @@ class AnomalyDetector(OutlierMixin, FittedEstimator):
         """
         if top is not None:
             check_number("top", top, integer=True, low=1)
-        rows = _in_memory(self._validated(X))
+        given = self._validated(X)
         if self._explainer is None:
-            self._explainer = Explainer.fit(self._scorer.denoiser, self._form, self._names())
-        return self._explainer.explain(rows, X, top)
+            self._explainer = Explainer.fit(self._scorer.denoiser, self._encoding, self._names())
+        return self._explainer.explain(_in_memory(given.rows), given.source, top)
 
     def expected(self, X: Any) -> Any:
         """Predict every value from others of its row: to draw beside what was seen.
@@ -314,16 +317,20 @@ class AnomalyDetector(OutlierMixin, FittedEstimator):
         ndarray of float64, shape (n, n_features), or frame
             In the data's units; a frame where the detector was fitted to one with categories.
         """
-        rows = self._validated(X)
-        return expected_values(self._scorer.denoiser, self._form, rows, self._names(), X)
+        given, encoding = self._validated(X), self._encoding
+        values = expected_values(self._scorer.denoiser, encoding, given.rows, self._names())
+        if encoding is None or encoding.is_plain:
+            return values
+        index = None if given.source is None else given.source.origin.index
+        return to_origin(encoding.decode(values), Origin(self.schema_.library, index=index))
 
     def plot_explanation(self, row: Any, *, top: int = 10, ax: Any = None) -> Any:
         """Draw which columns make a row anomalous; see :func:`narrows.report.plot_explanation`."""
         return plot_explanation(self, row, top=top, ax=ax)
 
     def _names(self) -> list[str]:
-        if self._form is not None:
-            return self._form.names
+        if (encoding := self._encoding) is not None:
+            return encoding.names
         names = getattr(self, "feature_names_in_", None)
         return [f"x{k}" for k in range(self.n_features_in_)] if names is None else [str(name) for name in names]
 
@@ -331,7 +338,8 @@ class AnomalyDetector(OutlierMixin, FittedEstimator):
         inner, weights = state.to_file(self.autoencoder_)
         fitted, tensors = self._scorer.to_state()
         fitted |= {"n_features_in": self.n_features_in_, "offset": self.offset_}
-        fitted["form"] = None if self._form is None else self._form.to_json()
+        if hasattr(self, "schema_"):
+            fitted["schema"] = self.schema_.to_json()
         if hasattr(self, "feature_names_in_"):
             fitted["feature_names_in"] = [str(name) for name in self.feature_names_in_]
         options = state.saved_options(self)
@@ -352,7 +360,8 @@ class AnomalyDetector(OutlierMixin, FittedEstimator):
         state.check_names(cls, options)
         detector = cls(**(options | {"device": device}))
         DetectorOptions.resolve(detector)
-        detector._form = None if fitted["form"] is None else FrameColumns(**fitted["form"])
+        if "schema" in fitted:
+            detector.schema_ = Schema.from_json(fitted["schema"])
         own = {name: tensor for name, tensor in tensors.items() if not name.startswith(AUTOENCODER)}
         detector._scorer = Scorer.from_state(fitted, own, autoencoder)
         detector.offset_, detector.n_features_in_ = float(fitted["offset"]), int(fitted["n_features_in"])
@@ -361,7 +370,8 @@ class AnomalyDetector(OutlierMixin, FittedEstimator):
         scaler = detector._scorer.denoiser.scaler
         n_columns = scaler.n_numbers + len(scaler.block_sizes)
         named = len(getattr(detector, "feature_names_in_", range(n_columns)))
-        sizes, framed = ((), n_columns) if detector._form is None else (detector._form.sizes, len(detector._form.names))
+        encoding = detector._encoding
+        sizes, framed = ((), n_columns) if encoding is None else (encoding.sizes, len(encoding.columns))
         if not detector.n_features_in_ == n_columns == named == framed or sizes != scaler.block_sizes:
             raise ModelFileError("the columns of the detector do not fit together")
         detector._set_fitted()

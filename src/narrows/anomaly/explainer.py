@@ -6,14 +6,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 from torch import Tensor
 
-from narrows.data.categories import FrameColumns, frame_of, library_of
-from narrows.data.rows import Rows
+from narrows.data.libraries import frame_of
+from narrows.data.source import Source
 
 if TYPE_CHECKING:
     from narrows.anomaly.denoiser import Denoiser
+    from narrows.data.encoding import Encoding
+    from narrows.data.rows import Rows
 
 __all__ = ["Explainer", "expected_values"]
 
@@ -43,13 +46,13 @@ class Explainer:
     """
 
     denoiser: Denoiser
-    form: FrameColumns | None
+    form: Encoding | None
     names: list[str]
     places: list[slice]  # where the values of each column are
     usual: Tensor  # (2, n_columns): what both parts of the surprise are divided by
 
     @classmethod
-    def fit(cls, denoiser: Denoiser, form: FrameColumns | None, names: list[str]) -> Explainer:
+    def fit(cls, denoiser: Denoiser, form: Encoding | None, names: list[str]) -> Explainer:
         """Measure what is usual on the rows that a denoiser keeps for examples."""
         places = _places(denoiser.scaler.n_numbers, form, len(names))
         start = cls(denoiser, form, names, places, torch.ones((2, len(places)), dtype=torch.float64))
@@ -131,24 +134,25 @@ class Explainer:
         capped = surprise.gather(1, order).cummin(1).values
         return order.numpy(), torch.zeros_like(surprise).scatter(1, order, capped).numpy(), expected
 
-    def explain(self, x: Tensor, given: Any, top: int | None) -> Any:
+    def explain(self, x: Tensor, source: Source | None, top: int | None) -> Any:
         """Return a long table of what makes rows anomalous, of the first ``top`` columns of each.
 
-        ``x`` are the rows in the data's units, ``given`` is what the user gave: of a frame the index is kept, and what
-        its categories are called.
+        ``x`` are the rows in the data's units, ``source`` is the table that they are of: its index is kept, and what
+        its values are called.
         """
         order, surprise, predicted = self._attribute(x)
         order = order[:, :top]
         rows = np.repeat(np.arange(len(x)), order.shape[1])
         columns = order.reshape(-1)
-        index = list(given.index) if hasattr(given, "index") and hasattr(given, "columns") else list(range(len(x)))
-        if self.form is None:
+        own = None if source is None else source.origin.index
+        index = list(range(len(x))) if own is None else list(own)
+        if self.form is None or source is None or self.form.is_plain:
             seen = list(x.numpy().T)
         else:
-            known = {str(name): name for name in given.columns}
-            seen = [given[known[name]].to_numpy() for name in self.names]
+            seen = [_values(column) for column in source.table(self.names).columns]
         values = _in_data_units(self.denoiser, predicted).numpy()
-        decoded = values.T if self.form is None else map(np.asarray, self.form.decode(values).values())
+        plain = self.form is None or self.form.is_plain
+        decoded = values.T if plain else map(_values, self.form.decode(values).columns)  # type: ignore[union-attr]
         total = np.maximum(surprise.sum(1, keepdims=True), 1e-30)
         return frame_of(
             {
@@ -162,13 +166,20 @@ class Explainer:
         )
 
 
-def expected_values(denoiser: Denoiser, form: FrameColumns | None, rows: Rows, names: list[str], given: Any) -> Any:
+def _values(column: Any) -> np.ndarray:
+    """Return an Arrow column's values as Python has them, numbers as numbers, moments as ISO 8601 writes them."""
+    if pa.types.is_temporal(column.type):
+        column = column.cast(pa.string())
+    return column.to_numpy() if column.null_count == 0 else np.array(column.to_pylist(), dtype=object)
+
+
+def expected_values(denoiser: Denoiser, form: Encoding | None, rows: Rows, names: list[str]) -> np.ndarray:
     """Return what each value of rows is expected to be, in the data's units, given others of its row.
 
     A third of the columns is hidden at a time, about as many as were wrong when the autoencoder learnt: of a row of
     which it knows more it overstates what goes together. Each value is the mean over random partitions of what was made
-    of it where it was hidden, in each column brought to the size that is right on average over rows of the fit. Of a
-    frame with categories (``form``) it is one of the kind that was ``given``.
+    of it where it was hidden, in each column brought to the size that is right on average over rows of the fit.
+    Categories (``form``) come as their probabilities.
     """
     scaler, n_numbers = denoiser.scaler, denoiser.scaler.n_numbers
     groups = _groups(_places(n_numbers, form, len(names)), len(scaler.fill_values))
@@ -188,10 +199,7 @@ def expected_values(denoiser: Denoiser, form: FrameColumns | None, rows: Rows, n
         predicted = hidden(torch.where(torch.isnan(z), scaler.fill_values, z))
         predicted[:, :n_numbers] *= slope
         blocks.append(_in_data_units(denoiser, predicted))
-    values = torch.cat(blocks).numpy()
-    if form is None:
-        return values
-    return frame_of(form.decode(values), library_of(given), getattr(given, "index", None))
+    return torch.cat(blocks).numpy()
 
 
 def _in_data_units(denoiser: Denoiser, z: Tensor) -> Tensor:
@@ -212,7 +220,7 @@ def _groups(places: list[slice], n_values: int) -> list[Tensor]:
     return groups
 
 
-def _places(n_numbers: int, form: FrameColumns | None, n_columns: int) -> list[slice]:
+def _places(n_numbers: int, form: Encoding | None, n_columns: int) -> list[slice]:
     """Return where the values of each column are, in the order of the frame's columns."""
     if form is None:
         return [slice(number, number + 1) for number in range(n_columns)]

@@ -16,7 +16,8 @@ from narrows.anomaly.denoiser import Denoiser, default_autoencoder
 from narrows.anomaly.reference_set import ReferenceSet
 from narrows.anomaly.scorer import PARTS, Scorer
 from narrows.autoencoder import Autoencoder
-from narrows.data.rows import sample_numbers
+from narrows.data.rows import ArrayRows, sample_numbers
+from narrows.fitting.splits import equal_rows
 from narrows.validation import check_number, resolve_device, resolve_seed
 
 __all__ = ["DetectorOptions", "fit_clean", "fit_contaminated"]
@@ -161,7 +162,10 @@ def _held_out_parts(scorer: Scorer, x: Tensor, kept: np.ndarray, options: Detect
     if set(found) == {"ranks"}:
         return found
     n_folds = min(FEW_FOLDS if n_rows < FEW_ROWS else FOLDS, n_rows)
-    fold_of = np.random.default_rng(options.seed).permutation(n_rows) % n_folds
+    # A row is not new where its twin is known.
+    twins = equal_rows(ArrayRows(x.numpy()))
+    group_of = np.arange(n_rows) if twins is None or twins.max() < n_folds else twins
+    fold_of = (np.random.default_rng(options.seed).permutation(int(group_of.max()) + 1) % n_folds)[group_of]
     for fold in range(n_folds):
         denoiser = scorer.denoiser
         if n_folds > 1:

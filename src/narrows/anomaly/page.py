@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
-from narrows.data.inputs import validate_rows
+from narrows.data import table as tables
+from narrows.data.inputs import take_rows
 from narrows.errors import DataError
 from narrows.report.anomaly_plots import draw_attribution, plot_anomaly_scores, shortened, truth_of, value_text
 from narrows.report.html import Section, Table, write_report
@@ -126,7 +128,10 @@ def _found(X: Any, scores: Any, p_values: Any, flags: Any, names: Any, labels: A
     for what, count in (("p-values", len(rare)), ("flags", len(flagged)), ("names", len(known))):
         if count != n_rows:
             raise DataError(f"There are {count:,} {what} for {n_rows:,} scores.")
-    n_given = X.shape[0] if hasattr(X, "shape") else None if isinstance(X, (str, os.PathLike)) else len(X)
+    paths = (str, os.PathLike)
+    n_given = X.n_rows if isinstance(X, tables.Table) else X.shape[0] if hasattr(X, "shape") else None
+    if n_given is None and not isinstance(X, paths):
+        n_given = len(X)
     if n_given not in (None, n_rows):
         raise DataError(f"There are {n_rows:,} scores for {n_given:,} rows.")
     truth = None if labels is None else truth_of(labels, n_rows)
@@ -135,22 +140,16 @@ def _found(X: Any, scores: Any, p_values: Any, flags: Any, names: Any, labels: A
 
 def _picked(detector: Any, X: Any, numbers: np.ndarray) -> Any:
     """Return some of the rows, in this order, as a detector takes them."""
-    if hasattr(X, "iloc"):
-        return X.iloc[numbers]
-    if hasattr(X, "columns"):
-        return X[numbers.tolist()]
-    if isinstance(X, (str, os.PathLike)):
-        order = np.argsort(numbers)
-        rows: Any = validate_rows(detector, X, reset=False, allow_missing=True).rows
-        values = next(iter(rows.subset(numbers[order]).blocks(len(numbers)))).numpy()[np.argsort(order)]
-    else:
-        values = X.tocsr()[numbers].toarray() if hasattr(X, "tocsr") else np.asarray(X)[numbers]
+    order = np.argsort(numbers)
+    back = np.argsort(order)
+    found = take_rows(X, numbers[order])
     names = getattr(detector, "feature_names_in_", None)
-    if names is None or values.ndim != 2:
-        return values
-    import pandas as pd
-
-    return pd.DataFrame(values, columns=names)
+    if isinstance(found, pa.Table):
+        return found.take(back)
+    if hasattr(found, "iloc"):
+        return found.iloc[back]
+    values = found[back]
+    return values if names is None or values.ndim != 2 else pa.table(dict(zip(names, values.T, strict=True)))
 
 
 def _by_threshold(detector: Any, found: _Found) -> bool:

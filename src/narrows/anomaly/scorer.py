@@ -16,7 +16,7 @@ from narrows.anomaly.denoiser import Denoiser
 from narrows.anomaly.reference_set import ReferenceSet
 from narrows.autoencoder import Autoencoder
 from narrows.errors import ModelFileError
-from narrows.estimator.state import FrameRecord
+from narrows.estimator.state import SchemaRecord
 from narrows.schema import Count, Number, Range, Share
 
 __all__ = ["PARTS", "DetectorMetadata", "Scorer", "conformal_p_values", "discoveries"]
@@ -46,7 +46,7 @@ class FittedValues(TypedDict):
     n_features_in: Count
     feature_names_in: NotRequired[list[str]]
     offset: float
-    form: FrameRecord | None
+    schema: NotRequired[SchemaRecord]
     medians: dict[str, float]
     stds: dict[str, Positive]
     references: dict[str, ReferenceRecord]

@@ -9,18 +9,15 @@ import numpy as np
 from narrows.cli import files
 from narrows.cli.anomaly_output import Findings, find, show, write
 from narrows.cli.describe import describe_threshold
-from narrows.cli.errors import CommandError, named_columns
+from narrows.cli.errors import CommandError
 from narrows.cli.files import Data
-from narrows.cli.fit import fitted_detector
-from narrows.cli.flags import parse, refuse_beside_model, refuse_together, split_names
-from narrows.cli.mixed import read_for_detector, read_mixed
+from narrows.cli.flags import construct, parse, refuse_beside_model, refuse_together
 
 
 def anomalies(
     data: str,
     model: Path | None,
     train: str | None,
-    columns: str | None,
     fdr: float | None,
     rate: float | None,
     top: int | None,
@@ -30,6 +27,7 @@ def anomalies(
     device: str,
     *,
     explain_all: bool,
+    reading: dict[str, Any],
     as_json: bool,
     **given: Any,
 ) -> None:
@@ -37,7 +35,7 @@ def anomalies(
     rule = _rule({"fdr": fdr, "rate": rate, "top": top})
     options = parse("detector", given)
     if model is not None:
-        asked = {"--train": train, "--columns": columns, "--save": save}
+        asked = {"--train": train, "--kinds": reading.get("kinds"), "--save": save}
         asked |= {"--" + name.replace("_", "-"): value for name, value in given.items()}
         refuse_beside_model(" a detector", asked)
     elif train is None:
@@ -48,9 +46,9 @@ def anomalies(
     if model is not None:
         otherwise = "finds no anomalies: fit a detector with narrows fit --model detector, or leave -m out"
         detector = files.load_model(model, device, "anomaly_score", otherwise)
-        rows = read_for_detector(detector, data)
+        rows = files.read_for(detector, data, reading)
     else:
-        detector, rows = _fitted(data, train, split_names(columns), options | {"device": device})
+        detector, rows = _fitted(data, train, reading, options | {"device": device})
     found = find(detector, rows, rule, explain_all=explain_all, explain_flagged=out is not None)
     written: dict[str, Path] = {}
     if save is not None:
@@ -141,27 +139,27 @@ def _check_places(out: Path | None, report: Path | None, save: Path | None, inpu
         raise CommandError("-o, --report and --save must be different files.")
 
 
-def _fitted(data: str, train: str | None, columns: list[str] | None, options: dict[str, Any]) -> tuple[Any, Data]:
+def _fitted(data: str, train: str | None, reading: dict[str, Any], options: dict[str, Any]) -> tuple[Any, Data]:
     """Fit a detector, and return it and the rows to look at."""
     own: dict[str, Any] = {"random_state": 0, "contamination": "auto" if train is None else None}
-    rows = read_mixed(data if train is None else train, columns)
-    detector = fitted_detector(rows, own | options)
-    return detector, rows if train is None else read_for_detector(detector, data, columns)
+    rows = files.read_data(data if train is None else train, reading)
+    detector = construct("detector", own | options).fit(rows.rows)
+    later = {name: value for name, value in reading.items() if name != "kinds"}
+    return detector, rows if train is None else files.read_for(detector, data, later)
 
 
 def _write_report(path: Path, data: str, found: Findings) -> None:
     from narrows.anomaly import write_anomaly_report
 
     rule = found.rule
-    with named_columns(found.data.columns):
-        write_anomaly_report(
-            path,
-            found.detector,
-            found.data.rows,
-            scores=found.scores,
-            p_values=found.p_values,
-            flags=found.flags,
-            title=f"Anomalies in {Path(data).name}",
-            names=found.data.names,
-            rule=rule[0].upper() + rule[1:] + "." if rule.startswith("--") else "",
-        )
+    write_anomaly_report(
+        path,
+        found.detector,
+        found.data.rows,
+        scores=found.scores,
+        p_values=found.p_values,
+        flags=found.flags,
+        title=f"Anomalies in {Path(data).name}",
+        names=found.data.names,
+        rule=rule[0].upper() + rule[1:] + "." if rule.startswith("--") else "",
+    )

@@ -1,19 +1,18 @@
 """What a detector found in rows: scores, flags and the attribution to columns; shown, or written as a table."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
-from narrows.cli.columns import write_text
-from narrows.cli.errors import named_columns
+from narrows.cli.apply import carried
 from narrows.cli.files import Data
-from narrows.cli.mixed import has_pandas, picked
 from narrows.cli.printing import note, print_record
-from narrows.io.atomic import atomic_write
-from narrows.tables.formats import format_of
+from narrows.data.inputs import take_rows
+from narrows.data.output import write_table
 
 SHOWN = 10
 """Of the most anomalous rows so many are told of."""
@@ -24,7 +23,8 @@ ATTRIBUTED = 3
 LEAST_FRACTION = 0.1
 """What a column must have of all that is anomalous about a row to be shown beside the first."""
 
-BLOCK_ROWS = 1 << 14
+EXPLAINED_ROWS = 1024
+"""Rows that are explained at once."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,7 @@ def find(detector: Any, data: Data, rule: Any, *, explain_all: bool, explain_fla
     """
     from narrows.anomaly.scorer import conformal_p_values
 
-    with named_columns(data.columns):
-        scores = detector.anomaly_score(data.rows)
+    scores = detector.anomaly_score(data.rows)
     p_values = conformal_p_values(scores, detector.calibration_scores_)
     flags = rule.flags(detector, scores, p_values)
     doubt = rule.doubt(detector, flags)
@@ -83,18 +82,26 @@ def _attributed(
         return attributed, told
     number = {name: place for place, name in enumerate(names)}
     width = min(ATTRIBUTED, len(names))
-    with named_columns(data.columns):
-        for rows, values in picked(data.rows, index):
-            frame = detector.explain(values, top=width)
-            places = np.array([number[name] for name in frame["column"]], dtype=np.int32)
-            # Of a missing value nothing is anomalous.
-            places[frame["attribution"].to_numpy() <= 0] = -1
-            attributed[rows, :width] = places.reshape(-1, width)
-            parts = frame.drop(columns="row").to_dict("records")
-            for place, row in enumerate(rows.tolist()):
-                if row in first:
-                    told[row] = [part for part in parts[place * width : (place + 1) * width] if part["attribution"] > 0]
+    for start in range(0, len(index), EXPLAINED_ROWS):
+        rows = index[start : start + EXPLAINED_ROWS]
+        frame = detector.explain(take_rows(data.rows, rows), top=width)
+        places = np.array([number[name] for name in frame["column"]], dtype=np.int32)
+        # Of a missing value nothing is anomalous.
+        places[frame["attribution"].to_numpy() <= 0] = -1
+        attributed[rows, :width] = places.reshape(-1, width)
+        parts = frame.drop(columns="row").to_dict("records")
+        for place, row in enumerate(rows.tolist()):
+            if row in first:
+                told[row] = [part for part in parts[place * width : (place + 1) * width] if part["attribution"] > 0]
     return attributed, told
+
+
+def has_pandas() -> bool:
+    """Say whether pandas is installed."""
+    try:
+        return find_spec("pandas") is not None
+    except ValueError:
+        return False
 
 
 def column_names(detector: Any) -> list[str]:
@@ -132,43 +139,20 @@ def _value(value: Any) -> str:
 
 
 def write(out: Path, found: Findings) -> None:
-    """Write a line for each row, a block at a time: its number, in a folder of images its file, and what was found."""
-    if format_of(out) == "parquet":
-        with atomic_write(out) as temporary:
-            _write_parquet(temporary, found)
-    else:
-        head = next(_blocks(found))
-        write_text(out, head, (row for block in _blocks(found) for row in _text_rows(block)))
+    """Write a line for each row: its number, what names it, in a folder of images its file, and what was found."""
+    n_rows = len(found.scores)
+    columns: dict[str, Any] = {"row": np.arange(n_rows)}
+    beside = carried(found.data, found.detector)
+    if beside is not None:
+        columns |= {name: beside.column(name) for name in beside.column_names if name not in _OWN}
+    if found.data.names is not None:
+        columns["file"] = found.data.names
+    columns |= {"score": found.scores, "p_value": found.p_values, "anomaly": found.flags}
+    names = pa.array(column_names(found.detector))
+    for place in range(ATTRIBUTED):
+        numbers = found.attributed[:, place]
+        columns[f"column_{place + 1}"] = names.take(pa.array(numbers, mask=numbers < 0))
+    write_table(out, pa.table(columns))
 
 
-def _text_rows(block: dict[str, list[Any]]) -> Iterator[tuple[Any, ...]]:
-    flags = ["true" if flag else "false" for flag in block["anomaly"]]
-    yield from zip(*(block | {"anomaly": flags}).values(), strict=True)
-
-
-def _blocks(found: Findings) -> Iterator[dict[str, list[Any]]]:
-    """Yield the table's columns, some rows at a time."""
-    names = [*column_names(found.detector), None]
-    for start in range(0, len(found.scores), BLOCK_ROWS):
-        some = slice(start, start + BLOCK_ROWS)
-        block: dict[str, list[Any]] = {"row": list(range(start, min(start + BLOCK_ROWS, len(found.scores))))}
-        if found.data.names is not None:
-            block["file"] = found.data.names[some]
-        block |= {"score": found.scores[some].tolist(), "p_value": found.p_values[some].tolist()}
-        block["anomaly"] = found.flags[some].tolist()
-        for place in range(ATTRIBUTED):
-            # -1 is the last of the names: none.
-            block[f"column_{place + 1}"] = [names[number] for number in found.attributed[some, place].tolist()]
-        yield block
-
-
-def _write_parquet(temporary: Path, found: Findings) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    kinds = {"row": pa.int64(), "score": pa.float64(), "p_value": pa.float64(), "anomaly": pa.bool_()}
-    head = next(_blocks(found))
-    schema = pa.schema([pa.field(name, kinds.get(name, pa.string()), nullable=name not in kinds) for name in head])
-    with pq.ParquetWriter(temporary, schema) as writer:
-        for block in _blocks(found):
-            writer.write_table(pa.table(block, schema=schema))
+_OWN = ("row", "file", "score", "p_value", "anomaly", *(f"column_{place + 1}" for place in range(ATTRIBUTED)))

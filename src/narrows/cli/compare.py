@@ -4,13 +4,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 import narrows
 from narrows.cli import files
-from narrows.cli.columns import write_text
-from narrows.cli.errors import CommandError, named_columns
-from narrows.cli.flags import split_names
+from narrows.cli.errors import CommandError
 from narrows.cli.labels import read_labels
 from narrows.cli.printing import print_json
+from narrows.data.output import write_table
 from narrows.io.atomic import atomic_write
 
 
@@ -23,10 +24,10 @@ def compare(
     out: Path | None,
     *,
     labels: str | None,
-    columns: str | None,
     ordered: bool,
     max_epochs: int | None,
     seed: int,
+    reading: dict[str, Any],
     as_json: bool,
 ) -> None:
     """Compare, and print or write what came of it."""
@@ -35,13 +36,13 @@ def compare(
         raise CommandError(f"--scaling must be common or standard, got {scaling!r}.")
     files.check_pages(report, plot)
     files.check_place(out, endings=(".csv",))
-    X, y, held, names = _data(data, labels, columns)
+    X, y, held = _data(data, labels, reading)
     if max_epochs is not None:
         held["max_epochs"] = max_epochs
     from narrows.fitting.progress import stage_progress
 
-    with named_columns(names), stage_progress() as tell:
-        held |= {"random_state": seed, "progress": tell, "feature_names": names}
+    with stage_progress() as tell:
+        held |= {"random_state": seed, "progress": tell}
         found = narrows.compare(X, sizes, y, ordered=ordered, scaling=scaling, **held)
     if report is not None:
         found.report(report)
@@ -49,8 +50,7 @@ def compare(
         with atomic_write(plot) as temporary:
             found.plot().savefig(temporary, format=plot.suffix[1:].lower(), dpi=160)
     if out is not None:
-        records = [asdict(entry) for entry in found.results]
-        write_text(out, records[0], (record.values() for record in records))
+        write_table(out, pa.Table.from_pylist([asdict(entry) for entry in found.results]))
     if as_json:
         print_json(found.to_dict())
     else:
@@ -64,23 +64,21 @@ def _sizes(text: str) -> tuple[int, ...]:
         raise CommandError(f"--n-components must be whole numbers such as 2,8,32, got {text!r}.") from None
 
 
-def _data(data: str, labels: str | None, columns: str | None) -> tuple[Any, Any, dict[str, Any], list[str] | None]:
-    """Return rows, classes, what is held out, and column names."""
+def _data(data: str, labels: str | None, reading: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
+    """Return rows, classes, and what is held out."""
     known = files.named_set(data)
     if known is not None:
-        if labels is not None or columns is not None:
-            raise CommandError(f"{known[0]} is a named data set and brings its labels: leave out --labels, --columns.")
+        if labels is not None or reading:
+            raise CommandError(
+                f"{known[0]} is a named data set and brings its labels: leave out --labels and --columns."
+            )
         loaded = narrows.datasets.load(known[0])
         held: dict[str, Any] = {"X_test": loaded.test, "image_shape": loaded.shape if len(loaded.shape) > 1 else None}
         if loaded.train_labels is not None:
             held["y_test"] = loaded.test_labels
-        return loaded.train, loaded.train_labels, held, None
-    y, chosen = read_labels(data, labels, split_names(columns))
-    given = files.read_data(data, chosen)
-    if isinstance(given.rows, Path):
-        raise CommandError(f"{data} is too big to be compared in memory: compare a part of it.")
-    files.refuse_missing(given, data, fitting=True)
-    return given.images(), y, {}, given.columns
+        return loaded.train, loaded.train_labels, held
+    y, reading = read_labels(data, labels, reading)
+    return files.read_data(data, reading, stream=False).rows, y, {}
 
 
 def _show(found: Any, written: list[Path]) -> None:

@@ -7,15 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from narrows import tables
 from narrows.cli import files, pairs
-from narrows.cli.apply import columns_of, flat, load_autoencoder
+from narrows.cli.apply import as_table, flat, load_autoencoder
 from narrows.cli.errors import CommandError
 from narrows.cli.images import as_type, check_place_of_rows
 from narrows.cli.printing import describe_shape, print_record, working
+from narrows.data.folders import image_files, write_images
+from narrows.data.inputs import validate_rows
+from narrows.data.output import write_table
+from narrows.data.pictures import check_holds, is_picture, read_image, write_image
 from narrows.metrics import psnr, ssim
-from narrows.tables.folders import image_files
-from narrows.tables.pictures import check_holds, is_picture
 
 _TILE = 512
 
@@ -30,13 +31,22 @@ class _Task:
     clean: str | None
     tile: int
     device: str
+    reading: dict[str, Any]
 
 
 def denoise(
-    data: str, model: Path, out: Path, clean: str | None, tile: int | None, device: str, *, as_json: bool
+    data: str,
+    model: Path,
+    out: Path,
+    clean: str | None,
+    tile: int | None,
+    device: str,
+    *,
+    reading: dict[str, Any],
+    as_json: bool,
 ) -> None:
     """Denoise what there is, and say how much of the noise is gone."""
-    task = _Task(data, model, out, clean, tile or _TILE, device)
+    task = _Task(data, model, out, clean, tile or _TILE, device, reading)
     path = Path(data)
     if path.is_dir():
         record = _denoise_folder(task)
@@ -58,14 +68,14 @@ def _denoise_image(task: _Task) -> dict[str, Any]:
         raise CommandError(f"{noisy} is an image, so OUT must be one too: .png, .jpg or .tif, not {out.name}.")
     clean = None if task.clean is None else Path(task.clean)
     files.check_place(out, noisy, clean, task.model)
-    pixels = tables.read_image(noisy)
+    pixels = read_image(noisy)
     target = None if clean is None else _target(noisy, pixels, clean)
     _check_depth(out, pixels, noisy)
     fitted = load_autoencoder(task.model, task.device)
-    tables.write_image(out, _cleaned(fitted, pixels, noisy, task.tile))
+    write_image(out, _cleaned(fitted, pixels, noisy, task.tile))
     record: dict[str, Any] = {"file": out, "shape": pixels.shape}
     # As it is in the file, for a JPEG file does not hold quite what was written.
-    return record if target is None else record | _measured(target, pixels, tables.read_image(out))
+    return record if target is None else record | _measured(target, pixels, read_image(out))
 
 
 def _denoise_folder(task: _Task) -> dict[str, Any]:
@@ -85,7 +95,7 @@ def _denoise_folder(task: _Task) -> dict[str, Any]:
         def results() -> Iterator[np.ndarray]:
             for number, (file, name) in enumerate(zip(sources, names, strict=True)):
                 tell(f"{number:,} of {len(names):,}")
-                pixels = tables.read_image(file)
+                pixels = read_image(file)
                 _check_depth(Path(name), pixels, file)
                 target = _target(file, pixels, targets[file]) if targets else None
                 result = _cleaned(fitted, pixels, file, task.tile)
@@ -93,7 +103,7 @@ def _denoise_folder(task: _Task) -> dict[str, Any]:
                     measured.append({"name": file.name} | _measured(target, pixels, result))
                 yield result
 
-        number = tables.write_images(task.out, results(), names=names)
+        number = write_images(task.out, results(), names=names)
     return {"folder": task.out, "images": number} | (_means(measured) if measured else {})
 
 
@@ -117,7 +127,7 @@ def _check_depth(out: Path, pixels: np.ndarray, noisy: Path) -> None:
 
 def _target(noisy: Path, pixels: np.ndarray, clean: Path) -> np.ndarray:
     """Read the clean version of an image; it must be in the same size, colours and units."""
-    target = tables.read_image(clean)
+    target = read_image(clean)
     if target.shape != pixels.shape:
         raise CommandError(
             f"{clean} is of {describe_shape(target.shape)}, but {noisy} is of {describe_shape(pixels.shape)}: the "
@@ -160,14 +170,22 @@ def _denoise_table(task: _Task) -> dict[str, Any]:
     place = files.file_of(task.data)
     files.check_table_place(task.out, place, task.model, None if clean is None else files.file_of(clean))
     fitted = load_autoencoder(task.model, task.device)
-    given = files.read_for(fitted, task.data, whole=clean is not None)
-    target = None if clean is None else files.read_for(fitted, clean, whole=True)
+    given = files.read_for(fitted, task.data, task.reading)
+    target = None if clean is None else files.read_for(fitted, clean, task.reading)
     if target is not None:
         pairs.check_alike(given, target, task.data, str(clean))
-    rows = flat(fitted.denoise(given.rows))
-    tables.write(task.out, rows, columns=columns_of(fitted))
-    record = {"file": task.out, "rows": len(rows), "columns": rows.shape[1]}
-    return record if target is None else record | _compared(target.rows, given.rows, rows)
+    rows = fitted.denoise(given.rows)
+    table = as_table(rows, fitted)
+    write_table(task.out, table)
+    record = {"file": task.out, "rows": table.num_rows, "columns": table.num_columns}
+    if target is None:
+        return record
+    noisy, wanted = (validate_rows(fitted, part.rows, reset=False, allow_missing=True).rows for part in (given, target))
+    return record | _compared(_values(wanted), _values(noisy), flat(rows))
+
+
+def _values(rows: Any) -> np.ndarray:
+    return np.concatenate([block.numpy() for block in rows.blocks(1 << 14)])
 
 
 def _compared(clean: Any, noisy: Any, result: np.ndarray) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from narrows.cli.printing import note, one_line
-from narrows.errors import NarrowsError
+from narrows.errors import ColumnsLeftOutWarning, NarrowsError
 
 REFUSED, FAULT, INTERRUPTED, UNREAD, TERMINATED = 2, 70, 130, 141, 143
 """Exit codes: a mistake in what was asked for, one of ours, Ctrl-C, a reader that has gone, SIGTERM."""
@@ -85,6 +85,8 @@ def warnings_as_lines() -> Iterator[None]:
         warnings.simplefilter("always")
         # Rows are handed over as an array whose columns were chosen by name already.
         warnings.filterwarnings("ignore", message="X does not have valid feature names")
+        # Reading has said it already.
+        warnings.simplefilter("ignore", ColumnsLeftOutWarning)
         for category in _NOT_SHOWN:
             warnings.simplefilter("ignore", category)
         try:

@@ -1,7 +1,7 @@
 """What verbs read and write: data by name or from a file, models, and places checked before the work starts."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,42 +9,36 @@ from typing import Any
 import numpy as np
 
 import narrows
-from narrows import datasets, tables
-from narrows.cli.columns import names_in
+from narrows import datasets
 from narrows.cli.errors import CommandError
-from narrows.cli.printing import count, describe_shape
+from narrows.cli.printing import count, describe_shape, note
+from narrows.data.folders import image_files
+from narrows.data.inputs import is_table, open_rows
+from narrows.data.opening import open_source
+from narrows.data.table import Table
+from narrows.data.table import read as read_table
 from narrows.datasets.records import RATINGS
-from narrows.tables.folders import image_files
-from narrows.tables.formats import WRITABLE, existing_file, format_of
-
-STREAM_BYTES = 256 * 2**20
-"""Bigger files are read as a stream, where their format can be."""
+from narrows.io.formats import WRITABLE, existing_file, format_of
 
 PICTURES = (".png", ".svg", ".pdf")
 
 
 @dataclass(frozen=True)
 class Data:
-    """Rows to work on: an array, a frame, or the file to stream them from.
-
-    ``columns`` are their names, if any; ``shape`` is that of one row, empty where it is not known; ``names`` are the
-    files of a folder of images.
-    """
+    """Rows to work on: a table, an array, images, or pieces of a large file; ``names`` are the files of a folder."""
 
     rows: Any
-    columns: list[str] | None
-    shape: tuple[int, ...] = ()
     names: list[str] | None = None
 
-    def images(self) -> np.ndarray | Path:
-        """Return rows that are images as an array of these, so that a fit learns their shape; others as they are."""
-        if isinstance(self.rows, Path) or len(self.shape) not in (2, 3):
-            return self.rows
-        return self.rows.reshape(-1, *self.shape)
+    @property
+    def table(self) -> Table | None:
+        """The table that the rows are, None for arrays and images."""
+        return self.rows if isinstance(self.rows, Table) else None
 
     def n_rows(self) -> int:
         """Return how many rows there are."""
-        return sum(tables.open_segments(self.rows).segment_rows) if isinstance(self.rows, Path) else len(self.rows)
+        rows = self.rows
+        return rows.n_rows if isinstance(rows, Table) else sum(getattr(rows, "segment_rows", [])) or len(rows)
 
 
 def check_place(out: Path | None, *inputs: Path | None, endings: Sequence[str] = ()) -> None:
@@ -110,6 +104,8 @@ def file_of(data: str) -> Path | None:
     if named_set(data):
         return None
     path = Path(data)
+    if data == "-" or "://" in data or any(mark in data for mark in "*?["):
+        return None
     if not path.exists() and path.name == data and not path.suffix:
         if data in RATINGS:
             raise CommandError(
@@ -123,108 +119,80 @@ def file_of(data: str) -> Path | None:
     return path if path.is_dir() else existing_file(path)
 
 
-def read_data(data: str, columns: Sequence[str] | None = None, *, stream: bool = False, whole: bool = False) -> Data:
-    """Read DATA, or leave it on the disk to be streamed.
+def read_data(data: str, reading: Mapping[str, Any] | None = None, *, stream: bool | None = None) -> Data:
+    """Read DATA, or open it to be streamed; what was assumed of a table is said.
 
-    Small files are read whole, for a fit then holds out rows by folds and shuffles perfectly; with ``whole`` also big
-    ones, because something has to stand beside each row. They come as a plain array, and the names beside it, because
-    pandas is an extra and a frame would only carry the names.
+    ``reading`` are the flags that say how a table is to be read; see :func:`narrows.data.read`. Small files are read
+    whole, for a fit then holds out rows by folds and shuffles perfectly.
     """
+    options = dict(reading or {})
     file, known = file_of(data), named_set(data)
-    if file is None and known:
-        if columns is not None or stream:
-            raise CommandError(
-                f"--{'stream' if stream else 'columns'} is for files, and {known[0]} is a named data set."
-            )
+    if known:
+        if options or stream:
+            flag = next(iter(options), "stream").replace("_", "-")
+            raise CommandError(f"--{flag} is for files, and {known[0]} is a named data set.")
         loaded = datasets.load(known[0])
-        return Data(loaded.train if known[1] == "train" else loaded.test, None, loaded.shape)
-    path = Path(data)
-    if columns is not None and stream:
-        raise CommandError("--columns and --stream do not go together: a stream has all columns of its file.")
-    images = [image.name for image in image_files(path)] if path.is_dir() else None
-    if stream or (columns is None and not whole and _is_big(path)):
-        source = tables.open_segments(path)
-        return Data(path, source.columns, source.shape, images)
+        rows = loaded.train if known[1] == "train" else loaded.test
+        return Data(rows.reshape(-1, *loaded.shape) if len(loaded.shape) > 1 else rows)
+    # An array may have columns chosen as well.
+    if is_table(data) or (set(options) - {"array"} and file is not None and file.is_file()):
+        table = read_table(data, stream=stream, **options)
+        for text in table.schema.said():
+            note(f"Note: {text.replace('kinds= says', '--kinds says').removesuffix('.')}.")
+        return Data(table)
+    array = options.pop("array", None)
+    if options:
+        raise CommandError(f"--{next(iter(options)).replace('_', '-')} is for tables, and {data} is none.")
     try:
-        table = tables.read(path, columns=columns)
+        rows = open_rows(data, array=array, stream=stream or None)
     except MemoryError as error:
         raise CommandError(f"{data} does not fit into memory: {error}") from error
-    return Data(table.values, table.columns, table.shape, images)
+    return Data(rows, [image.name for image in image_files(file)] if file is not None and file.is_dir() else None)
 
 
-def _is_big(path: Path) -> bool:
-    """Whether a file is better streamed, and can be."""
-    if path.is_dir():
-        source = tables.open_segments(path)
-        return sum(source.segment_rows) * source.n_features * source.dtype.itemsize > STREAM_BYTES
-    if path.stat().st_size <= STREAM_BYTES:
-        return False
-    return format_of(path) in ("csv", "tsv", "parquet", "npy") and path.suffix.lower() != ".gz"
-
-
-def read_for(model: Any, data: str, *, whole: bool = False) -> Data:
-    """Read the rows of DATA that a model can take; ``whole`` as in :func:`read_data`.
-
-    A file with column names gives the columns the model was fitted to, in their order, whatever else it has; one
-    without names must have as many columns.
-    """
-    if getattr(getattr(model, "_form", None), "columns", None) is not None:
-        raise CommandError("The model was fitted to a frame with categories, which the command line does not read.")
-    file = file_of(data)
-    wanted = [str(name) for name in getattr(model, "feature_names_in_", [])]
-    found = None if file is None or not wanted else names_in(file)
-    if wanted and found is not None:
-        check_names(data, wanted, found, "the model")
-        given = read_data(data, None if found == wanted else wanted, whole=whole)
+def read_for(model: Any, data: str, reading: Mapping[str, Any] | None = None) -> Data:
+    """Read the rows of DATA for a fitted model, which takes the columns of its fit by their names."""
+    schema, reading = getattr(model, "schema_", None), dict(reading or {})
+    if reading.pop("kinds", None):
+        raise CommandError("--kinds is for fitting: what columns are stands in the model.")
+    if schema is None or named_set(data) or not is_table(data):
+        given = read_data(data, reading)
     else:
-        given = read_data(data, whole=whole)
-    known = getattr(model, "image_shape_", None)
-    if known and len(given.shape) > 1 and (*given.shape, 1)[:3] != tuple(known):
-        raise CommandError(
-            f"{data} has images of {describe_shape(given.shape)}, but the model was fitted to images of "
-            f"{describe_shape(known)}."
-        )
-    if not isinstance(given.rows, Path) and given.rows.shape[1] != model.n_features_in_:
-        theirs, ours = count(given.rows.shape[1], "column"), count(model.n_features_in_, "column")
+        file_of(data)
+        source = open_source(data, **schema.options | reading)
+        # What the columns are was decided by the fit.
+        given = Data(Table(source, schema, source.segment_rows()))
+    known, shape = getattr(model, "image_shape_", None), np.shape(given.rows)[1:]
+    if shape and (n_values := int(np.prod(shape))) != model.n_features_in_:
+        theirs, ours = count(n_values, "column"), count(model.n_features_in_, "column")
         raise CommandError(f"{data} has {theirs}, but the model was fitted to {ours}.")
-    if getattr(model, "missing", "mask") == "error":
-        refuse_missing(given, data, fitting=False)
+    if known and len(shape) > 1 and (*shape, 1)[:3] != tuple(known):
+        wanted = describe_shape(known)
+        raise CommandError(f"{data} has images of {describe_shape(shape)}, but the model was fitted to {wanted}.")
     return given
-
-
-def check_names(data: str, wanted: Sequence[str], found: Sequence[str], what: str) -> None:
-    """Refuse a table that lacks columns of the fit."""
-    lacking = [name for name in wanted if name not in found]
-    if lacking:
-        more = f" (and {len(lacking) - 1} more)" if len(lacking) > 1 else ""
-        raise CommandError(f"{data} lacks the column {lacking[0]!r}{more} that {what} was fitted to.")
-
-
-def refuse_missing(given: Data, what: str, *, fitting: bool) -> None:
-    """Refuse missing values by the column's name, before scikit-learn does so at length.
-
-    A stream is not looked through: a fit to one names the column itself.
-    """
-    if isinstance(given.rows, Path) or given.rows.dtype.kind != "f":
-        return
-    missing = np.isnan(given.rows).any(axis=0)
-    if missing.any():
-        number = int(missing.argmax())
-        name = f"column {given.columns[number]!r}" if given.columns else f"column {number}"
-        way = "fit with --missing mask" if fitting else "the model was fitted without --missing mask"
-        raise CommandError(f"{what} has missing values in {name}: {way}, or fill them in first.")
 
 
 def read_codes(model: Any, codes: Path) -> np.ndarray:
     """Read codes: by their names where the file has them (so that more columns do no harm), otherwise by position."""
-    table = tables.read(codes)
     names = [str(name) for name in model.get_feature_names_out()]
-    if table.columns is not None and set(names) <= set(table.columns):
-        return tables.read(codes, columns=names).values
-    if table.values.shape[1] != model.n_components_:
-        theirs = count(table.values.shape[1], "column")
+    if not is_table(codes):
+        values: np.ndarray = open_rows(codes, stream=False)
+    else:
+        source = open_source(codes)
+        columns = source.arrow_schema.names
+        chosen = names if set(names) <= set(columns) else columns
+        values = np.column_stack([_as_numbers(column, codes) for column in source.table(chosen).columns])
+    if values.shape[1] != model.n_components_:
+        theirs = count(values.shape[1], "column")
         raise CommandError(f"{codes} has {theirs}, but a code of this model has {model.n_components_}.")
-    return table.values
+    return values
+
+
+def _as_numbers(column: Any, codes: Path) -> np.ndarray:
+    try:
+        return np.asarray(column.cast("float64").to_numpy())
+    except (ValueError, NotImplementedError) as error:
+        raise CommandError(f"{codes} holds something that is no number: {error}") from error
 
 
 _USES = {

@@ -62,11 +62,15 @@ class Flag:
 
 @dataclass(frozen=True)
 class Verb:
-    """A verb: where its function is, what it takes, and what ``--help`` says of it."""
+    """A verb: where its function is, what it takes, and what ``--help`` says of it.
+
+    ``reads`` are the flags that say how a table is read, which the function is given as one dictionary.
+    """
 
     home: str
     flags: tuple[Flag, ...]
     help: str
+    reads: tuple[Flag, ...] = ()
 
     def function(self) -> Callable[..., None]:
         """Import the function that does the work."""
@@ -76,9 +80,14 @@ class Verb:
 
     def command(self) -> Callable[..., None]:
         """Return what typer makes a command of."""
-        own = [flag.for_typer() for flag in self.flags]
+        own = [flag.for_typer() for flag in (*self.flags, *self.reads)]
 
         def run(**given: Any) -> None:
+            if self.reads:
+                asked = {flag.name: given.pop(flag.name) for flag in self.reads}
+                given["reading"] = {
+                    name: reading_option(name, value) for name, value in asked.items() if value is not None
+                }
             self.function()(**given)
 
         run.__doc__ = self.help
@@ -299,6 +308,20 @@ def option_to_text(record: dict[str, Any], family: str | None = None) -> str:
 def split_names(text: str | None) -> list[str] | None:
     """Return words that were written with commas between them, None for none."""
     return None if text is None else [word.strip() for word in text.split(",")]
+
+
+def reading_option(name: str, value: Any) -> Any:
+    """Turn the text of a flag that says how a table is read into what :func:`narrows.data.read` takes."""
+    if name in ("columns", "drop", "missing_values"):
+        return [word.strip() for word in value.split(",")]
+    if name == "kinds":
+        pairs = [word.partition("=") for word in value.split(",")]
+        if any(not sign or not kind for _, sign, kind in pairs):
+            raise CommandError(f"--kinds must be COLUMN=KIND,..., such as zip=category, got {value!r}.")
+        return {column.strip(): kind.strip() for column, _, kind in pairs}
+    if name == "delimiter":
+        return {"tab": "\t", "\\t": "\t", "space": " "}.get(value, value)
+    return False if name == "index" and value == "none" else value
 
 
 def refuse_beside_model(what: str, given: dict[str, Any]) -> None:

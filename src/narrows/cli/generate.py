@@ -6,19 +6,19 @@ from typing import Any
 import numpy as np
 
 from narrows.cli import files, images
-from narrows.cli.apply import columns_of
-from narrows.cli.columns import as_columns, pieces_of, write_columns
+from narrows.cli.apply import as_table
 from narrows.cli.errors import CommandError
 from narrows.cli.files import Data
 from narrows.cli.labels import class_named
 from narrows.cli.printing import count, describe_shape, print_json, print_record, print_table
-from narrows.tables import write_image
+from narrows.data.inputs import take_rows
+from narrows.data.output import write_table
+from narrows.data.pictures import write_image
 
 PRIORS = ("normal", "mixture")
 
 _ROWS_SHOWN = 10
 _COLUMNS_SHOWN = 8
-_PIECE_ROWS = 4096
 
 
 def sample(
@@ -46,12 +46,10 @@ def sample(
         raise CommandError(f"{model} makes images of {shape}, which are not printed: say -o samples.png, or such.")
     options = {"noise": "auto" if noise is None else noise, "prior": prior, "random_state": random_state}
     rows = fitted.sample(n, y=class_named(fitted, label, model), **options)
-    form = fitted._form
-    kinds = form.dtypes if form.container == "columns" else None
     if out is None:
-        _print(*as_columns(rows, columns_of(fitted), kinds), as_json=as_json)
+        _print(as_table(rows, fitted), as_json=as_json)
     elif images.is_table_name(out):
-        _write_table(out, *as_columns(rows, columns_of(fitted), kinds), as_json=as_json)
+        _write_table(out, as_table(rows, fitted, out), as_json=as_json)
     else:
         _write_images(out, rows, fitted, as_json=as_json)
 
@@ -67,6 +65,7 @@ def interpolate(
     device: str,
     *,
     spherical: bool,
+    reading: dict[str, Any],
     as_json: bool,
 ) -> None:
     """Write the rows on the way from one to another."""
@@ -76,11 +75,11 @@ def interpolate(
     chosen = class_named(fitted, label, model)
     if chosen is not None and not fitted._model.n_labels:
         raise CommandError(f"--label {label}: the decoder of {model} is told of no labels: fit it with --conditional.")
-    given = files.read_for(fitted, data)
+    given = files.read_for(fitted, data, reading)
     first, last = _pick(given, data, {"--from": start, "--to": end})
     rows = fitted.interpolate(first, last, steps, method="spherical" if spherical else "linear", y=chosen)
     if images.is_table_name(out):
-        _write_table(out, *as_columns(rows, columns_of(fitted), None), as_json=as_json)
+        _write_table(out, as_table(rows, fitted, out), as_json=as_json)
     else:
         _write_images(out, images.as_type(rows, first.dtype), fitted, n_columns=len(rows), as_json=as_json)
 
@@ -89,23 +88,19 @@ def _load(path: Path, device: str) -> Any:
     return files.load_model(path, device, "sample", "makes no new rows: fit one with --model vae")
 
 
-def _pick(given: Data, data: str, wanted: dict[str, int]) -> list[np.ndarray]:
-    """Return the rows at some positions, without reading the whole of a big file into memory."""
+def _pick(given: Data, data: str, wanted: dict[str, int]) -> list[Any]:
+    """Return the rows at some positions, each as a table or an array of one."""
     n_rows = given.n_rows()
     for flag, position in wanted.items():
         if position >= n_rows:
             raise CommandError(f"{flag} {position}: {data} has {n_rows:,} rows, the first of which is 0.")
-    found: dict[int, np.ndarray] = {}
-    start = 0
-    for piece in pieces_of(given.rows, _PIECE_ROWS):
-        found |= {place: piece[place - start] for place in wanted.values() if 0 <= place - start < len(piece)}
-        start += len(piece)
-    return [found[place] for place in wanted.values()]
+    return [take_rows(given.rows, np.array([place])) for place in wanted.values()]
 
 
-def _write_table(out: Path, names: list[str] | None, columns: list[np.ndarray], *, as_json: bool) -> None:
-    write_columns(out, columns, names)
-    print_record({"file": out, "rows": len(columns[0]), "columns": len(columns), "names": names}, as_json=as_json)
+def _write_table(out: Path, table: Any, *, as_json: bool) -> None:
+    write_table(out, table)
+    names = table.column_names
+    print_record({"file": out, "rows": table.num_rows, "columns": len(names), "names": names}, as_json=as_json)
 
 
 def _write_images(out: Path, rows: np.ndarray, fitted: Any, *, as_json: bool, n_columns: int | None = None) -> None:
@@ -114,7 +109,7 @@ def _write_images(out: Path, rows: np.ndarray, fitted: Any, *, as_json: bool, n_
     record: dict[str, Any] = {"images": len(flat), "shape": shape}
     if images.is_folder_name(out):
         place = "folder"
-        images.write_rows(out, flat, shape, files.Data(flat, None, shape))
+        images.write_rows(out, flat, shape, Data(flat))
     else:
         place, form = "file", fitted._form
         low, high = images.shown_range(flat.dtype, float(form.low.min()), float(form.high.max()))
@@ -124,17 +119,15 @@ def _write_images(out: Path, rows: np.ndarray, fitted: Any, *, as_json: bool, n_
     print_record({place: out} | record, as_json=as_json)
 
 
-def _print(names: list[str] | None, columns: list[np.ndarray], *, as_json: bool) -> None:
+def _print(table: Any, *, as_json: bool) -> None:
     """Print rows: all of them as JSON, otherwise the first."""
-    labels = names or [f"x{number}" for number in range(len(columns))]
-    values = [column.tolist() for column in columns]
+    names, n_rows = table.column_names, table.num_rows
+    values = [column.to_pylist() for column in table.columns]
     if as_json:
-        print_json({"rows": len(columns[0]), "columns": labels, "values": list(zip(*values, strict=True))})
+        print_json({"rows": n_rows, "columns": names, "values": list(zip(*values, strict=True))})
         return
     # Truth values as tables have them.
     shown = [[str(v).lower() if isinstance(v, bool) else v for v in column[:_ROWS_SHOWN]] for column in values]
-    rows = zip(*shown[:_COLUMNS_SHOWN], strict=True)
-    cut = len(columns[0]) > _ROWS_SHOWN or len(columns) > _COLUMNS_SHOWN
-    more = "; -o OUT writes all of them" if cut else ""
-    title = f"new rows: {len(columns[0]):,} of {count(len(columns), 'column')}{more}"
-    print_table(labels[:_COLUMNS_SHOWN], list(rows), title=title)
+    more = "; -o OUT writes all of them" if n_rows > _ROWS_SHOWN or len(names) > _COLUMNS_SHOWN else ""
+    title = f"new rows: {n_rows:,} of {count(len(names), 'column')}{more}"
+    print_table(names[:_COLUMNS_SHOWN], list(zip(*shown[:_COLUMNS_SHOWN], strict=True)), title=title)

@@ -9,10 +9,9 @@ import numpy as np
 
 from narrows.cli.errors import CommandError
 from narrows.cli.files import Data, check_place, check_table_place
-from narrows.tables import open_segments, write_images
-from narrows.tables.folders import check_new_folder
-from narrows.tables.formats import WRITABLE
-from narrows.tables.pictures import is_picture
+from narrows.data.folders import check_new_folder, write_images
+from narrows.data.pictures import is_picture
+from narrows.io.formats import WRITABLE
 
 _TILE = 64
 """Pixels that the side of an image in a grid is enlarged towards, by whole factors."""
@@ -70,7 +69,7 @@ def as_type(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
 
 def write_rows(out: Path, rows: np.ndarray, shape: tuple[int, int, int], given: Data) -> int:
     """Write rows as a folder of images, of the type and by the names of what they were made from; return how many."""
-    dtype = open_segments(given.rows).dtype if isinstance(given.rows, Path) else given.rows.dtype
+    dtype = getattr(given.rows, "dtype", np.dtype(np.float32))
     if dtype not in (np.uint8, np.uint16):
         dtype = np.dtype(np.float32)
     ending = "png" if dtype == np.uint8 or (dtype == np.uint16 and shape[2] == 1) else "tif"

@@ -1,21 +1,66 @@
-"""``narrows info``: what a model file says of itself."""
+"""``narrows info`` and ``describe``: what a model file says of itself, and what the columns of data are."""
 
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 import narrows
+from narrows.cli import files
 from narrows.cli.codec.info import summary_of_codec
 from narrows.cli.describe import describe_changed, summary_of
-from narrows.cli.printing import print_json, print_record
+from narrows.cli.printing import describe_shape, print_json, print_record
 from narrows.cli.recommend.fit import summary_of_file
+from narrows.data.places import format_of
+from narrows.data.schema import Column
 
 _LAST_RECORDS = 5
+_LEVELS = 6
 _HISTORY = ("step", "epoch", "seconds", "loss", "val_loss", "ndcg@100", "learning_rate")
 # In nats a row; "loss" alone would hide which part of it is what.
 _VARIATIONAL = ("step", "epoch", "seconds", "loss", "val_reconstruction_loss", "val_kl_loss", "active_components")
 
 
-def info(model: Path, *, as_json: bool) -> None:
+def describe(data: str, *, reading: dict[str, Any], as_json: bool) -> None:
+    """Print the schema of a table, or what an array or a folder of images holds."""
+    given = files.read_data(data, reading)
+    table = given.table
+    if table is not None and as_json:
+        print_json(table.schema.to_json())
+    elif table is not None:
+        rows = [_said(column) for column in table.schema.columns]
+        print_record({"rows": table.n_rows, "columns": rows}, as_json=False)
+    else:
+        shape = getattr(given.rows, "shape", np.shape(given.rows))[1:] if isinstance(given.rows, np.ndarray) else ()
+        shape = shape or tuple(given.rows.shape)
+        what = {"images": describe_shape(shape)} if len(shape) > 1 else {"columns": shape[0]}
+        print_record({"rows": given.n_rows(), **what, "type": str(given.rows.dtype)}, as_json=as_json)
+
+
+def _said(column: Column) -> dict[str, Any]:
+    """Return what is to be said of a column: its kind and the reason, what is missing, and its values."""
+    if column.levels is not None:
+        shown = ", ".join(map(str, column.levels[:_LEVELS])) + (", ..." if len(column.levels) > _LEVELS else "")
+    elif column.low is None:
+        shown = ""
+    else:
+        shown = str(column.low) if column.low == column.high else f"{_short(column.low)} to {_short(column.high)}"
+    missing = f"{column.missing:.1%}" if column.missing else ""
+    used = "" if column.is_feature else " (left out)"
+    return {"column": column.name, "kind": column.kind + used, "missing": missing, "values": shown, "why": column.why}
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return str(value).removesuffix("T00:00:00")
+
+
+def info(model: Path, *, reading: dict[str, Any], as_json: bool) -> None:
     """Print it: all of the file's head for machines, a summary for people."""
+    if model.is_dir() or files.named_set(str(model)) or format_of(model.name):
+        describe(str(model), reading=reading, as_json=as_json)
+        return
     record = narrows.describe(model)
     head = {"file": str(model), "bytes": model.stat().st_size}
     changed = describe_changed(record)

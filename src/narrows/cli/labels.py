@@ -1,71 +1,77 @@
 """Labels: which class each row is of, from a column of the data, from a file, or from a named data set."""
 
-import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
-from narrows import datasets, tables
-from narrows.cli.columns import names_in, read_cells
+from narrows import datasets
 from narrows.cli.errors import CommandError
 from narrows.cli.files import file_of
 from narrows.cli.printing import first_of
-from narrows.tables.formats import DELIMITERS, format_of
+from narrows.data.inputs import is_table, open_rows
+from narrows.data.opening import open_source
 
-_WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
 _MOST_SHOWN = 12
+_OF_COLUMNS = ("columns", "drop", "kinds")
 
 
-def read_labels(data: str, labels: str | None, columns: list[str] | None) -> tuple[np.ndarray | None, list[str] | None]:
+def read_labels(data: str, labels: str | None, reading: dict[str, Any]) -> tuple[np.ndarray | None, dict[str, Any]]:
     """Read the labels of the rows of DATA: a column of it, by name or position, or a file of one column.
 
-    Returns
-    -------
-    labels : ndarray of shape (n_rows,) or None
-    columns : list of str or None
-        Those of DATA to use, without the labels'.
+    Returns them, and how DATA is then to be read: without that column.
     """
     if labels is None:
-        return None, columns
+        return None, reading
     file_of(data)  # which says what is wrong with DATA itself
-    path, file = Path(data), Path(labels)
-    names = names_in(path, positions=True) if path.is_file() else None
-    if names is None or labels not in names:
-        if file.is_file():
-            return _label_file(file), columns
-        if names is None:
-            raise CommandError(f"--labels {labels!r}: {path} has no named columns, and there is no file {labels!r}.")
-        raise CommandError(f"--labels {labels!r} is neither a column of {path} nor a file.")
-    rest = [name for name in columns or names if name != labels]
-    if not rest:
-        raise CommandError(f"--labels {labels!r} is all there is to use of {path}: no column is left to fit to.")
-    return _column(path, labels), rest
+    file = Path(labels)
+    own = _own_column(data, labels, reading)
+    if own is not None:
+        return own
+    if not file.is_file():
+        raise CommandError(f"--labels {labels!r} is neither a column of {data} nor a file.")
+    if not is_table(labels):
+        values = open_rows(labels, stream=False)
+        if values.ndim != 2 or values.shape[1] != 1:
+            raise CommandError(f"{file} has {int(np.prod(values.shape[1:]))} columns, and labels are one.")
+        return values[:, 0], reading
+    table = open_source(labels).table()
+    if table.num_columns != 1:
+        raise CommandError(f"{file} has {table.num_columns} columns, and labels are one.")
+    return _values(table.column(0), labels), reading
 
 
-def _column(path: Path, name: str) -> np.ndarray:
-    """Read one column of any type: whole numbers where all are, also as text."""
-    if format_of(path) in (*DELIMITERS, "parquet"):
-        [values] = read_cells(path, [name])
+def _own_column(data: str, labels: str, reading: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]] | None:
+    """Return a column of DATA as labels, and how the rest is read; None where it has no such column."""
+    if not is_table(data):
+        values: np.ndarray = open_rows(data, stream=False) if labels.isdigit() else np.empty(0)
+        if values.ndim == 2 and int(labels) < values.shape[1]:
+            return _values(pa.array(values[:, int(labels)]), labels), reading | {"drop": [int(labels)]}
+        return None
+    source = open_source(data, **{name: value for name, value in reading.items() if name not in _OF_COLUMNS})
+    names = source.arrow_schema.names
+    if labels not in names and labels.isdigit() and int(labels) < len(names):
+        labels = names[int(labels)]
+    if labels not in names:
+        return None
+    rest = dict(reading)
+    if "columns" in reading:
+        rest["columns"] = [name for name in reading["columns"] if name != labels]
     else:
-        values = np.asarray(tables.read(path, columns=[name]).values[:, 0]).tolist()
+        rest["drop"] = [*reading.get("drop", []), labels]
+    return _values(source.table([labels]).column(0), labels), rest
+
+
+def _values(column: Any, name: str) -> np.ndarray:
+    """Return labels as an array, whole numbers where all are."""
+    values = column.to_pylist()
     missing = next((row for row, value in enumerate(values) if value is None or value != value), None)
     if missing is not None:
         raise CommandError(f"--labels {name!r}: row {missing} (the first is 0) has none.")
-    if all(isinstance(value, str) and _WHOLE.fullmatch(value) for value in values):
-        return np.array([int(value) for value in values])
     if all(isinstance(value, float) and value.is_integer() for value in values):
         return np.array([int(value) for value in values])
     return np.asarray(values)
-
-
-def _label_file(path: Path) -> np.ndarray:
-    names = names_in(path, positions=True)
-    table = tables.read(path) if names is None else None
-    n_columns = len(names) if names is not None else table.values.shape[1]  # type: ignore[union-attr]
-    if n_columns != 1:
-        raise CommandError(f"{path} has {n_columns} columns, and labels are one.")
-    return _column(path, names[0]) if names is not None else table.values[:, 0]  # type: ignore[union-attr]
 
 
 def labels_of_set(known: tuple[str, str], labels: str | None) -> np.ndarray | None:

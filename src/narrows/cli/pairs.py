@@ -2,19 +2,20 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from narrows.cli.errors import CommandError
 from narrows.cli.files import Data, read_data
 from narrows.cli.printing import describe_shape
+from narrows.data.folders import image_files
+from narrows.data.pictures import image_size
 from narrows.datasets import image_folder
-from narrows.tables.folders import image_files
-from narrows.tables.pictures import image_size
 
 
 def read_to_fit(
-    data: str, clean: str | None, columns: Sequence[str] | None, *, stream: bool, patches: int | None, seed: object
+    data: str, clean: str | None, reading: dict[str, Any], *, stream: bool, patches: int | None, seed: object
 ) -> tuple[Data, Data | None]:
     """Read what a model is to be fitted to, and its clean version where there is one.
 
@@ -28,16 +29,17 @@ def read_to_fit(
     folders = clean is not None and Path(clean).is_dir()
     pairs = paired_images(Path(data), Path(str(clean))) if folders else None
     if patches is None:
-        rows = read_data(data, columns, stream=stream, whole=clean is not None)
+        rows = read_data(data, reading, stream=stream or (None if clean is None else False))
         if clean is None:
             return rows, None
-        target = _clean_table(clean, columns, rows) if pairs is None else _images([part for _, part in pairs])
+        target = read_data(clean, reading, stream=False) if pairs is None else _images([part for _, part in pairs])
         check_alike(rows, target, data, clean)
         return rows, target
     if not Path(data).is_dir():
         raise CommandError(f"--patches is for folders of photographs, and {data} is none.")
-    if stream or columns is not None:
-        raise CommandError(f"--patches and --{'stream' if stream else 'columns'} do not go together.")
+    if stream or reading:
+        flag = "stream" if stream else next(iter(reading)).replace("_", "-")
+        raise CommandError(f"--patches and --{flag} do not go together.")
     at = seed if isinstance(seed, int) else 0
     if pairs is None:
         return _images(data, patches, at), None
@@ -47,33 +49,32 @@ def read_to_fit(
     return _images([noisy for noisy, _ in pairs], patches, at), _images([part for _, part in pairs], patches, at)
 
 
-def _clean_table(clean: str, columns: Sequence[str] | None, rows: Data) -> Data:
-    """Read the clean rows, with their columns in the order of the noisy ones where both have names."""
-    target = read_data(clean, columns, whole=True)
-    if columns is not None or rows.columns is None or target.columns is None or rows.columns == target.columns:
-        return target
-    return read_data(clean, rows.columns, whole=True)
-
-
 def _images(files: Sequence[Path] | str, patches: int | None = None, seed: int = 0) -> Data:
-    found = image_folder(files, patches=patches, random_state=seed)
-    return Data(found.images.reshape(len(found.images), -1), None, found.shape)
+    return Data(image_folder(files, patches=patches, random_state=seed).images)
 
 
 def check_alike(rows: Data, target: Data, data: str, clean: str) -> None:
     """Refuse a clean version that does not have the rows, columns and units of the data."""
-    first, second = rows.rows, target.rows
-    if first.shape != second.shape:
+    if (rows.table is None) != (target.table is None):
+        raise CommandError(f"{data} and {clean} must both be tables, or both be arrays or images.")
+    if rows.table is not None and target.table is not None:
+        first: Any = (rows.table.n_rows, len(rows.table.schema.features))
+        second: Any = (target.table.n_rows, len(target.table.schema.features))
+    else:
+        first, second = rows.rows.shape, target.rows.shape
+    sizes = [(shape[0], int(np.prod(shape[1:]))) for shape in (first, second)]
+    if sizes[0] != sizes[1]:
+        (n_rows, n_values), (n_clean, n_clean_values) = sizes
         raise CommandError(
-            f"{clean} has {second.shape[0]:,} rows of {second.shape[1]:,} values, but {data} has {first.shape[0]:,} of "
-            f"{first.shape[1]:,}: the clean version has the same rows."
+            f"{clean} has {n_clean:,} rows of {n_clean_values:,} values, but {data} has {n_rows:,} of {n_values:,}: "
+            "the clean version has the same rows."
         )
-    if rows.shape != target.shape and len(rows.shape) > 1 and len(target.shape) > 1:
+    if first != second:
         raise CommandError(
-            f"{clean} has images of {describe_shape(target.shape)}, but {data} of {describe_shape(rows.shape)}."
+            f"{clean} has images of {describe_shape(second[1:])}, but {data} of {describe_shape(first[1:])}."
         )
-    if rows.names is not None:
-        check_types(first.dtype, second.dtype, data, clean)
+    if len(first) > 2:
+        check_types(rows.rows.dtype, target.rows.dtype, data, clean)
 
 
 def check_types(first: np.dtype, second: np.dtype, data: str, clean: str) -> None:

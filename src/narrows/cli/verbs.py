@@ -20,7 +20,18 @@ DATA = Flag("DATA", "A file, a folder of images, or a named data set: digits, mn
 MODEL = Flag("--model -m MODEL", "The model file that fit wrote.", Path, REQUIRED)
 OUT = Flag("--out -o OUT", _TABLE, Path, REQUIRED)
 DEVICE = Flag("--device", "Where to compute: auto, cpu, cuda, ...", default="auto")
-COLUMNS = Flag("--columns A,B,...", "Columns to use, by name or by position from 0.")
+COLUMNS = Flag("--columns A,B,...", "Columns to use: names, positions from 0, ranges as in 3:7, patterns as in temp_*.")
+READING = (
+    COLUMNS,
+    Flag("--drop A,B,...", "Columns to leave out, as of --columns."),
+    Flag("--kinds A=KIND,...", "What columns are, where it was not seen: number, category, datetime, text, ..."),
+    Flag("--delimiter MARK", "What parts the fields of a text table: , ; tab | :: [default: found]."),
+    Flag("--decimal MARK", "The decimal mark [default: found]."),
+    Flag("--encoding NAME", "The encoding of a text table [default: found]."),
+    Flag("--header/--no-header", "Whether the first row of a text table has names [default: found].", bool),
+    Flag("--missing-values A,B,...", "Spellings of missing values, in place of the usual ones."),
+    Flag("--index COLUMN|none", "The column that only names the rows [default: found]."),
+)
 AS_JSON = _switch("--json", "Print the result as JSON.", parameter="as_json")
 QUIET = _switch("--quiet -q", "Show neither progress nor summary.")
 CODEC = Flag("--model -m CODEC", "What narrows codec fit wrote.", Path, REQUIRED)
@@ -49,7 +60,6 @@ VERBS = {
                 "What to fit; DATA of a recommender is a log.",
                 default="autoencoder",
             ),
-            COLUMNS,
             Flag("--labels COLUMN|FILE", f"Classes to draw rows of, for vae: {LABELS}; a named set brings its own."),
             Flag("--clean CLEAN", "DATA without its noise, row by row: what the model is to give."),
             Flag("--patches N", "Of a folder of photographs take 10,000 random squares of N x N pixels.", int, least=1),
@@ -66,6 +76,7 @@ VERBS = {
         model alone; detector, which narrows anomalies puts to use, has those that begin with (detector) and no others,
         and recommender those that begin with (recommender).
         """,
+        READING,
     ),
     "encode": Verb(
         "apply:encode",
@@ -74,6 +85,7 @@ VERBS = {
 
         A file with column names may have its columns in any order, and more of them than the model needs.
         """,
+        READING,
     ),
     "decode": Verb(
         "apply:decode",
@@ -89,6 +101,7 @@ VERBS = {
         new folder of images, for a model of images: PNG files, or TIFF where these do not hold the values (floats,
         colours of 16 bits).
         """,
+        READING,
     ),
     "denoise": Verb(
         "denoise:denoise",
@@ -108,6 +121,7 @@ VERBS = {
         are held against the clean version: PSNR and SSIM of images (of a folder, the means over its images), PSNR and
         mean squared error of tables.
         """,
+        READING,
     ),
     "score": Verb(
         "apply:score",
@@ -126,6 +140,7 @@ VERBS = {
         for a model with --scaling standard, which a vae has for tables by default). With --elbo it is the evidence
         lower bound of the row, and its two parts: higher is more like the data.
         """,
+        READING,
     ),
     "anomalies": Verb(
         "anomalies:anomalies",
@@ -140,7 +155,6 @@ VERBS = {
             Flag("--method auto|neighbors|ranks|reconstruction", "What the score is, or a list [default: auto]."),
             Flag("--n-neighbors INT|auto", "With how many rows each is compared [default: auto]."),
             Flag("--random-state INT", "Fixes the fit [default: 0].", int, least=0),
-            COLUMNS,
             Flag("--fdr FRACTION", "Flag rows of which at most this fraction is expected to be normal.", float),
             Flag("--rate FRACTION", "Flag what this fraction of normal rows would reach: 0.01, say.", float),
             Flag("--top N", "Flag the N most anomalous rows, whatever they are.", int, least=1),
@@ -158,6 +172,7 @@ VERBS = {
         and --top says. Scores are in standard deviations of normal rows: about 0 for a typical one. A p-value is the
         fraction of the rows of the fit that are as anomalous.
         """,
+        READING,
     ),
     "recommend": Verb(
         "recommend.recommend:recommend",
@@ -258,6 +273,7 @@ VERBS = {
         Both ends are the rows as MODEL reconstructs them, and all are means, so that whole numbers are not kept to. OUT
         is as of sample; a picture shows one image beside the other.
         """,
+        READING,
     ),
     "compare": Verb(
         "compare:compare",
@@ -265,7 +281,6 @@ VERBS = {
             DATA,
             Flag("--n-components K,K,...", "Sizes of the code.", default="2,4,8,16,32,64"),
             Flag("--labels COLUMN|FILE", f"Classes to judge codes by: {LABELS}."),
-            COLUMNS,
             _switch("--ordered", "Fit one ordered autoencoder for all sizes, instead of one for each."),
             Flag("--scaling common|standard", "standard weighs all columns alike.", default="common"),
             Flag("--max-epochs", "Limit on the autoencoder's passes over the rows.", int, least=1),
@@ -279,6 +294,7 @@ VERBS = {
 
         All is measured on rows held out: of a named data set its test rows, otherwise a fifth.
         """,
+        READING,
     ),
     "compress": Verb(
         "codec.compress:compress",
@@ -314,13 +330,25 @@ VERBS = {
     ),
     "info": Verb(
         "info:info",
-        (Flag("MODEL", "The model file that fit wrote.", Path, REQUIRED), AS_JSON),
+        (Flag("MODEL", "The model file that fit wrote; of DATA as describe.", Path, REQUIRED), AS_JSON),
         """Say what a model file holds.
 
         Sizes, the options that differ from the defaults, how it compares with PCA, how it was trained; of a variational
         model also its likelihood, what new rows are drawn from, and its labels; of a detector its threshold, and what
         its p-values compare with; of a recommender its items, what ranks them, and why; of a codec what it is worth.
         """,
+        READING,
+    ),
+    "describe": Verb(
+        "info:describe",
+        (DATA, AS_JSON),
+        """Say what the columns of DATA are taken for, and why.
+
+        Numbers, whole numbers, truth values, categories and dates are what models learn from. Identifiers, an index,
+        free text and times that only order the rows are left out, and stand beside what is made of the rows. --kinds
+        says otherwise: --kinds zip=category,when=datetime. The model keeps what was decided.
+        """,
+        READING,
     ),
     "datasets": Verb(
         "datasets:datasets",

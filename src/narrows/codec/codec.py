@@ -333,7 +333,7 @@ class Codec(FittedEstimator):
         -------
         object
             What was compressed: an array of the same type, shape and order, a frame of the same columns, types and
-            index, or a dictionary of arrays. Of a :class:`~narrows.tables.Table` its values.
+            index, or a dictionary of arrays.
 
         Raises
         ------

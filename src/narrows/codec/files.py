@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
+import pyarrow as pa
 
 from narrows.codec.columns.intake import layout_from_json
 from narrows.codec.columns.layout import ArrayLayout, Layout
 from narrows.codec.container.format import VERSION, FileReader
+from narrows.data.output import write_table
 from narrows.errors import DataError
 from narrows.io.atomic import atomic_write
+from narrows.io.formats import format_of
 
 if TYPE_CHECKING:
     from narrows.codec.blocks import Decoder
@@ -83,8 +86,6 @@ def description(reader: FileReader, layout: Layout) -> dict[str, Any]:
 
 def write_rows(decoder: Decoder, target: str | os.PathLike[str]) -> None:
     """Write all rows of a container into a file, whole or not at all."""
-    from narrows.tables.formats import format_of
-
     layout, kind = decoder.layout, format_of(Path(target))
     if isinstance(layout, ArrayLayout) and kind == "npy":
         if layout.dtype.kind == "O":
@@ -92,16 +93,23 @@ def write_rows(decoder: Decoder, target: str | os.PathLike[str]) -> None:
         with atomic_write(target) as temporary:
             _write_npy(decoder, layout, temporary)
     elif isinstance(layout, ArrayLayout):
-        from narrows import tables
-
-        found = decoder.rows(None, "raise")
-        names = None if layout.names is None else list(layout.names)
-        tables.write(target, found if kind == "npz" else found.reshape(len(found), layout.row_values), columns=names)
+        write_array(target, decoder.rows(None, "raise"), None if layout.names is None else list(layout.names))
     elif kind in ("csv", "tsv", "parquet"):
         with atomic_write(target) as temporary:
             (_write_parquet if kind == "parquet" else _write_text)(decoder, temporary, kind)
     else:
         raise DataError(f"{target}: columns of several types go into .csv, .tsv or .parquet files")
+
+
+def write_array(target: str | os.PathLike[str], rows: np.ndarray, names: list[str] | None) -> None:
+    """Write an array into an npz file, or as a table."""
+    if format_of(Path(target)) == "npz":
+        with atomic_write(target) as temporary, temporary.open("wb") as stream:
+            np.savez(stream, X=rows)
+        return
+    flat = rows.reshape(len(rows), -1)
+    labels = names or [f"x{number}" for number in range(flat.shape[1])]
+    write_table(target, pa.Table.from_arrays([pa.array(column) for column in flat.T], names=labels))
 
 
 def _write_npy(decoder: Decoder, layout: ArrayLayout, file: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from narrows.comparison.measure import METHODS, FittedMethod, MethodResult
 from narrows.comparison.page import plot_comparison, write_comparison_report
-from narrows.data.categories import frame_of
+from narrows.data.libraries import frame_of
 from narrows.report.html import Table, render_table
 
 if TYPE_CHECKING:

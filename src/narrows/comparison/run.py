@@ -5,14 +5,17 @@ from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
+from sklearn.base import BaseEstimator
 
 from narrows.comparison.comparison import Comparison, ComparisonArtifacts
 from narrows.comparison.measure import TESTED_CODES, TRAINING_CODES, TRUSTED_ROWS, HeldOut
 from narrows.comparison.methods import Progress, fit_networks, fit_pca, measuring_progress, pca_curve
-from narrows.data.inputs import is_path
+from narrows.data.inputs import is_path, validate_rows
+from narrows.data.rows import ArrayRows
+from narrows.data.table import Table
 from narrows.errors import DataError
 from narrows.fitting.progress import stage_progress
-from narrows.tables import read
+from narrows.fitting.splits import equal_rows, held_out_rows
 
 __all__ = ["compare"]
 
@@ -135,11 +138,15 @@ def _silent(stage: str, fraction: float) -> None:
 
 
 def _opened(X: Any) -> tuple[Any, Sequence[Any] | None]:
-    """Return rows, read if they are a file, and the names of their columns."""
-    if not is_path(X):
+    """Return rows, of a table its columns as numbers, and the names of these."""
+    if not (is_path(X) or isinstance(X, Table)):
         return X, getattr(X, "columns", None)
-    table = read(X)
-    return table.values.reshape(-1, *table.shape), table.columns
+    reader = BaseEstimator()
+    given = validate_rows(reader, X, reset=True, allow_missing=False)
+    if not isinstance(given.rows, ArrayRows):
+        raise DataError(f"{X} has too many rows to be compared in memory: compare a part of it")
+    values = given.rows.take(np.arange(given.rows.n_rows)).numpy()
+    return values.reshape(-1, *given.row_shape), None if given.encoding is None else given.encoding.value_names
 
 
 def _hold_out(
@@ -156,7 +163,7 @@ def _hold_out(
     else:
         if len(rows) < 10:
             raise DataError(f"{len(rows)} rows are too few to hold some out: a comparison needs at least 10")
-        kept, held = _split(len(rows), labels, seed)
+        kept, held = _split(rows, labels, seed)
         train, test = rows[kept], rows[held]
         train_labels, test_labels = (None, None) if labels is None else (labels[kept], labels[held])
     if (train_labels is None) != (test_labels is None):
@@ -192,10 +199,15 @@ def _labels(y: Any, n_rows: int, name: str) -> np.ndarray | None:
     return labels
 
 
-def _split(n_rows: int, labels: np.ndarray | None, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _split(rows: np.ndarray, labels: np.ndarray | None, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Hold rows out, with the classes in their proportion; rows that are equal stay together."""
     from sklearn.model_selection import train_test_split
 
+    n_rows, twins = len(rows), equal_rows(ArrayRows(rows))
     held_out = min(max(2, n_rows // 5), MOST_HELD_OUT)
+    if twins is not None:
+        held = held_out_rows(n_rows, held_out, 1, twins, seed)[0]
+        return np.setdiff1d(np.arange(n_rows), held), held
     stratify = labels
     if labels is not None:
         counts = np.unique(labels, return_counts=True)[1]

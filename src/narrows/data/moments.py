@@ -65,6 +65,11 @@ class Moments:
         diagonal = self.scatter.diagonal() if self.scatter.ndim == 2 else self.scatter
         return (diagonal / self.count.clamp_min(1)).clamp_min(0)
 
+    def limits(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the extremes; zeros where nothing was observed."""
+        low, high = self.minimum.numpy(), self.maximum.numpy()
+        return np.where(np.isfinite(low), low, 0.0), np.where(np.isfinite(high), high, 0.0)
+
     def pooled(self) -> Moments:
         """Return the moments with the extremes of all columns together: the pixels of an image share their range."""
         low, high = self.minimum.min(), self.maximum.max()

@@ -90,10 +90,12 @@ def open_source(
     if not is_place(data) and (asked or array is not None):
         raise DataError(f"{next(iter(asked), 'array')}= is for files, and a {type(data).__name__} was given")
     source = _open_places(data, asked, array) if is_place(data) else _open_object(data)
+    source.options = asked
     if index is None and columns is None and drop is None:
         return source
     if not isinstance(source, PartsSource):
         source = PartsSource(_parts_of(source, {}), source.origin, source.notes, source.index_columns)
+        source.options = asked
     if index is not None:
         source.index_columns = _index(index, source)
     if columns is None and drop is None:

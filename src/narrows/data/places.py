@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 from urllib.parse import unquote
 
+from narrows.data.pictures import is_picture
 from narrows.errors import DataError
-from narrows.tables.pictures import is_picture
 
 __all__ = ["READABLE", "Place", "find_places", "format_of", "holds_images", "is_place"]
 

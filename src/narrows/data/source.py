@@ -36,13 +36,14 @@ class Source(ABC):
     ``arrow_schema`` has the columns' names, all different, and their Arrow types; a dictionary of texts is a category.
     ``n_rows`` is None where it is only known after all has been read. ``notes`` say in whole sentences what was assumed
     on the way (a delimiter, an encoding, a header, names made up). ``index_columns`` are the columns that the source's
-    own words say are its index.
+    own words say are its index. ``options`` are those that a later table of the same kind is to be read with.
     """
 
     arrow_schema: pa.Schema
     n_rows: int | None
     origin: Origin
     notes: list[str]
+    options: dict[str, Any] = {}  # noqa: RUF012 - replaced, never changed
     index_columns: list[str]
 
     @abstractmethod
@@ -62,6 +63,8 @@ class Source(ABC):
     def segment_rows(self) -> list[int]:
         """Count the rows of every part."""
         names = self.arrow_schema.names[:1]
+        if self.n_segments() == 1 and self.n_rows is not None:
+            return [self.n_rows]
         return [sum(len(batch) for batch in self.segment(number, names)) for number in range(self.n_segments())]
 
     def table(self, columns: Sequence[str] | None = None) -> pa.Table:

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from narrows.data.arrays import parse_idx
 from narrows.datasets.download import file_content
 from narrows.datasets.records import RECORDS, Record, record_of
 from narrows.errors import DownloadError
-from narrows.tables.arrays import parse_idx
 
 __all__ = ["Dataset", "describe", "load", "names"]
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from narrows.data.folders import image_files
+from narrows.data.pictures import image_size, read_image
 from narrows.errors import DataError
-from narrows.tables.folders import image_files
-from narrows.tables.pictures import image_size, read_image
 
 __all__ = ["ImageFolder", "image_folder"]
 
@@ -55,7 +55,7 @@ def image_folder(
         Height and width in pixels to bring all images to: cut to that shape about the middle, then resized with
         smoothing (Lanczos). Without it all must be of one size already.
     color : {None, "grey", "rgb"}, default None
-        As they are, or all grey, or all RGB; see :func:`narrows.tables.read_image`.
+        As they are, or all grey, or all RGB; see :func:`narrows.data.read_image`.
     patches : int, default None
         Cut squares of this side out of the images, at random places, instead of taking whole images: to teach a
         denoiser what photographs are like. Images may be of any size; those smaller than a patch are passed over.
@@ -73,10 +73,10 @@ def image_folder(
     Examples
     --------
     >>> import numpy as np, pathlib, tempfile
-    >>> from narrows import datasets, tables
+    >>> from narrows import data, datasets
     >>> folder = pathlib.Path(tempfile.mkdtemp())
     >>> for k in range(3):
-    ...     tables.write_image(folder / f"{k}.png", np.full((20, 30 + k), 60 * k, np.uint8))
+    ...     data.write_image(folder / f"{k}.png", np.full((20, 30 + k), 60 * k, np.uint8))
     >>> datasets.image_folder(folder, size=(10, 10)).images.shape
     (3, 10, 10)
     >>> datasets.image_folder(folder, patches=8, n_patches=50).images.shape

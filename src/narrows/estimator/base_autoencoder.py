@@ -11,15 +11,22 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from narrows.data.inputs import ValidatedInput, validate_rows
+from narrows.data.encoding import Encoding
+from narrows.data.inputs import ValidatedInput, group_column, validate_rows
+from narrows.data.output import to_origin
 from narrows.data.rows import ArrayRows, Rows, apply_in_blocks
+from narrows.data.schema import Schema
+from narrows.data.source import Origin
+from narrows.data.unlike import warn_if_unlike
 from narrows.errors import DataError
 from narrows.estimator import state
 from narrows.estimator.base import FittedEstimator
 from narrows.estimator.tiled_inference import denoise_image
 from narrows.fitting.fit import FitResult
 from narrows.fitting.incremental import Incremental
-from narrows.fitting.settings import describe_training, resolve_image_shape, resolve_network
+from narrows.fitting.objectives import Objective
+from narrows.fitting.settings import FitConfig, describe_training, resolve_config, resolve_image_shape, resolve_network
+from narrows.fitting.splits import as_groups
 from narrows.networks.model import EncoderDecoder
 from narrows.validation import check_number
 
@@ -47,30 +54,59 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FittedE
     n_components_: int
     n_features_in_: int
     image_shape_: tuple[int, int, int] | None
+    schema_: Schema
+    _groups: Any = None
+    _limits: tuple[np.ndarray, np.ndarray]
+    """The least and the greatest value of the fit, of each column."""
 
-    def _set_row_shape(self, n_features: int, row_shape: tuple[int, ...], *, reset: bool) -> None:
+    def _set_row_shape(self, given: ValidatedInput, *, reset: bool) -> None:
         """Learn the shape of a row (``reset=True``), or hold it against that of the fit."""
         if reset:
-            self.image_shape_ = resolve_image_shape(self, n_features, row_shape)
-            self._row_shape = row_shape
-        self._check_row_shape(row_shape)
+            self._groups = group_column(given.source, self.schema_) if given.source is not None else None
+            self.image_shape_ = resolve_image_shape(self, given.rows.n_features, given.row_shape)
+            self._row_shape = given.row_shape
+        self._check_row_shape(given.row_shape)
 
-    def _validate_rows(self, X: Any, *, reset: bool, allow_missing: bool) -> ValidatedInput:
-        """Validate input and turn it into rows of numbers."""
-        return validate_rows(self, X, reset=reset, allow_missing=allow_missing)
+    def _grouping(self, groups: Any, rows: Rows) -> np.ndarray | None:
+        """Return the groups of rows that are held out together: those given, or a table's own."""
+        return as_groups(self._groups if groups is None else groups, rows.n_rows)
+
+    @property
+    def _encoding(self) -> Encoding | None:
+        """How the columns of a table become numbers; None of a model that was fitted to an array."""
+        return Encoding.learn(self.schema_) if hasattr(self, "schema_") else None
+
+    def _in_data_form(self, rows: np.ndarray, row_shape: tuple[int, ...] | None = None) -> Any:
+        """Give rows the form of the data: the shape of an array's, or of columns that were not all numbers a table."""
+        encoding = self._encoding
+        if encoding is None or encoding.is_plain:
+            return rows.reshape(-1, *(row_shape or self._row_shape))
+        return to_origin(encoding.decode(rows.reshape(len(rows), -1).astype(np.float64)), Origin(self.schema_.library))
 
     def _validate_new(self, X: Any) -> ValidatedInput:
         """Validate rows for a fitted model."""
         check_is_fitted(self)
-        given = self._validate_rows(X, reset=False, allow_missing=self._model.standardise.missing)
+        given = validate_rows(self, X, reset=False, allow_missing=self._model.standardise.missing)
         self._check_row_shape(given.row_shape)
+        warn_if_unlike(given.rows, *self._limits, self._value_names())
         return given
+
+    def forget_limits(self) -> None:
+        """Forget the range of the fit, so that rows far outside it are taken without a warning."""
+        self._limits = tuple(np.zeros_like(limit) for limit in self._limits)  # type: ignore[assignment]
 
     def _check_row_shape(self, row_shape: tuple[int, ...]) -> None:
         """Refuse images that have as many values as those of the fit but another shape."""
         known = self.image_shape_
         if known is not None and len(row_shape) > 1 and (*row_shape, 1)[:3] != known:
             raise DataError(f"images of shape {row_shape} were given, but the model was fitted to {known}")
+
+    def _resolve_config(self, n_features: int, objective: Objective) -> FitConfig:
+        """Resolve all parameters for rows of so many numbers."""
+        encoding = self._encoding
+        levels = () if encoding is None else encoding.sizes
+        names = self._value_names()
+        return resolve_config(self, n_features, objective, names=names, shape=self.image_shape_, levels=levels)
 
     def _set_model(self, model: EncoderDecoder, n_components: int, *, few_rows: bool) -> None:
         self._model = model
@@ -85,6 +121,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FittedE
         self._set_model(result.model, result.config.n_components, few_rows=result.few_rows)
         self.history_ = result.history
         self.baselines_ = result.baselines
+        self._limits = result.moments.limits()
         self.stopped_ = result.stopped
         self.n_steps_ = result.steps
         self.plan_ = describe_training(result.train_config)
@@ -97,6 +134,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FittedE
             partial = begin(self._model, self.n_steps_) if fitted else begin()
         record = partial.update(rows)
         if not fitted:
+            self._limits = partial.moments.limits()
             self._set_model(partial.model, partial.config.n_components, few_rows=partial.start.freeze_linear)
         self.history_ = [*self.history_, record] if fitted else [record]
         self.baselines_ = partial.compare(rows)
@@ -105,7 +143,11 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FittedE
         self._partial = partial
         return partial
 
-    def _feature_names(self) -> list[str] | None:
+    def _value_names(self) -> list[str] | None:
+        """Return the names of the numbers that a row becomes, where columns have names."""
+        encoding = self._encoding
+        if encoding is not None:
+            return encoding.value_names
         names = getattr(self, "feature_names_in_", None)
         return None if names is None else [str(name) for name in names]
 
@@ -162,7 +204,7 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FittedE
             self._model, given.rows, lambda x: self.encoder_(x)[:, :size], (size,), given.float_dtype
         )
 
-    def inverse_transform(self, X: Any) -> np.ndarray:
+    def inverse_transform(self, X: Any) -> Any:
         """Decode codes to rows in the data's units.
 
         Parameters
@@ -172,20 +214,21 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FittedE
 
         Returns
         -------
-        ndarray of shape (n, n_features_in_)
-            Or of images, if the model was fitted to an array of images.
+        ndarray of shape (n, n_features_in_), images, or table
+            Images, if the model was fitted to an array of images; a table of the kind that was given to the fit, where
+            its columns were not all numbers.
         """
         check_is_fitted(self)
         self._check_code("inverse_transform")
         rows, dtype = self._validate_codes(X)
         decoded = apply_in_blocks(self._model, rows, self._decode, (self._model.head.n_features,), dtype)
-        return decoded.reshape(-1, *self._row_shape)
+        return self._in_data_form(decoded)
 
     def _decode(self, codes: Tensor) -> Tensor:
         output = self._model.decode(codes.float())
         return self._model.head.mean(output.double() if codes.element_size() == 8 else output)
 
-    def reconstruct(self, X: Any, n_components: int | None = None) -> np.ndarray:
+    def reconstruct(self, X: Any, n_components: int | None = None) -> Any:
         """Encode and decode rows.
 
         Parameters
@@ -197,8 +240,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FittedE
 
         Returns
         -------
-        ndarray of the shape of X
-            In the data's units; missing values are filled in.
+        ndarray of the shape of X, or table
+            In the data's units; missing values are filled in. A table where the columns are not all numbers.
         """
         given = self._validate_new(X)
         model = self._model
@@ -209,8 +252,8 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FittedE
             output = model.output(model.standardise(block), size)
             return model.head.mean(output.double() if wide else output)
 
-        shape = (model.head.n_features,)
-        return apply_in_blocks(model, given.rows, reconstruct, shape, given.float_dtype).reshape(-1, *given.row_shape)
+        rebuilt = apply_in_blocks(model, given.rows, reconstruct, (model.head.n_features,), given.float_dtype)
+        return self._in_data_form(rebuilt, given.row_shape)
 
     def denoise(self, X: Any) -> np.ndarray:
         """Clean noisy rows: rebuild them with a model that was fitted to give clean rows for noisy ones.
@@ -284,7 +327,10 @@ class BaseAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, FittedE
 
         shape = (model.head.n_features,) if per_feature else ()
         errors = apply_in_blocks(model, given.rows, measure, shape, np.dtype(np.float64))
-        return errors.reshape(-1, *given.row_shape) if per_feature else errors
+        if not per_feature:
+            return errors
+        encoding = self._encoding
+        return errors.reshape(-1, *given.row_shape) if encoding is None else encoding.fold(errors)
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Score rows by the likelihood: higher is better reconstructed.

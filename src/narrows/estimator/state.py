@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
 from narrows.corruption import Corruption
+from narrows.data.schema import Schema
 from narrows.errors import ModelFileError
 from narrows.estimator.serialization import UNSAVED_OPTIONS
 from narrows.fitting import settings
@@ -20,7 +21,7 @@ from narrows.likelihoods import Likelihood, OutputDistribution, Standardise
 from narrows.networks import LinearInit, Modules, Network
 from narrows.networks.model import EncoderDecoder
 from narrows.priors import Prior
-from narrows.schema import Count, Number, conform
+from narrows.schema import Count, Number, Share, conform
 from narrows.training.optimisers import Optimizer
 from narrows.training.schedules import Schedule
 from narrows.validation import resolve_device
@@ -35,6 +36,7 @@ FAMILIES: dict[str, type] = {
 }
 
 
+LIMITS = ("limits.low", "limits.high")
 SCALING, DECODER_SCALING = "encoder.0.", "decoder.2.head.standardise."
 """One layer under two names; a file holds it once."""
 
@@ -58,6 +60,8 @@ class Baselines(TypedDict):
     input: NotRequired[float]
     autoencoder: NotRequired[float]
     sizes: NotRequired[list[SizeErrors]]
+    equal_rows: NotRequired[Number]
+    groups: NotRequired[Count]
     bits_per_feature: NotRequired[dict[str, float]]
     nats_per_row: NotRequired[dict[str, float]]
 
@@ -75,21 +79,42 @@ class Plan(TypedDict):
     linear_path: NotRequired[bool | None]
 
 
-class FrameRecord(TypedDict):
-    """How the columns of a frame with categories became numbers."""
+class ColumnRecord(TypedDict):
+    """A column of a table: what it is, and what is in it."""
 
-    names: list[str]
-    levels: list[list[str | float] | None]
-    others: NotRequired[bool]
+    name: str
+    kind: Literal[
+        "number", "integer", "boolean", "category", "datetime", "time", "text", "identifier", "index", "group",
+        "constant", "nested",
+    ]  # fmt: skip
+    why: str
+    type: str
+    missing: Share
+    spelling: NotRequired[dict[str, str | bool]]
+    levels: NotRequired[list[str | float | bool]]
+    ordered: NotRequired[bool]
+    decimals: NotRequired[Number]
+    low: NotRequired[str | float]
+    high: NotRequired[str | float]
+    unit: NotRequired[Literal["D", "s", "us"]]
+    note: NotRequired[str]
+
+
+class SchemaRecord(TypedDict):
+    """The columns of a table."""
+
+    columns: list[ColumnRecord]
+    n_rows: Count
+    notes: list[str]
+    options: dict[str, Any]
+    library: str
 
 
 class FormRecord(TypedDict):
     """What sampled rows are to look like."""
 
-    container: Literal["array", "columns", "pandas", "polars"]
-    dtypes: list[str]
+    dtype: str
     draws: bool
-    columns: FrameRecord | None
 
 
 ClassesType = Literal["str", "object", "bool", "float16", "float32", "float64", "int8", "int16", "int32", "int64"]
@@ -103,6 +128,7 @@ class FittedValues(TypedDict):
     n_features_in: Count
     n_values: Count
     feature_names_in: NotRequired[list[str]]
+    schema: NotRequired[SchemaRecord]
     image_shape: tuple[Count, Count, Count] | None
     row_shape: list[Count]
     missing: bool
@@ -147,10 +173,13 @@ def to_file(estimator: Any) -> tuple[dict[str, Any], dict[str, Tensor]]:
         "row_shape": list(estimator._row_shape),
         "ordered": model.ordered,
     }
+    if hasattr(estimator, "schema_"):
+        fitted["schema"] = estimator.schema_.to_json()
     if hasattr(estimator, "feature_names_in_"):
         fitted["feature_names_in"] = [str(name) for name in estimator.feature_names_in_]
     tensors = {name: t for name, t in model.state_dict().items() if not name.startswith(DECODER_SCALING)}
-    return {"options": options, "fitted": fitted}, tensors
+    limits = dict(zip(LIMITS, map(torch.from_numpy, estimator._limits), strict=True))
+    return {"options": options, "fitted": fitted}, tensors | limits
 
 
 def saved_options(estimator: BaseEstimator) -> dict[str, Any]:
@@ -190,8 +219,11 @@ def from_file(
     fitted = metadata["fitted"]
     conform({"options": metadata["options"], "fitted": fitted}, AutoencoderMetadata, "the description")
     estimator = cls(**(_options(cls, metadata["options"], network) | {"device": device}))
-    columns = (fitted.get("form") or {}).get("columns") or {}
-    n_columns = len(columns["names"]) if columns else fitted["n_values"]
+    n_columns = fitted["n_values"]
+    if "schema" in fitted:
+        estimator.schema_ = Schema.from_json(fitted["schema"])
+        encoding = estimator._encoding
+        n_columns = len(encoding.columns) if encoding.n_values == n_columns else 0
     if fitted["n_features_in"] != n_columns or len(fitted.get("feature_names_in", range(n_columns))) != n_columns:
         raise ModelFileError("the columns are not as many as the file says")
     shape, row_shape = fitted["image_shape"], fitted["row_shape"]
@@ -206,7 +238,14 @@ def from_file(
     kind = OrderedReconstruction if fitted["ordered"] else Reconstruction
     objective = kind(settings.resolve_corruption(estimator.corruption))
     settings.resolve_config(estimator, fitted["n_values"], objective, names=None, shape=estimator.image_shape_)
-    model = _model(estimator, fitted, tensors)
+    own = {name: tensor for name, tensor in tensors.items() if name not in LIMITS}
+    if not set(LIMITS) <= set(tensors):
+        raise ModelFileError("the ranges of the columns are missing")
+    low, high = (tensors[name].double().numpy() for name in LIMITS)
+    if low.shape != (fitted["n_values"],) or high.shape != low.shape:
+        raise ModelFileError("the ranges of the columns are not one for each")
+    estimator._limits = low, high
+    model = _model(estimator, fitted, own)
     estimator._set_model(model.to(resolve_device(device)).eval(), fitted["n_components"], few_rows=fitted["few_rows"])
     Optimizer.from_json(fitted["plan"]["optimizer"])
     Schedule.from_json(fitted["plan"]["schedule"])

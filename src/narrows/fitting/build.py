@@ -62,10 +62,10 @@ def _mostly_ends(moments: Moments) -> bool:
     return bool(ends > 0.5 * moments.count.sum())
 
 
-def make_standardise(moments: Moments, config: FitConfig) -> Standardise:
-    """Make the scaling layer from the moments of the training rows."""
+def make_standardise(moments: Moments, all_rows: Moments, config: FitConfig) -> Standardise:
+    """Make the scaling layer from the training rows' moments; gaps are looked for where any row has one."""
     shift, scale = _scaling(moments, config)
-    return Standardise(shift, scale, missing=config.missing)
+    return Standardise(shift, scale, missing=config.missing and bool((all_rows.count < all_rows.n_rows).any()))
 
 
 def build_model(

@@ -22,6 +22,7 @@ from narrows.fitting import build, selection, settings
 from narrows.fitting.objectives import BLOCK_ROWS, Objective, simple_errors
 from narrows.fitting.progress import ProgressCallbacks, progress_bar
 from narrows.fitting.settings import FitConfig, Split
+from narrows.fitting.splits import equal_rows, held_out_rows, joined
 from narrows.likelihoods import Standardise
 from narrows.networks import LinearInit
 from narrows.networks.model import EncoderDecoder, multiplications_per_row
@@ -81,7 +82,7 @@ class FoldFit:
         return self.held_out if self.held_out is not None else _sample(self.rows, seed)
 
 
-def fit_estimator(estimator: Any, rows: Rows, config: FitConfig) -> FitResult:
+def fit_estimator(estimator: Any, rows: Rows, config: FitConfig, groups: np.ndarray | None = None) -> FitResult:
     """Fit an estimator's model, with the progress that it shows and the checkpoint that it keeps."""
     checkpoint = None
     if estimator.checkpoint is not None:
@@ -89,23 +90,21 @@ def fit_estimator(estimator: Any, rows: Rows, config: FitConfig) -> FitResult:
         seconds = float(estimator.checkpoint_seconds)
         checkpoint = CheckpointFile(os.fspath(estimator.checkpoint), seconds, fingerprint(facts, rows))
     with progress_bar(estimator.callbacks, estimator.verbose) as progress:
-        result = fit_model(rows, config, progress, checkpoint)
+        result = fit_model(rows, config, progress, checkpoint, groups)
     if checkpoint is not None and result.stopped != "interrupted":
         checkpoint.remove()
     return result
 
 
 def fit_model(
-    rows: Rows, config: FitConfig, progress: ProgressCallbacks, checkpoint: CheckpointFile | None = None
+    rows: Rows,
+    config: FitConfig,
+    progress: ProgressCallbacks,
+    checkpoint: CheckpointFile | None = None,
+    groups: np.ndarray | None = None,
 ) -> FitResult:
-    """Fit a model to rows."""
-    split = settings.make_split(
-        rows.n_rows,
-        config.validation_fraction,
-        early_stopping=config.early_stopping,
-        refits=config.objective.refits(config.network),
-    )
-    parts = split_rows(rows, split, config.seed)
+    """Fit a model to rows; rows that are equal, or of one of the ``groups``, are held out together or not at all."""
+    split, parts, together = _hold_out(rows, config, groups)
     moments = [[_measure(part, config) for part in pair] for pair in parts]
     all_rows = moments[0][0].merge(moments[0][1]) if split.folds else moments[0][0]
     check_magnitudes(rows, all_rows, config.names)
@@ -125,6 +124,7 @@ def fit_model(
     errors = [_errors(fold, choice, config) for fold in folds]
     joint = {name: torch.cat([part[name] for part in errors]) for name in errors[0]}
     baselines = selection.summarise_errors(joint, held_out=bool(split.folds)) | _density_baselines(folds, joint, config)
+    baselines |= together
     first = folds[0]
     model = first.model
     if choice.stayed and split.folds:
@@ -137,6 +137,8 @@ def fit_model(
             stopped = "interrupted"
         else:
             model = again.model
+    # Rows that come later may have gaps, also where those of the fit had none.
+    model.standardise.missing = config.missing
     return FitResult(
         model=model.eval(),
         history=selection.join_histories([fold.history(config.objective) for fold in folds], config.objective),
@@ -152,17 +154,33 @@ def fit_model(
     )
 
 
-def split_rows(rows: Rows, split: Split, seed: int) -> list[tuple[Rows, ...]]:
+def _hold_out(
+    rows: Rows, config: FitConfig, groups: np.ndarray | None
+) -> tuple[Split, list[tuple[Rows, ...]], dict[str, int]]:
+    """Part rows, and count those that equal an earlier one, and the groups, where there are any."""
+    split = settings.make_split(
+        rows.n_rows,
+        config.validation_fraction,
+        early_stopping=config.early_stopping,
+        refits=config.objective.refits(config.network),
+    )
+    twins = equal_rows(rows) if split.folds and not isinstance(rows, StreamRows) else None
+    together = {} if twins is None else {"equal_rows": rows.n_rows - len(np.unique(twins))}
+    if groups is not None:
+        together["groups"] = len(np.unique(groups))
+    return split, split_rows(rows, split, config.seed, joined(twins, groups)), together
+
+
+def split_rows(rows: Rows, split: Split, seed: int, groups: np.ndarray | None = None) -> list[tuple[Rows, ...]]:
     """Part rows into those to train on and those held out, once or once for each fold."""
     if split.folds == 0:
         return [(rows,)]
     if isinstance(rows, StreamRows):
         return [rows.split(split.held_out, seed)]
-    order = np.random.default_rng(seed).permutation(rows.n_rows)
-    cuts = [order[: split.held_out]] if split.folds == 1 else np.array_split(order, split.folds)
+    cuts = held_out_rows(rows.n_rows, split.held_out, split.folds, groups, seed)
     everything = np.arange(rows.n_rows)
     parted: Any = rows
-    return [(parted.subset(np.setdiff1d(everything, cut)), parted.subset(np.sort(cut))) for cut in cuts]
+    return [(parted.subset(np.setdiff1d(everything, cut)), parted.subset(cut)) for cut in cuts]
 
 
 def _measure(rows: Rows, config: FitConfig) -> Moments:
@@ -173,7 +191,7 @@ def start_model(
     rows: Rows, moments: Moments, all_rows: Moments, config: FitConfig
 ) -> tuple[EncoderDecoder, LinearInit]:
     """Make the untrained model and its linear start: ``moments``, of the training rows, set the scale."""
-    standardise = build.make_standardise(moments, config)
+    standardise = build.make_standardise(moments, all_rows, config)
     freeze = all_rows.n_rows < settings.FEW_ROWS and not config.objective.posterior
     start = linear_init(rows, moments, standardise, config, freeze_linear=freeze)
     return build.build_model(standardise, start, all_rows, config, plain_rows(rows).dtype), start

@@ -31,6 +31,7 @@ class Incremental:
         if model is None:
             config = resolve_auto(config, self.moments)
             self.model, self.start = start_model(rows, self.moments, self.moments, config)
+            self.model.standardise.missing = config.missing
         else:
             self.model = model
             self.start = linear_init(rows, self.moments, model.standardise, config, freeze_linear=False)

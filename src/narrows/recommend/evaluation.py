@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from scipy.sparse import csr_array
 
-from narrows.data.categories import frame_of
+from narrows.data.libraries import frame_of
 from narrows.recommend.interactions import Interactions, rows_of, select_entries
 from narrows.recommend.scorers import Scorer, best_items, scores_at
 from narrows.recommend.splits import Fold

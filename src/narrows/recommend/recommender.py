@@ -9,7 +9,7 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from narrows.data.categories import frame_of, library_of
+from narrows.data.libraries import frame_of, library_of
 from narrows.errors import DataError
 from narrows.estimator.base import atomic_fit
 from narrows.recommend import serialization

@@ -65,12 +65,11 @@ class BaseVariational(BaseGenerator):
             In the data's units.
         """
         if y is None:
-            rebuilt = super().reconstruct(X, n_components)
-            return rebuilt if self._form.columns is None else self._in_data_form(rebuilt)
+            return super().reconstruct(X, n_components)
         given = self._validate_new(X)
         codes = np.asarray(self.transform(X, n_components))
         rebuilt = self._decoded(codes, y).astype(given.float_dtype)
-        return rebuilt.reshape(-1, *given.row_shape) if self._form.columns is None else self._in_data_form(rebuilt)
+        return self._in_data_form(rebuilt, given.row_shape)
 
     def reconstruction_error(self, X: Any, *, per_feature: bool = False) -> np.ndarray:
         """Measure how far rows are from their reconstruction, as :meth:`Autoencoder.reconstruction_error` does.
@@ -89,8 +88,7 @@ class BaseVariational(BaseGenerator):
             Squared errors in the data's units; in standard deviations of each column with ``scaling="standard"``,
             which is what ``"auto"`` is for tables.
         """
-        errors = super().reconstruction_error(X, per_feature=per_feature)
-        return self._form.columns.fold(errors) if per_feature and self._form.columns is not None else errors
+        return super().reconstruction_error(X, per_feature=per_feature)
 
     def elbo(
         self,

@@ -10,7 +10,9 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from narrows.data.categories import FrameColumns, is_missing
+from narrows.data.libraries import is_missing
+from narrows.data.output import to_origin
+from narrows.data.source import Origin
 from narrows.errors import DataError
 from narrows.estimator.base_autoencoder import BaseAutoencoder
 from narrows.networks.model import VariationalModel
@@ -28,15 +30,8 @@ class BaseGenerator(BaseAutoencoder):
     _model: VariationalModel
     _mixture: CodePrior | None
     _form: sampling.Form
-    _columns: FrameColumns | None
     classes_: np.ndarray
     prior: Prior | str
-
-    def _in_data_form(self, rows: np.ndarray) -> Any:
-        """Give rows the shape of the data; of a frame with categories, make a frame of them."""
-        if self._form.columns is None:
-            return rows.reshape(-1, *self._row_shape)
-        return self._form.finish(rows.reshape(len(rows), -1), drawn=False, row_shape=self._row_shape, names=None)
 
     def _prior_named(self, name: str | None) -> CodePrior | None:
         """Return the mixture, or None for the standard normal; without a name what the model draws from."""
@@ -120,9 +115,10 @@ class BaseGenerator(BaseAutoencoder):
 
         Returns
         -------
-        ndarray of shape (n_samples, n_features_in_), images, or frame
-            Of the kind of the data that the model was fitted to: the same container, column names and types, each
-            column within the range that was seen.
+        ndarray of shape (n_samples, n_features_in_), images, or table
+            Of the kind of the data that the model was fitted to: the same library, column names, types and decimals,
+            each column within the range that was seen. Identifiers and texts are not among the columns. Of a model
+            fitted to a file it is an Arrow table.
         """
         check_is_fitted(self, "encoder_")
         check_number("n_samples", n_samples, integer=True, low=0)
@@ -133,7 +129,10 @@ class BaseGenerator(BaseAutoencoder):
         columns = None if labels is None or not self._model.n_labels else sampling.one_hot(labels, self._model.n_labels)
         drawn = self._form.draws if noise == "auto" else bool(noise)
         rows = sampling.decode(self._model, codes, columns, generator if drawn else None)
-        return self._form.finish(rows, drawn=drawn, row_shape=self._row_shape, names=self._feature_names())
+        rows = self._form.finish(rows, drawn=drawn)
+        if (encoding := self._encoding) is not None:
+            return to_origin(encoding.decode(rows), Origin(self.schema_.library))
+        return self._form.cast(rows).reshape(-1, *self._row_shape)
 
     def interpolate(self, a: Any, b: Any, steps: int = 10, *, method: str = "linear", y: Any = None) -> np.ndarray:
         """Decode the codes on the way from one row to another.
@@ -192,7 +191,7 @@ class BaseGenerator(BaseAutoencoder):
         codes[:, component] = steps
         return self._in_data_form(self._decoded(codes, y))
 
-    def inverse_transform(self, X: Any, y: Any = None) -> np.ndarray:
+    def inverse_transform(self, X: Any, y: Any = None) -> Any:
         """Decode codes to rows in the data's units.
 
         Parameters
@@ -208,19 +207,17 @@ class BaseGenerator(BaseAutoencoder):
             Means, not draws; images, if the model was fitted to an array of images.
         """
         if y is None:
-            return self._in_data_form(super().inverse_transform(X))
+            return super().inverse_transform(X)
         check_is_fitted(self, "encoder_")
         self._validate_codes(X)
         return self._in_data_form(self._decoded(np.asarray(X), y))
 
     def _decoded(self, codes: np.ndarray, y: Any) -> np.ndarray:
-        if y is None:
-            return np.asarray(super().inverse_transform(codes)).reshape(len(codes), -1)
-        return sampling.decode(self._model, codes, self._label_columns(y, len(codes)), None)
+        return sampling.decode(self._model, codes, None if y is None else self._label_columns(y, len(codes)), None)
 
     def _one_row(self, row: Any) -> Any:
         """Take one row for a table of one."""
-        if self._form.columns is not None:
+        if self._encoding is not None and hasattr(row, "columns" if getattr(row, "ndim", 2) == 2 else "to_frame"):
             table = row.to_frame().T if hasattr(row, "to_frame") and getattr(row, "ndim", 0) == 1 else row
             if getattr(table, "shape", (0,))[0] != 1:
                 raise ValueError("one row of a frame with the columns of the fit is needed")

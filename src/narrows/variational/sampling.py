@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from narrows.data.categories import FrameColumns
 from narrows.data.moments import Moments
 from narrows.data.rows import ArrayRows, Rows, apply_in_blocks, plain_rows, sample_rows
 from narrows.errors import ModelFileError
@@ -124,64 +123,41 @@ class Marginals:
 class Form:
     """What sampled rows are to look like."""
 
-    # "array", "pandas", "polars", or "columns": a file's table whose columns differ in type, of which rows come as one
-    # array of a type that holds all, its whole numbers and truth values as such.
-    container: str
-    # The type of the array, or of each column.
-    dtypes: list[str]
-    # The range of each column.
+    # The type of the rows that the model was fitted to.
+    dtype: str
+    # The range of each number.
     low: np.ndarray
     high: np.ndarray
     # Whether values are drawn rather than means given, unless something else is asked for.
     draws: bool
     # The distribution of each column, where drawn values are to follow it.
     marginals: Marginals | None = None
-    # How the columns of a frame with categories became numbers.
-    columns: FrameColumns | None = None
 
     @classmethod
-    def of(
-        cls,
-        X: Any,
-        rows: Rows,
-        moments: Moments,
-        model: VariationalModel,
-        *,
-        images: bool,
-        columns: FrameColumns | None = None,
-    ) -> Form:
+    def of(cls, rows: Rows, moments: Moments, model: VariationalModel, *, images: bool) -> Form:
         """Look at what a model was fitted to."""
-        container, dtypes = _container(X, rows)
-        low, high = moments.minimum.numpy(), moments.maximum.numpy()
-        head = model.head
         draws = not images
-        if isinstance(head, BernoulliOutput):
+        if isinstance(model.head, BernoulliOutput):
             ends = moments.at_minimum + moments.at_maximum * (moments.maximum > moments.minimum)
             draws &= bool((ends >= moments.count).all())
-        low, high = np.where(np.isfinite(low), low, 0.0), np.where(np.isfinite(high), high, 0.0)
-        return cls(container, dtypes, low, high, draws, columns=columns)
+        return cls(str(plain_rows(rows).dtype), *moments.limits(), draws)
 
-    def finish(self, rows: np.ndarray, *, drawn: bool, row_shape: tuple[int, ...], names: list[str] | None) -> Any:
-        """Bring decoded rows to the data's distributions, ranges, types and container."""
+    def finish(self, rows: np.ndarray, *, drawn: bool) -> np.ndarray:
+        """Bring decoded rows to the data's distributions and ranges."""
         if drawn and self.marginals is not None and len(rows):
             rows = self.marginals.apply(rows)
-        rows = np.clip(rows, self.low, self.high)
-        if self.container == "array":
-            return _cast(rows, self.dtypes[0]).reshape(-1, *row_shape)
-        if self.container == "columns":
-            return _common(rows, self.dtypes)
-        if self.columns is not None:
-            values = self.columns.decode(rows)
-        else:
-            labels = names if names is not None else [f"x{number}" for number in range(rows.shape[1])]
-            values = {name: rows[:, number] for number, name in enumerate(labels)}
-        kinds = dict(zip(values, self.dtypes, strict=True))
-        return _pandas(values, kinds) if self.container == "pandas" else _polars(values, kinds)
+        return np.clip(rows, self.low, self.high)
+
+    def cast(self, rows: np.ndarray) -> np.ndarray:
+        """Return rows of the type of the data."""
+        dtype = np.dtype(self.dtype)
+        if dtype.kind == "b":
+            return rows >= 0.5
+        return np.round(rows).astype(dtype) if dtype.kind in "iu" else rows.astype(dtype)
 
     def to_json(self) -> dict[str, Any]:
         """Return what is not an array, for a file."""
-        columns = None if self.columns is None else self.columns.to_json()
-        return {"container": self.container, "dtypes": self.dtypes, "draws": self.draws, "columns": columns}
+        return {"dtype": self.dtype, "draws": self.draws}
 
     def tensors(self) -> dict[str, Tensor]:
         """Return what is an array, for a file."""
@@ -196,76 +172,19 @@ class Form:
         prefix = "marginals."
         own = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
         marginals = Marginals.from_tensors(own) if own else None
-        low, high = tensors["low"].numpy(), tensors["high"].numpy()
-        columns = None if record.get("columns") is None else FrameColumns(**record["columns"])
-        return cls(record["container"], record["dtypes"], low, high, record["draws"], marginals, columns)
+        return cls(record["dtype"], tensors["low"].numpy(), tensors["high"].numpy(), record["draws"], marginals)
 
-    def check(self, row: Tensor, row_shape: tuple[int, ...], names: Any) -> None:
+    def check(self, row: Tensor) -> None:
         """Refuse a form, read from a file, that a row of decoded values cannot be brought to."""
         if self.low.shape != row.shape or self.high.shape != row.shape:
             raise ModelFileError("the ranges of the columns are not one for each")
-        if any(kind.lstrip("<>|=")[:1] in ("S", "U", "V", "a") and kind[-1:].isdigit() for kind in self.dtypes):
-            raise ModelFileError("rows are to be texts of a fixed length, which no fit asks for")
-        self.finish(row.numpy()[None], drawn=True, row_shape=row_shape, names=None if names is None else list(names))
-
-
-def _container(X: Any, rows: Rows) -> tuple[str, list[str]]:
-    library = type(X).__module__.partition(".")[0]
-    if library == "pandas" and hasattr(X, "columns"):
-        return "pandas", [str(kind) for kind in X.dtypes]
-    if library == "polars" and hasattr(X, "columns"):
-        return "polars", [str(kind) for kind in X.dtypes]
-    return "array", [str(plain_rows(rows).dtype)]
-
-
-def _cast(values: np.ndarray, kind: str) -> np.ndarray:
-    dtype = np.dtype(kind)
-    if dtype.kind == "b":
-        return values >= 0.5
-    return np.round(values).astype(dtype) if dtype.kind in "iu" else values.astype(dtype)
-
-
-def _common(rows: np.ndarray, kinds: list[str]) -> np.ndarray:
-    """Give each column values of its own type, in an array of a type that holds all; truth values are 0 and 1."""
-    dtypes = [np.dtype(np.uint8) if kind == "bool" else np.dtype(kind) for kind in kinds]
-    result = np.empty(rows.shape, np.result_type(*dtypes))
-    for number, kind in enumerate(kinds):
-        result[:, number] = _cast(rows[:, number], kind)
-    return result
-
-
-def _pandas(values: dict[str, np.ndarray], kinds: dict[str, str]) -> Any:
-    import pandas as pd
-
-    columns = {}
-    for name, column in values.items():
-        kind = pd.api.types.pandas_dtype(kinds[name])
-        is_integer = pd.api.types.is_integer_dtype(kind)
-        if column.dtype == object:
-            columns[name] = pd.Series(column, dtype=kind)
-        elif pd.api.types.is_bool_dtype(kind):
-            columns[name] = pd.Series(column >= 0.5).astype(kind)
-        else:
-            columns[name] = pd.Series(np.round(column) if is_integer else column).astype(kind)
-    return pd.DataFrame(columns)
-
-
-def _polars(values: dict[str, np.ndarray], kinds: dict[str, str]) -> Any:
-    import polars as pl
-
-    columns = {}
-    for name, column in values.items():
-        if column.dtype == object:
-            text = pl.Series(name, column.tolist(), dtype=pl.String)
-            plain = kinds[name].partition("(")[0]
-            columns[name] = text.cast(pl.Categorical) if plain in ("Categorical", "Enum") else text
-            continue
-        kind = getattr(pl, kinds[name])
-        if kind == pl.Boolean:
-            columns[name] = pl.Series(name, column >= 0.5)
-        else:
-            columns[name] = pl.Series(name, np.round(column) if kind.is_integer() else column).cast(kind)
-    return pl.DataFrame(columns)
+        try:
+            known = np.dtype(self.dtype).kind in "biuf"
+        except TypeError:
+            known = False
+        if not known:
+            raise ModelFileError(f"rows are to be of type {self.dtype!r}, which no fit asks for")
+        self.cast(self.finish(row.numpy()[None], drawn=True))
 
 
 def fit_prior(

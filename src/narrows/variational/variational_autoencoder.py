@@ -11,21 +11,20 @@ from typing import Any, ClassVar
 import numpy as np
 import sklearn.mixture  # noqa: F401 - to import it draws from Python's own generator, which a fit must leave alone
 import torch
-from sklearn.utils.validation import _check_feature_names, _check_n_features
 from torch import Tensor
 
 from narrows.corruption import Corruption
-from narrows.data.categories import FrameColumns
-from narrows.data.inputs import ValidatedInput, is_path, validate_rows
+from narrows.data.inputs import validate_rows
 from narrows.data.moments import Moments
 from narrows.data.rows import ArrayRows, PairedRows, Rows
+from narrows.data.streams import StreamRows
 from narrows.errors import DataError, ModelFileError
 from narrows.estimator.base import atomic_fit, documented
 from narrows.fitting.fit import fit_estimator
 from narrows.fitting.incremental import Incremental
 from narrows.fitting.objectives import NegativeElbo
 from narrows.fitting.selection import warn_of_density
-from narrows.fitting.settings import FitConfig, check_options, resolve_config, resolve_corruption, resolve_network
+from narrows.fitting.settings import FitConfig, check_options, resolve_corruption, resolve_network
 from narrows.likelihoods import Likelihood
 from narrows.networks import Network
 from narrows.priors import CodePrior, Prior
@@ -86,8 +85,9 @@ class VariationalAutoencoder(BaseVariational):
         over the codes of its own: either way ``sample(n, y=7)`` draws rows of one label.
     corruption : Corruption, name, callable or None, default None
         How the encoder's input is corrupted while training, while the clean row stays the target.
-    missing : {"error", "mask"}, default "error"
-        ``"mask"`` takes NaN as not observed: it enters as the column's mean and does not count in the loss.
+    missing : {"mask", "error"}, default "mask"
+        ``"mask"`` takes NaN as not observed: it enters as the column's mean and does not count in the loss. ``"error"``
+        refuses it.
     scaling : {"auto", "common", "standard", "none"}, default "auto"
         ``"common"`` centres each column and divides all by one number, ``"standard"`` each by its own standard
         deviation, ``"none"`` takes values as they are. ``"auto"`` is ``"common"`` for images and for a Bernoulli
@@ -179,7 +179,7 @@ class VariationalAutoencoder(BaseVariational):
         prior: Prior | str = "mixture",
         conditional: bool = False,
         corruption: Corruption | str | Callable[..., Tensor] | None = None,
-        missing: str = "error",
+        missing: str = "mask",
         scaling: str = "auto",
         optimizer: Optimizer | str = "auto",
         learning_rate: float | str = "auto",
@@ -226,7 +226,7 @@ class VariationalAutoencoder(BaseVariational):
         self.conditional = conditional
 
     @atomic_fit
-    def fit(self, X: Any, y: Any = None) -> VariationalAutoencoder:
+    def fit(self, X: Any, y: Any = None, *, groups: Any = None) -> VariationalAutoencoder:
         """Fit to rows.
 
         Parameters
@@ -236,6 +236,9 @@ class VariationalAutoencoder(BaseVariational):
         y : array of shape (n,), optional
             Labels. Each gets a mixture over its codes, so that ``sample(n, y=label)`` draws rows of it; with
             ``conditional=True`` the decoder is given them too. Numbers that are no classes are ignored.
+        groups : array of shape (n,), optional
+            Rows of one group are held out together or not at all, as equal rows always are; by default those of a
+            table's columns of kind ``group``.
 
         Returns
         -------
@@ -243,11 +246,11 @@ class VariationalAutoencoder(BaseVariational):
             This object. Ctrl-C ends the training early and keeps the best weights so far.
         """
         rows, labels = self._rows_of(X, y, reset=True)
-        result = fit_estimator(self, rows, self._config(rows.n_features))
+        result = fit_estimator(self, rows, self._config(rows.n_features), self._grouping(groups, rows))
         self._keep(result)
         self.plan_ |= _describe_config(result.config)
         self.n_active_components_ = int(result.statistics["active_components"])
-        self._form = self._learn_form(X, rows, result.moments)
+        self._form = self._learn_form(rows, result.moments)
         self._learn_distribution(rows, labels, result.config.seed)
         warn_of_density(self.baselines_, self.n_active_components_, self.n_components_, self.kl_warmup)
         return self
@@ -277,7 +280,7 @@ class VariationalAutoencoder(BaseVariational):
         self.n_active_components_ = int(self.history_[-1]["active_components"])
         self._mixture = None
         if first:
-            self._form = self._learn_form(X, rows, found.moments)
+            self._form = self._learn_form(rows, found.moments)
         else:
             self._form = replace(self._form, marginals=None)
         return self
@@ -293,11 +296,9 @@ class VariationalAutoencoder(BaseVariational):
     def _rows_of(self, X: Any, y: Any, *, reset: bool) -> tuple[Rows, np.ndarray | None]:
         """Check options, rows and labels; where the decoder takes labels they come beside the rows."""
         self._check_own_options()
-        if reset:
-            self._columns = None
         check_options(self)
-        given = self._validate_rows(X, reset=reset, allow_missing=self.missing == "mask")
-        self._set_row_shape(given.rows.n_features, given.row_shape, reset=reset)
+        given = validate_rows(self, X, reset=reset, allow_missing=self.missing == "mask")
+        self._set_row_shape(given, reset=reset)
         found = None if y is None else encode_labels(y, given.rows.n_rows)
         if reset:
             self.__dict__.pop("classes_", None)
@@ -308,28 +309,9 @@ class VariationalAutoencoder(BaseVariational):
             return given.rows, labels
         if labels is None:
             raise ValueError("conditional=True needs labels: fit(X, y) with one class for each row")
-        if is_path(X):
-            raise DataError("conditional=True needs rows in memory: a file is read in its own order, without labels")
+        if isinstance(given.rows, StreamRows):
+            raise DataError("conditional=True needs rows in memory: a stream is read in its own order, without labels")
         return PairedRows(given.rows, ArrayRows(labels[:, None])), labels
-
-    def _validate_rows(self, X: Any, *, reset: bool, allow_missing: bool) -> ValidatedInput:
-        """Validate input and take it for rows of numbers, of a frame with categories a column for each of these."""
-        columns = None
-        if hasattr(X, "columns") or not reset:
-            columns = FrameColumns.learn(X) if reset else self._form.columns
-        if columns is None:
-            return validate_rows(self, X, reset=reset, allow_missing=allow_missing)
-        values = columns.encode(X)
-        _check_feature_names(self, X, reset=reset)
-        _check_n_features(self, X, reset=reset)
-        if not allow_missing and np.isnan(values).any():
-            name = columns.value_names[int(np.isnan(values).any(0).argmax())].partition("=")[0]
-            raise DataError(
-                f"column {name!r} has missing values: missing='mask' learns around them, or fill them in first"
-            )
-        if reset:
-            self._columns = columns
-        return ValidatedInput(ArrayRows(values), np.dtype(np.float64), (values.shape[1],))
 
     def _config(self, n_features: int) -> FitConfig:
         objective = NegativeElbo(
@@ -337,19 +319,10 @@ class VariationalAutoencoder(BaseVariational):
             resolve_corruption(self.corruption),
             len(self.classes_) if self.conditional else 0,
         )
-        columns, names = self._columns, self._feature_names()
-        return resolve_config(
-            self,
-            n_features,
-            objective,
-            names=names if columns is None else columns.value_names,
-            shape=self.image_shape_,
-            levels=() if columns is None else columns.sizes,
-        )
+        return self._resolve_config(n_features, objective)
 
-    def _learn_form(self, X: Any, rows: Rows, moments: Moments) -> Form:
-        images = self.image_shape_ is not None
-        return Form.of(X, rows, moments, self._model, images=images, columns=self._columns)
+    def _learn_form(self, rows: Rows, moments: Moments) -> Form:
+        return Form.of(rows, moments, self._model, images=self.image_shape_ is not None)
 
     def _learn_distribution(self, rows: Rows, labels: np.ndarray | None, seed: int) -> None:
         """Fit the prior to the codes, and learn what separates sampled columns from the data's."""
@@ -399,8 +372,7 @@ class VariationalAutoencoder(BaseVariational):
         own_prior = parts["mixture"]
         model._mixture = CodePrior.from_tensors(own_prior, model.n_components_, n_classes) if own_prior else None
         model._form = Form.from_file(fitted["form"], parts["form"])
-        model._columns = model._form.columns
-        model._form.check(model._model.standardise.shift64, model._row_shape, model._feature_names())
+        model._form.check(model._model.standardise.shift64)
         return model
 
 

@@ -4,15 +4,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
-from narrows import tables
 from narrows.cli import files
-from narrows.cli.columns import write_columns
 from narrows.cli.errors import CommandError
 from narrows.cli.flags import split_names
-from narrows.errors import DataError
+from narrows.codec.files import write_array
+from narrows.data.columns import read_columns
+from narrows.data.inputs import is_table
+from narrows.data.output import write_table
 from narrows.io.atomic import atomic_write
-from narrows.tables.formats import DELIMITERS, format_of
+from narrows.io.formats import format_of
 
 
 def require_coder() -> None:
@@ -41,36 +43,31 @@ def load_codec(path: Path) -> Any:
 
 def read_to_code(data: str, columns: str | None) -> Any:
     """Return DATA as a codec takes it: a file by its path, so that big ones are read in pieces."""
-    place = files.file_of(data)
-    wanted = split_names(columns)
-    if place is None:
-        return files.read_data(data, wanted).images()
-    if place.is_dir():
-        # Says by the folder's own name what is wrong with it.
-        tables.open_segments(place)
+    place, wanted = files.file_of(data), split_names(columns)
+    if place is None and files.named_set(data):
+        return files.read_data(data, {} if wanted is None else {"columns": wanted}).rows
     if wanted is None:
-        return place
-    try:
-        return tables.read(place, columns=wanted)
-    except DataError:
-        if place.is_dir() or format_of(place) not in (*DELIMITERS, "parquet"):
-            raise
-        # Perhaps there is text in them; if it is something else, that is said again.
-        return tables.read_named(place, wanted)
+        return place or data
+    if not is_table(data):
+        raise CommandError(f"--columns is for tables, and {data} is none.")
+    missing = {"missing_values": [""]} if format_of(Path(data)) in ("csv", "tsv") else {}
+    return read_columns(data, columns=wanted, **missing)
 
 
 def write_restored(out: Path, found: Any, names: list[str] | None) -> None:
     """Write what ``Codec.decompress`` gave; ``names`` are those of the columns of an array."""
     kind = format_of(out)
+    if isinstance(found, dict) and kind in ("npy", "npz") and all(part.dtype.kind in "iufb" for part in found.values()):
+        names, found = list(found), np.column_stack(list(found.values()))
     if not isinstance(found, np.ndarray) and kind not in ("csv", "tsv", "parquet"):
         raise CommandError(f"{out} holds values of one type, and these columns differ: write .csv, .tsv or .parquet.")
     if isinstance(found, dict):
-        write_columns(out, list(found.values()), list(found))
+        write_table(out, pa.table({name: pa.array(values) for name, values in found.items()}))
     elif not isinstance(found, np.ndarray):
         with atomic_write(out) as temporary:
             _write_frame(temporary, found, str(kind))
     elif kind != "npy":
-        tables.write(out, found if kind == "npz" else found.reshape(len(found), -1), columns=names)
+        write_array(out, found, names)
     elif found.dtype.kind == "O":
         raise CommandError(f"{out} cannot hold objects, which could run code when they are read: write .csv.")
     else:

@@ -8,10 +8,11 @@ import narrows
 from narrows.cli import files
 from narrows.cli.codec.files import read_to_code, require_coder
 from narrows.cli.codec.info import summary_of_codec
-from narrows.cli.columns import text_head
 from narrows.cli.errors import CommandError
 from narrows.cli.flags import construct, parse
 from narrows.cli.printing import print_record, working
+from narrows.data.inputs import is_table
+from narrows.data.opening import open_source
 
 
 def fit(data: str, out: Path, columns: str | None, *, quiet: bool, as_json: bool, **given: Any) -> None:
@@ -84,6 +85,5 @@ def _bound(text: str, number: str) -> float:
 def _with_positions(bounds: dict[Any, float], data: str) -> dict[Any, float]:
     """Take names that are numbers for positions, unless a column is called so."""
     place = files.file_of(data)
-    head = None if place is None else text_head(place)
-    known = (head.names if head is not None else None) or []
+    known = open_source(place).arrow_schema.names if place is not None and is_table(place) else []
     return {int(name) if name.isdigit() and name not in known else name: bound for name, bound in bounds.items()}

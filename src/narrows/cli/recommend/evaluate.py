@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from narrows.cli import files
-from narrows.cli.columns import write_text
 from narrows.cli.errors import CommandError
 from narrows.cli.flags import parse, refuse_beside_model, split_names
 from narrows.cli.printing import json_text, print_json, print_record
 from narrows.cli.recommend.fit import describe_model, fitted_recommender, load_recommender
 from narrows.cli.recommend.ratings_input import RatingsInput, column_names, file_of_log, read_ratings
+from narrows.data.output import write_table
 from narrows.io.atomic import atomic_write
 
 SPLITS = ("users", "last", "random")
@@ -120,8 +121,8 @@ def _write(out: Path, record: dict[str, Any]) -> None:
             temporary.write_text(json_text(record) + "\n", encoding="utf-8")
         return
     names = list(next(iter(record["values"].values())))
-    rows = (
-        [method, *("" if math.isnan(found[name]) else float(found[name]) for name in names)]
+    rows = [
+        {"method": method} | {name: None if math.isnan(found[name]) else float(found[name]) for name in names}
         for method, found in record["values"].items()
-    )
-    write_text(out, ["method", *names], rows)
+    ]
+    write_table(out, pa.Table.from_pylist(rows))

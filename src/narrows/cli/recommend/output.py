@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
-from narrows.cli.columns import write_columns
 from narrows.cli.printing import print_json, print_record, print_table
+from narrows.data.output import write_table
 from narrows.recommend.ids import id_array, plain
 
 
@@ -33,7 +34,7 @@ def write(out: Path, lists: Lists) -> None:
         table["user"] = id_array(lists.ids)[row]
     order = ("user", "item", "score", "rank", "title", "source", "predicted_rating")
     names = [name for name in order if name in table]
-    write_columns(out, [np.asarray(table[name]) for name in names], names)
+    write_table(out, pa.table({name: pa.array(np.asarray(table[name])) for name in names}))
 
 
 def show(record: dict[str, Any], lists: Lists, *, listed: bool, as_json: bool) -> None:

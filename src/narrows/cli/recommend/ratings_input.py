@@ -13,10 +13,10 @@ from narrows.cli.printing import note
 from narrows.data.opening import choose_columns, open_source
 from narrows.datasets.records import RATINGS
 from narrows.errors import DataError
+from narrows.io.formats import existing_file
 from narrows.recommend import Columns, Interactions, read_interactions
 from narrows.recommend.interactions import columns_of, is_usual
 from narrows.recommend.queries import read_titles
-from narrows.tables.formats import existing_file
 
 MADE_UP_SEED = 0
 ROLES = ("user", "item", "rating", "timestamp")
@@ -90,8 +90,11 @@ def _read_file(file: Path, asked: dict[str, str | None]) -> tuple[Interactions, 
     source = open_source(file)
     every = source.arrow_schema.names
     names = [name for name in every if name not in source.index_columns]
-    if names[0] == "column_0" and not {"user", "item"} <= asked.keys():
-        raise CommandError(f"{file} has no column names: say by position which hold what, as in --user-column 0.")
+    if not source.origin.named and not {"user", "item"} <= asked.keys():
+        # Logs without names have their columns in this order.
+        asked = {role: str(k) if k < len(every) else None for k, role in enumerate(ROLES)} | asked
+        taken = ", ".join(f"{role} {place}" for role, place in asked.items() if place is not None)
+        note(f"Note: {file} has no column names, so columns are taken by their place: {taken}.")
     # A column may be named by its position.
     named = {role: name and every[choose_columns(every, name, None, str(file))[0]] for role, name in asked.items()}
     try:

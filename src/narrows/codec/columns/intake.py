@@ -1,16 +1,24 @@
 """The ways in: what people hand in is taken apart into a batch of columns; files are read in pieces."""
 
 import math
-import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.types as pt
 
 from narrows.codec.columns.frames import ColumnsLayout, take_columns, take_frame
 from narrows.codec.columns.layout import ArrayLayout, ColumnBatch, Layout, check_type, native
+from narrows.data.arrays import load_npy
+from narrows.data.columns import array_of, read_columns
+from narrows.data.inputs import is_path, is_table, open_rows
+from narrows.data.opening import open_source
+from narrows.data.source import BATCH_ROWS, Source
 from narrows.errors import CodecFileError, DataError
+from narrows.io.formats import existing_file, format_of
 
 __all__ = ["layout_from_json", "pieces_of", "take", "take_for_fit"]
 
@@ -18,15 +26,20 @@ _PIECE_BYTES = 4 << 20
 _FIT_BYTES = 256 << 20
 
 
+@dataclass(frozen=True)
+class NamedRows:
+    """Rows of numbers of one type, and the names of their columns."""
+
+    values: np.ndarray
+    names: tuple[str, ...] | None
+
+
 def take(X: Any, image_shape: tuple[int, ...] | None = None) -> ColumnBatch:
     """Take what is handed in apart."""
-    from narrows.tables.table import Table
-
     if isinstance(X, ColumnBatch):
         return X
-    if isinstance(X, Table):
-        shape = image_shape or (X.shape if len(X.shape) in (2, 3) and X.values.dtype == np.uint8 else None)
-        return _take_array(np.asarray(X.values), shape, None if X.columns is None else tuple(X.columns))
+    if isinstance(X, NamedRows):
+        return _take_array(X.values, image_shape, X.names)
     home = type(X).__module__.partition(".")[0]
     if home == "pandas":
         return take_frame(X)
@@ -87,34 +100,61 @@ def layout_from_json(record: Any) -> Layout:
         raise CodecFileError(f"what the data is cannot be read ({error})") from None
 
 
-def pieces_of(path: str | os.PathLike[str], most_bytes: int | None = None) -> Iterator[Any]:
+def pieces_of(path: Any, most_bytes: int | None = None, **options: Any) -> Iterator[Any]:
     """Yield a file's rows, a few megabytes at a time where its format can be read so, evenly spread at ``most_bytes``.
 
-    An ``.npy`` file keeps its type and shape; others come as :func:`narrows.tables.open_segments` reads them, and text
-    columns as :func:`narrows.tables.read_named` does.
+    An ``.npy`` file keeps its type and shape, images are arrays of them, and a table comes as columns; ``options`` are
+    those of :func:`narrows.data.opening.open_source`.
     """
-    from narrows import tables
-    from narrows.tables.formats import DELIMITERS, existing_file, format_of
-
-    if not Path(path).is_dir():
-        file = existing_file(path)
-        kind = format_of(file)
-        if kind == "npy":
-            yield from _npy_pieces(file, most_bytes)
+    place = Path(path)
+    if not is_table(path):
+        if not place.is_dir() and format_of(existing_file(place)) == "npy":
+            yield from _npy_pieces(place, most_bytes)
             return
-        if not (kind == "parquet" or (kind in DELIMITERS and file.suffix.lower() != ".gz")):
-            yield _read(path) if kind in DELIMITERS else tables.read(path)
+        found = open_rows(place)
+        if isinstance(found, np.ndarray):
+            yield found
             return
-    try:
-        opened = tables.open_segments(path)
-    except DataError:
-        # Perhaps there is text in it; reading says so, or what else is wrong.
-        yield _read(path)
+        row = max(1, found.n_features * found.dtype.itemsize)
+        for segment in _some(range(len(found.segment_rows)), sum(found.segment_rows) * row, most_bytes):
+            for piece in found.read(segment, max(1, _PIECE_BYTES // row)):
+                yield piece.reshape(len(piece), *found.shape)
         return
-    row = max(1, opened.n_features * opened.dtype.itemsize)
-    for segment in _some(range(len(opened.segment_rows)), sum(opened.segment_rows) * row, most_bytes):
-        for piece in opened.read(segment, max(1, _PIECE_BYTES // row)):
-            yield tables.Table(piece, opened.columns, opened.shape, opened.path)
+    if format_of(place) in ("csv", "tsv"):
+        # "NA" is a text here, which comes back as one.
+        options = {"missing_values": [""]} | options
+    yield from _table_pieces(open_source(path, **options), most_bytes)
+
+
+def _table_pieces(source: Source, most_bytes: int | None) -> Iterator[Any]:
+    """Yield the rows of a table: as one array where all columns are numbers of one type, otherwise as columns."""
+    schema = source.arrow_schema
+    kinds = {_held_type(source, column) for column in schema}
+    if None in kinds:
+        # Text of a later piece may be longer than that of the first.
+        yield read_columns(source)
+        return
+    together = len(kinds) == 1
+    names = tuple(schema.names) if source.origin.named else None
+    batches = max(1, -(-(source.n_rows or 0) // BATCH_ROWS))
+    chosen = set(_some(range(batches), batches * BATCH_ROWS * 8 * len(schema), most_bytes))
+    for number, batch in enumerate(source.batches()):
+        if number not in chosen:
+            continue
+        columns = [
+            array_of(column).astype(_held_type(source, field), copy=False)
+            for column, field in zip(batch.columns, schema, strict=True)
+        ]
+        yield NamedRows(np.column_stack(columns), names) if together else dict(zip(schema.names, columns, strict=True))
+
+
+def _held_type(source: Source, column: pa.Field) -> np.dtype | None:
+    """Return numpy's type for a column of numbers, which is a float where any is missing; None for others."""
+    if not (pt.is_integer(column.type) or pt.is_floating(column.type) or pt.is_boolean(column.type)):
+        return None
+    dtype = np.dtype(column.type.to_pandas_dtype())
+    gaps = dtype.kind in "iub" and any(batch.column(0).null_count for batch in source.batches([column.name]))
+    return np.dtype(np.float64) if gaps else dtype
 
 
 def _some(items: range, n_bytes: int, most_bytes: int | None) -> range:
@@ -122,19 +162,8 @@ def _some(items: range, n_bytes: int, most_bytes: int | None) -> range:
     return items if most_bytes is None else items[:: max(1, -(-n_bytes // most_bytes))]
 
 
-def _read(path: str | os.PathLike[str]) -> Any:
-    from narrows import tables
-
-    try:
-        return tables.read(path)
-    except DataError:
-        return tables.read_named(path)
-
-
 def _npy_pieces(file: Path, most_bytes: int | None) -> Iterator[np.ndarray]:
-    from narrows.tables.arrays import _load_npy
-
-    array = _load_npy(file)
+    array = load_npy(file)
     if not array.ndim or not len(array):
         yield np.asarray(array)
         return
@@ -143,13 +172,11 @@ def _npy_pieces(file: Path, most_bytes: int | None) -> Iterator[np.ndarray]:
     del array
     for start in starts:
         # Mapped anew for each piece: the pages of a map that stays open count as this program's memory.
-        yield np.array(_load_npy(file)[start : start + step], order="K", subok=False)
+        yield np.array(load_npy(file)[start : start + step], order="K", subok=False)
 
 
 def take_for_fit(X: Any, image_shape: tuple[int, ...] | None) -> ColumnBatch:
     """Take what is handed to a fit: data, or a file, of which a very big one is read in part."""
-    from narrows.data.inputs import is_path
-
     if is_path(X):
         pieces = [take(piece, image_shape) for piece in pieces_of(X, _FIT_BYTES)]
         parts = zip(*(piece.parts for piece in pieces), strict=True)

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from narrows.data.pictures import EXTENSIONS, is_picture, read_image, write_image
 from narrows.errors import DataError
 from narrows.io.temporary import temporary_beside
-from narrows.tables.pictures import EXTENSIONS, is_picture, read_image, write_image
-from narrows.tables.table import SegmentedFile, Table
 
-__all__ = ["FolderSegments", "check_new_folder", "image_files", "read_folder", "write_images"]
+__all__ = ["ImageFolder", "check_new_folder", "image_files", "write_images"]
 
 _SEGMENT_BYTES = 16 << 20
 
@@ -34,19 +33,7 @@ def image_files(folder: str | os.PathLike[str]) -> list[Path]:
     return found
 
 
-def read_folder(folder: str | os.PathLike[str]) -> Table:
-    """Read a folder of images of one kind into memory; see :func:`narrows.tables.read`."""
-    segments = FolderSegments(Path(folder))
-    values = np.empty((sum(segments.segment_rows), segments.n_features), segments.dtype)
-    start = 0
-    for number, n_rows in enumerate(segments.segment_rows):
-        for piece in segments.read(number, n_rows):
-            values[start : start + len(piece)] = piece
-            start += len(piece)
-    return Table(values, None, segments.shape, segments.path)
-
-
-class FolderSegments(SegmentedFile):
+class ImageFolder:
     """A folder of images read a few files at a time; a segment is about 16 MB of pixels, and at least one image."""
 
     def __init__(self, path: Path) -> None:
@@ -55,10 +42,14 @@ class FolderSegments(SegmentedFile):
         first = read_image(self.files[0])
         self.shape, self.dtype = first.shape, first.dtype
         self.n_features = math.prod(self.shape)
-        self.columns = None
         self._step = max(1, _SEGMENT_BYTES // first.nbytes)
         n_rows = len(self.files)
         self.segment_rows = [min(self._step, n_rows - start) for start in range(0, n_rows, self._step)]
+
+    def images(self) -> np.ndarray:
+        """Read all of them into memory, shape (n, height, width) or (n, height, width, 3)."""
+        pieces = [piece for k, n_rows in enumerate(self.segment_rows) for piece in self.read(k, n_rows)]
+        return np.concatenate(pieces).reshape(-1, *self.shape)
 
     def read(self, segment: int, piece_rows: int) -> Iterator[np.ndarray]:
         """Yield a segment's images in the order of their names."""
@@ -114,7 +105,7 @@ def write_images(
     folder : str or path-like
         A folder that is not there yet, or empty.
     images : iterable of array (height, width) or (height, width, 1 or 3)
-        One after another, as :func:`narrows.tables.write_image` takes them, so that they need not all be in memory.
+        One after another, as :func:`narrows.data.write_image` takes them, so that they need not all be in memory.
         Rows laid out flat are images after ``rows.reshape(-1, *shape)``.
     names : sequence of str, optional
         A file name for each, whose ending says the format; by default ``00000.png`` and so on.
@@ -133,12 +124,12 @@ def write_images(
     Examples
     --------
     >>> import numpy as np, pathlib, tempfile
-    >>> from narrows import tables
+    >>> from narrows.data import image_files, write_images
     >>> folder = pathlib.Path(tempfile.mkdtemp()) / "rebuilt"
-    >>> tables.write_images(folder, np.zeros((3, 8, 8)))
+    >>> write_images(folder, np.zeros((3, 8, 8)))
     3
-    >>> tables.read(folder).shape
-    (8, 8)
+    >>> [file.name for file in image_files(folder)]
+    ['00000.png', '00001.png', '00002.png']
     """
     path = Path(folder)
     check_new_folder(path)

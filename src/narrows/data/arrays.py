@@ -1,20 +1,19 @@
-"""numpy and idx files: npy and npz whole, npy in pieces."""
+"""Files of one array: npy, npz and idx, whole; npy also in pieces."""
 
 import gzip
 import math
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from narrows.errors import DataError
-from narrows.tables.columns import choose, named
-from narrows.tables.table import SegmentedFile, Table, numeric, numeric_dtype
+from narrows.io.formats import format_of
 
-__all__ = ["NpySegments", "parse_idx", "read_idx", "read_npy", "read_npz"]
+__all__ = ["ArrayFile", "numeric_dtype", "open_array", "parse_idx"]
 
 _USUAL_NAMES = ("X", "x", "data", "x_train")
 _SEGMENT_BYTES = 16 << 20
@@ -23,7 +22,7 @@ _IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
-def _load_npy(path: Path) -> np.ndarray:
+def load_npy(path: Path) -> np.ndarray:
     """Open an npy file: as a memory map, unless it is so small that it may hold nothing to be mapped."""
     small = path.stat().st_size < _SMALL_FILE
     try:
@@ -38,43 +37,34 @@ def _load_npy(path: Path) -> np.ndarray:
     return array
 
 
-def _table(
-    array: np.ndarray, columns: Sequence[str | int] | None, names: list[str] | None, path: Path, what: str
-) -> Table:
-    """Make a table of an array, or of some of its columns."""
-    values, shape = numeric(array, what)
-    if names is not None and len(names) != values.shape[1]:
-        names = None
-    if columns is not None:
-        positions = choose(columns, names, values.shape[1], what)
-        values, names, shape = values[:, positions], named(positions, names), (len(positions),)
-    return Table(values, names, shape, path)
+def open_array(path: Path, array: str | None = None) -> np.ndarray:
+    """Read an npy file (as a read-only memory map), an array of an npz file, or an idx file."""
+    kind = format_of(path)
+    if array is not None and kind != "npz":
+        raise DataError(f"array= names an array of an npz file, and {path} is none.")
+    found = load_npy(path) if kind == "npy" else _read_npz(path, array) if kind == "npz" else _read_idx(path)
+    if found.ndim == 0:
+        raise DataError(f"{path} is a single number, not rows.")
+    if found.shape[0] == 0 or found.size == 0:
+        raise DataError(f"{path} has no rows or no columns: its shape is {found.shape}.")
+    dtype = numeric_dtype(found.dtype, str(path))
+    return found.reshape(-1, 1).astype(dtype, copy=False) if found.ndim == 1 else found.astype(dtype, copy=False)
 
 
-def read_npy(path: Path, columns: Sequence[str | int] | None) -> Table:
-    """Read an npy file as a memory map."""
-    return _table(_load_npy(path), columns, None, path, str(path))
-
-
-def read_npz(path: Path, columns: Sequence[str | int] | None, array: str | None) -> Table:
-    """Read one array of an npz file; its array ``columns``, if there is one, holds the names."""
+def _read_npz(path: Path, array: str | None) -> np.ndarray:
     try:
         archive = np.load(path, allow_pickle=False)
         if not isinstance(archive, np.lib.npyio.NpzFile):
             # np.load goes by content, not by name.
             raise DataError(f"{path} is not an npz file but holds a single array: name it .npy.")  # noqa: TRY301
         with archive:
-            name = _choose_array(archive, array, path)
-            values = archive[name]
-            names = archive["columns"] if "columns" in archive.files and name != "columns" else None
+            return np.asarray(archive[_choose_array(archive, array, path)])
     except DataError:
         raise
     except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, SyntaxError) as error:
         if "Object arrays" in str(error):
             raise DataError(f"{path} holds Python objects, which are not read because they can run code.") from error
         raise DataError(f"{path} is not a whole npz file: {error}") from error
-    texts = names.tolist() if names is not None and names.dtype.kind == "U" and names.ndim == 1 else None
-    return _table(values, columns, texts, path, f"array {name!r} of {path}")
 
 
 def _choose_array(archive: np.lib.npyio.NpzFile, array: str | None, path: Path) -> str:
@@ -94,7 +84,7 @@ def _choose_array(archive: np.lib.npyio.NpzFile, array: str | None, path: Path) 
     raise DataError(f"It is not clear which array of {path} to read: name one of {listed} as array=.")
 
 
-def read_idx(path: Path, columns: Sequence[str | int] | None) -> Table:
+def _read_idx(path: Path) -> np.ndarray:
     """Read an idx file, gzipped or not: its content says which."""
     try:
         content = path.read_bytes()
@@ -102,7 +92,7 @@ def read_idx(path: Path, columns: Sequence[str | int] | None) -> Table:
             content = gzip.decompress(content)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} is not a whole gzip file: {error}") from error
-    return _table(parse_idx(content, str(path)), columns, None, path, str(path))
+    return parse_idx(content, str(path))
 
 
 def parse_idx(content: bytes, what: str) -> np.ndarray:
@@ -122,25 +112,16 @@ def parse_idx(content: bytes, what: str) -> np.ndarray:
     return values.astype(dtype.newbyteorder("="), copy=False)
 
 
-class NpySegments(SegmentedFile):
+class ArrayFile:
     """An npy file read in pieces; a segment is about 16 MB of rows."""
 
-    def __init__(self, path: Path, columns: Sequence[str | int] | None = None) -> None:
-        array = _load_npy(path)
-        what = str(path)
-        self.path = path
-        self.dtype = numeric_dtype(array.dtype, what)
-        # Only the shape is looked at here: laying a big Fortran-ordered map out flat would read all of it.
-        standin = np.broadcast_to(np.zeros((), array.dtype), array.shape)
-        _, self.shape = numeric(standin[:1] if array.ndim else standin, what)
-        n_columns = math.prod(self.shape)
-        self.columns = None
-        self._positions = None if columns is None else choose(columns, None, n_columns, what)
-        if self._positions is not None:
-            self.shape = (len(self._positions),)
+    def __init__(self, path: Path) -> None:
+        array = load_npy(path)
+        self.path, self.shape = path, array.shape[1:] or (1,)
+        self.dtype = numeric_dtype(array.dtype, str(path))
         self.n_features = math.prod(self.shape)
+        self._step = max(1, _SEGMENT_BYTES // (self.n_features * array.dtype.itemsize))
         n_rows = array.shape[0]
-        self._step = max(1, _SEGMENT_BYTES // (n_columns * array.dtype.itemsize))
         self.segment_rows = [min(self._step, n_rows - start) for start in range(0, n_rows, self._step)]
 
     def read(self, segment: int, piece_rows: int) -> Iterator[np.ndarray]:
@@ -150,8 +131,16 @@ class NpySegments(SegmentedFile):
         for start in range(first, last, piece_rows):
             # The file is mapped anew for each piece: pages of a map that stays open count as this program's
             # memory until the system wants them back, so it would seem to grow by the size of the file.
-            rows = _load_npy(self.path)[start : min(start + piece_rows, last)]
-            flat = rows.reshape(len(rows), -1)
-            if self._positions is not None:
-                flat = flat[:, self._positions]
-            yield np.array(flat, dtype=self.dtype, order="C", copy=True, subok=False)
+            rows = load_npy(self.path)[start : min(start + piece_rows, last)]
+            yield np.array(rows.reshape(len(rows), -1), dtype=self.dtype, order="C", copy=True, subok=False)
+
+
+def numeric_dtype(dtype: np.dtype, what: str) -> np.dtype:
+    """Return the type to hold ``dtype`` in, in this machine's byte order; refuse what is not a real number."""
+    if dtype.kind == "b":
+        return np.dtype(np.uint8)
+    if dtype.kind == "f":
+        return np.dtype(np.float32) if dtype.itemsize <= 4 else np.dtype(np.float64)
+    if dtype.kind in "iu":
+        return dtype.newbyteorder("=")
+    raise DataError(f"{what} holds values of type {dtype}, which are not numbers narrows can use.")

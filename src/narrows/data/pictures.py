@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from narrows.errors import DataError
 from narrows.io.atomic import atomic_write
-from narrows.tables.formats import existing_file
+from narrows.io.formats import existing_file
 
 __all__ = ["EXTENSIONS", "check_holds", "image_size", "is_picture", "read_image", "write_image"]
 
@@ -61,10 +61,10 @@ def read_image(path: str | os.PathLike[str], *, color: str | None = None) -> np.
     Examples
     --------
     >>> import numpy as np, pathlib, tempfile
-    >>> from narrows import tables
+    >>> from narrows.data import read_image, write_image
     >>> path = pathlib.Path(tempfile.mkdtemp()) / "ramp.png"
-    >>> tables.write_image(path, np.arange(12, dtype=np.uint8).reshape(3, 4))
-    >>> tables.read_image(path)
+    >>> write_image(path, np.arange(12, dtype=np.uint8).reshape(3, 4))
+    >>> read_image(path)
     array([[ 0,  1,  2,  3],
            [ 4,  5,  6,  7],
            [ 8,  9, 10, 11]], dtype=uint8)
@@ -262,10 +262,10 @@ def write_image(path: str | os.PathLike[str], image: ArrayLike) -> None:
     Examples
     --------
     >>> import numpy as np, pathlib, tempfile
-    >>> from narrows import tables
+    >>> from narrows.data import read_image, write_image
     >>> path = pathlib.Path(tempfile.mkdtemp()) / "small.png"
-    >>> tables.write_image(path, np.array([[-3.0, 99.6], [254.0, 300.0]]))
-    >>> tables.read_image(path)
+    >>> write_image(path, np.array([[-3.0, 99.6], [254.0, 300.0]]))
+    >>> read_image(path)
     array([[  0, 100],
            [254, 255]], dtype=uint8)
     """
