@@ -243,7 +243,6 @@ def test_a_frame_needs_its_library(run, monkeypatch, tmp_path):
     narrows.VariationalAutoencoder(2, max_epochs=1, random_state=0).fit(pandas.DataFrame(_mixed())).save(model)
     monkeypatch.setitem(sys.modules, "pandas", None)
     assert "pandas" in run("sample", model, code=2).err
-    run("score", "people.csv", "-m", model, code=2)
 
 
 def test_a_grid_of_images(run, tmp_path):

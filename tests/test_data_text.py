@@ -195,8 +195,9 @@ def test_types_follow_the_spelling_of_all_cells():
 def test_spellings_of_missing_are_said():
     source, columns = read(b"a,b\n1,x\nNULL,None\n,\n?,y\n2,z\n")
     assert columns == {"a": [1, None, None, None, 2], "b": ["x", None, None, "y", "z"]}
-    (note,) = source.notes
-    assert all(each in note for each in ("3 cells of 'a'", "NULL", "?", "--missing-values"))
+    first, second = source.notes
+    assert all(each in first for each in ("3 cells of 'a'", "NULL", "?", "--missing-values"))
+    assert all(each in second for each in ("2 cells of 'b'", "None"))
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress, "zstd"])

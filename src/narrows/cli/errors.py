@@ -1,7 +1,6 @@
 """The one place for what goes wrong: each refusal, warning and fault becomes one line and an exit code."""
 
 import os
-import re
 import signal
 import sys
 import threading
@@ -59,23 +58,6 @@ def exit_code_of(error: Exception) -> int:
         note(f"narrows: a fault of narrows, {type(error).__name__}: {text} (NARROWS_TRACEBACK=1 shows where)")
         return FAULT
     return REFUSED
-
-
-@contextmanager
-def named_columns(columns: list[str] | None) -> Iterator[None]:
-    """Put names in the place of "column 3" in what the block refuses."""
-    try:
-        yield
-    except (ValueError, TypeError) as error:
-        names = columns or []
-        text = re.sub(
-            r"\bcolumn (\d+)\b",
-            lambda found: f"column {names[int(found[1])]!r}" if int(found[1]) < len(names) else found[0],
-            str(error),
-        )
-        if text == str(error):
-            raise
-        raise CommandError(text) from error
 
 
 @contextmanager

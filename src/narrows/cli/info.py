@@ -9,7 +9,7 @@ import narrows
 from narrows.cli import files
 from narrows.cli.codec.info import summary_of_codec
 from narrows.cli.describe import describe_changed, summary_of
-from narrows.cli.printing import describe_shape, print_json, print_record
+from narrows.cli.printing import describe_shape, print_json, print_record, print_table
 from narrows.cli.recommend.fit import summary_of_file
 from narrows.data.places import format_of
 from narrows.data.schema import Column
@@ -29,7 +29,8 @@ def describe(data: str, *, reading: dict[str, Any], as_json: bool) -> None:
         print_json(table.schema.to_json())
     elif table is not None:
         rows = [_said(column) for column in table.schema.columns]
-        print_record({"rows": table.n_rows, "columns": rows}, as_json=False)
+        head = [name for name in rows[0] if any(row[name] for row in rows)]
+        print_table(head, [[row[name] for name in head] for row in rows], title=f"{table.n_rows:,} rows")
     else:
         shape = getattr(given.rows, "shape", np.shape(given.rows))[1:] if isinstance(given.rows, np.ndarray) else ()
         shape = shape or tuple(given.rows.shape)

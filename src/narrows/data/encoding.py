@@ -170,15 +170,6 @@ class Encoding:
                 block += width
         return np.stack(parts, 1)
 
-    def to_json(self) -> dict[str, Any]:
-        """Return plain values, for a file."""
-        return {"columns": [column.to_json() for column in self.columns], "others": self.others}
-
-    @classmethod
-    def from_json(cls, record: dict[str, Any]) -> Encoding:
-        """Make it from what :meth:`to_json` gave."""
-        return cls([Column.from_json(column) for column in record["columns"]], record["others"])
-
 
 def _is_text(kind: pa.DataType) -> bool:
     return pt.is_string(kind) or pt.is_large_string(kind)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from narrows.data.spellings import Spelling, spelling_from_json
@@ -142,11 +142,6 @@ class Schema:
             if column.name == name:
                 return column
         raise DataError(f"there is no column {name!r}; there are {', '.join(map(repr, self.names[:12]))}")
-
-    def with_kind(self, name: str, kind: str) -> Schema:
-        """Return the schema with another kind for one column, without looking at its values again."""
-        changed = replace(self[name], kind=kind, why="as asked")
-        return replace(self, columns=[changed if column.name == name else column for column in self.columns])
 
     def said(self) -> list[str]:
         """Say in sentences what was assumed and left out, for a message to a user."""

@@ -169,7 +169,7 @@ class TextSource(Source):
         self._index_candidate = self._index_candidate and seen.counts_from_zero
         for name, spelling, missing in zip(self._names, self._spellings, seen.missing, strict=True):
             words = ", ".join(word or "(empty)" for word in spelling.missing)
-            if missing and words not in ("", "(empty)") and spelling.type != pa.string():
+            if missing and words not in ("", "(empty)"):
                 self.notes.append(f"{missing} cells of {name!r} are missing, spelled {words}; see --missing-values.")
 
     def _sample(self) -> tuple[bytes, bool]:

@@ -6,13 +6,9 @@ from pathlib import Path
 
 from narrows.errors import DataError
 
-__all__ = ["DELIMITERS", "READABLE", "STREAMABLE", "WRITABLE", "existing_file", "format_of"]
+__all__ = ["WRITABLE", "existing_file", "format_of"]
 
-DELIMITERS = {"csv": ",", "tsv": "\t"}
-
-# What each verb takes, as its messages name it.
-READABLE = ".csv, .csv.gz, .tsv, .tsv.gz, .parquet, .npy, .npz, .idx, .idx.gz, *-ubyte and *-ubyte.gz"
-STREAMABLE = ".parquet, .csv, .tsv and .npy"
+# What verbs write, as messages name it.
 WRITABLE = ".csv, .tsv, .parquet, .npy and .npz"
 
 _ENDINGS = (
