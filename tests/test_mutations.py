@@ -114,6 +114,7 @@ def test_bombs_and_options_of_the_fitting_process_are_refused(
     path = tmp_path / "model.narrows"
     path.write_bytes(put_together(metadata, tensors))
     assert path.stat().st_size < MAX_HEADER
+    narrows.load(FILES / "format-1.narrows")  # the first imports all that loading takes
     began = time.perf_counter()
     with pytest.raises(narrows.ModelFileError):
         narrows.load(path)

@@ -371,6 +371,8 @@ class AnomalyDetector(OutlierMixin, FittedEstimator):
         n_columns = scaler.n_numbers + len(scaler.block_sizes)
         named = len(getattr(detector, "feature_names_in_", range(n_columns)))
         encoding = detector._encoding
+        if encoding is not None and fitted.get("feature_names_in", encoding.names) != encoding.names:
+            raise ModelFileError("the names of the columns are not those of the schema")
         sizes, framed = ((), n_columns) if encoding is None else (encoding.sizes, len(encoding.columns))
         if not detector.n_features_in_ == n_columns == named == framed or sizes != scaler.block_sizes:
             raise ModelFileError("the columns of the detector do not fit together")

@@ -224,6 +224,8 @@ def from_file(
         estimator.schema_ = Schema.from_json(fitted["schema"])
         encoding = estimator._encoding
         n_columns = len(encoding.columns) if encoding.n_values == n_columns else 0
+        if fitted.get("feature_names_in", encoding.names) != encoding.names:
+            raise ModelFileError("the names of the columns are not those of the schema")
     if fitted["n_features_in"] != n_columns or len(fitted.get("feature_names_in", range(n_columns))) != n_columns:
         raise ModelFileError("the columns are not as many as the file says")
     shape, row_shape = fitted["image_shape"], fitted["row_shape"]
