@@ -162,7 +162,8 @@ def read_for(model: Any, data: str, reading: Mapping[str, Any] | None = None) ->
         source = open_source(data, **schema.options | reading)
         # What the columns are was decided by the fit.
         given = Data(Table(source, schema, source.segment_rows()))
-    known, shape = getattr(model, "image_shape_", None), np.shape(given.rows)[1:]
+    known, shape = getattr(model, "image_shape_", None), getattr(given.rows, "shape", ())
+    shape = shape[1:] if isinstance(given.rows, np.ndarray) else shape
     if shape and (n_values := int(np.prod(shape))) != model.n_features_in_:
         theirs, ours = count(n_values, "column"), count(model.n_features_in_, "column")
         raise CommandError(f"{data} has {theirs}, but the model was fitted to {ours}.")
