@@ -68,7 +68,7 @@ def test_mistakes_are_one_line_and_leave_nothing(home, refuse):
         fit people.csv -o m.narrows | --network __import__('os') ~ ; --corruption gaussian(sigma=loud)
         fit people.csv -o m.narrows | --corruption gaussian(-1) ~ ; --corruption gaussian(1,2,3) ~
         fit people.csv -o m.narrows | --likelihood poisson ~ ; --schedule constant(3) ~
-        encode people.csv | -m good.narrows ~ ; -m good.narrows -o c.txt ~ ; -m good.narrows -o c.csv.gz ~
+        encode people.csv | -m good.narrows ~ ; -m good.narrows -o c.txt ~
         encode people.csv | -m good.narrows -o nowhere/c.csv ~ ; -m good.narrows -o people.csv ~
         encode people.csv | -m nowhere.narrows -o c.csv ; -m cut.narrows -o c.csv ; -m half.narrows -o c.csv
         encode people.csv | -m people.npz -o c.csv ; -m good.narrows -o c.csv --device abacus

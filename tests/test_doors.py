@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 
+import duckdb
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -112,7 +113,8 @@ def forms(frame, folder):
     arrow = pa.Table.from_pandas(frame, preserve_index=False)
     return {
         "pandas": frame, "polars": pl.from_pandas(frame), "lazy": pl.from_pandas(frame).lazy(), "arrow": arrow,
-        "reader": arrow.to_reader(), "dict": {name: frame[name].to_numpy() for name in frame},
+        "reader": arrow.to_reader(), "duckdb": duckdb.from_arrow(arrow),
+        "dict": {name: frame[name].to_numpy() for name in frame},
         "csv": folder / "t.csv", "parquet": str(folder / "t.parquet"), "folder": folder / "parts",
         "list": [folder / "parts" / "0.parquet", folder / "parts" / "1.parquet"],
     }  # fmt: skip
@@ -205,6 +207,73 @@ def test_samples_have_the_form_of_the_table(tmp_path):
     assert made["grade"].cat.ordered
     assert (made["height"].round(1) == made["height"]).all()
     assert made["day"].between(frame["day"].min(), frame["day"].max()).all()
+
+
+@pytest.mark.filterwarnings("ignore::narrows.NotBetterThanBaselineWarning")
+def test_gaps_that_the_fit_had_none_of_are_filled_in():
+    frame = people()[["height", "visits"]].astype({"visits": "int64"})[["visits"]].assign(other=range(80))
+    model = Autoencoder(1, max_epochs=2, random_state=0).fit(frame)
+    gaps = frame.astype({"visits": "Int64"})
+    gaps.loc[3, "visits"] = pd.NA
+    errors = model.reconstruction_error(gaps, per_feature=True)
+    assert np.isnan(errors[3, 0])
+    assert np.isfinite(model.transform(gaps)).all()
+    at_mean = frame.astype(float)
+    at_mean.loc[3, "visits"] = model._model.standardise.shift64[0].item()
+    np.testing.assert_allclose(model.transform(gaps), model.transform(at_mean), rtol=1e-5, atol=1e-6)
+
+
+def test_one_gap_among_millions_is_known():
+    values = pa.array(np.arange(3_000_000), mask=np.arange(3_000_000) == 7)
+    assert read(pa.table({"x": values})).schema["x"].missing > 0
+
+
+def test_kinds_that_are_asked_for_hold_for_all_rows(tmp_path):
+    frame = pd.DataFrame({"room": np.repeat(np.arange(60), 50), "v": np.arange(3000) % 17})
+    table = read(frame, kinds={"room": "category"})
+    assert table.schema["room"].levels == list(range(60))
+    encoding = Encoding.learn(table.schema)
+    assert encoding.encode(table.to_arrow()).shape == (3000, 61)
+    path = tmp_path / "open.csv"
+    path.write_text(lines("d,v", lambda i: f"{i % 9 + 1:02d}/{i % 7 + 1:02d}/2024,{i}"))
+    asked = read(path, kinds={"d": "datetime"})
+    encoding = Encoding.learn(asked.schema)
+    assert encoding.decode(encoding.encode(asked.to_arrow())).to_pydict() == asked.to_arrow().to_pydict()
+    assert asked.schema["d"].high.startswith("2024-07")
+    assert "v" not in read(table, drop="v").schema.names
+    ids = pd.DataFrame({"user_id": [*range(2000), 5], "v": range(2001)})
+    assert read(ids).schema["user_id"].kind == "integer"
+
+
+def test_every_type_of_column_comes_back():
+    from datetime import time, timedelta
+    from decimal import Decimal
+
+    table = pa.table(
+        {
+            "lasts": pa.array([timedelta(seconds=k % 7) for k in range(40)], pa.duration("us")),
+            "at": pa.array([time(k % 24, 5) for k in range(40)], pa.time64("us")),
+            "price": pa.array([Decimal(k % 9) / 4 for k in range(40)], pa.decimal128(9, 2)),
+            "zoned": pa.array([86_400_000_000 * (k % 5) for k in range(40)], pa.timestamp("us", "Europe/Berlin")),
+            "small": pa.array([k % 11 for k in range(40)], pa.int16()),
+        }
+    )
+    encoding = Encoding.learn(read(table).schema)
+    assert encoding.decode(encoding.encode(table)).equals(table)
+
+
+@pytest.mark.filterwarnings("ignore::narrows.ColumnsLeftOutWarning", "ignore::narrows.NotBetterThanBaselineWarning")
+def test_clean_tables_and_streams_with_groups(tmp_path):
+    noisy = people().drop(columns=["town", "member"])
+    clean = noisy.assign(height=noisy["height"].round(-1))
+    paired = Autoencoder(1, max_epochs=1, random_state=0).fit(noisy, clean)
+    assert "input" in paired.baselines_
+    people().to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(narrows.DataError, match="groups"):
+        Autoencoder(1, max_epochs=1).fit(read(tmp_path / "t.csv", stream=True), groups=np.arange(80))
+    model = Autoencoder(1, max_epochs=1, random_state=0).fit(read(tmp_path / "t.csv", missing_values=["", "none"]))
+    people().to_parquet(tmp_path / "t.parquet", index=False)
+    np.testing.assert_array_equal(model.transform(tmp_path / "t.parquet"), model.transform(tmp_path / "t.csv"))
 
 
 @pytest.fixture

@@ -194,9 +194,12 @@ class AnomalyDetector(OutlierMixin, FittedEstimator):
         if not reset:
             check_is_fitted(self)
         given = validate_rows(self, X, reset=reset, allow_missing=True, others=True)
-        if not reset and not self._scorer.denoiser.scaler.block_sizes:
-            knots = self._scorer.denoiser.scaler.knots.numpy()
-            warn_if_unlike(given.rows, knots[:, 0], knots[:, -1], self._names())
+        if not reset:
+            knots, encoding = self._scorer.denoiser.scaler.knots.numpy(), self._encoding
+            levels = np.ones(sum(self._scorer.denoiser.scaler.block_sizes))
+            low, high = np.append(knots[:, 0], 0 * levels), np.append(knots[:, -1], levels)
+            names = getattr(self, "feature_names_in_", None) if encoding is None else encoding.value_names
+            warn_if_unlike(given.rows, low, high, names)
         return given
 
     def _scores(self, rows: Rows) -> np.ndarray:

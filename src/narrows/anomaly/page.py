@@ -96,7 +96,7 @@ def write_anomaly_report(
             figure=lambda theme: plot_anomaly_scores(
                 found.scores, threshold=threshold, labels=found.labels, theme=theme
             ),
-            caption="How the scores of all rows are spread, in spreads of normal rows: 0 is a typical row."
+            caption="How the scores are distributed, in standard deviations of normal rows: 0 is a typical row."
             + ("" if threshold is None else " Rows to the right of the broken line are flagged."),
         ),
         _ranked_section(found, ranked, parts),
@@ -263,7 +263,7 @@ def _row_section(found: _Found, row: int, part: Any) -> Section:
 def _explanations(detector: Any) -> tuple[str, ...]:
     mixed = detector.contamination is not None
     return (
-        "The score says how far a row is from the nearest rows of the fit, in spreads of normal rows.",
+        "The score says how far a row is from the nearest rows of the fit, in standard deviations of normal rows.",
         "The p-value says how rare such a score or a higher one is among normal rows"
         + ("; the rows of the fit were not all normal, so it is larger than it should be." if mixed else "."),
         "Columns come by their attribution; what is wrong in one is not attributed to those predicted from it.",

@@ -11,7 +11,7 @@ import pyarrow as pa
 from narrows.cli.apply import carried
 from narrows.cli.files import Data
 from narrows.cli.printing import note, print_record
-from narrows.data.inputs import take_rows
+from narrows.data.inputs import picked_rows
 from narrows.data.output import write_table
 
 SHOWN = 10
@@ -82,9 +82,8 @@ def _attributed(
         return attributed, told
     number = {name: place for place, name in enumerate(names)}
     width = min(ATTRIBUTED, len(names))
-    for start in range(0, len(index), EXPLAINED_ROWS):
-        rows = index[start : start + EXPLAINED_ROWS]
-        frame = detector.explain(take_rows(data.rows, rows), top=width)
+    for rows, values in picked_rows(data.rows, index, EXPLAINED_ROWS):
+        frame = detector.explain(values, top=width)
         places = np.array([number[name] for name in frame["column"]], dtype=np.int32)
         # Of a missing value nothing is anomalous.
         places[frame["attribution"].to_numpy() <= 0] = -1

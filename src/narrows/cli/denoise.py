@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from narrows.cli import files, pairs
-from narrows.cli.apply import as_table, flat, load_autoencoder
+from narrows.cli.apply import as_table, load_autoencoder
 from narrows.cli.errors import CommandError
 from narrows.cli.images import as_type, check_place_of_rows
 from narrows.cli.printing import describe_shape, print_record, working
@@ -180,12 +180,13 @@ def _denoise_table(task: _Task) -> dict[str, Any]:
     record = {"file": task.out, "rows": table.num_rows, "columns": table.num_columns}
     if target is None:
         return record
-    noisy, wanted = (validate_rows(fitted, part.rows, reset=False, allow_missing=True).rows for part in (given, target))
-    return record | _compared(_values(wanted), _values(noisy), flat(rows))
+    return record | _compared(*(_numbers(fitted, part) for part in (target.rows, given.rows, rows)))
 
 
-def _values(rows: Any) -> np.ndarray:
-    return np.concatenate([block.numpy() for block in rows.blocks(1 << 14)])
+def _numbers(fitted: Any, rows: Any) -> np.ndarray:
+    """Return rows as the numbers that a model sees."""
+    given = validate_rows(fitted, rows, reset=False, allow_missing=True).rows
+    return np.concatenate([block.numpy() for block in given.blocks(1 << 14)])
 
 
 def _compared(clean: Any, noisy: Any, result: np.ndarray) -> dict[str, Any]:

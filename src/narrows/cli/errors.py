@@ -18,6 +18,7 @@ REFUSED, FAULT, INTERRUPTED, UNREAD, TERMINATED = 2, 70, 130, 141, 143
 
 _FLAGS = {
     "columns=[...]": "--columns A,B",
+    "kinds= says": "--kinds says",
     "or the column with timestamp=None": "or the column with --timestamp-column none",
     "timestamp=None leaves": "--timestamp-column none leaves",
     "name it in columns=": "name it with --timestamp-column",
@@ -47,9 +48,7 @@ def exit_code_of(error: Exception) -> int:
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         note(f"narrows: there is not enough memory for this{f': {text}' if str(error) else ''}.")
     elif isinstance(error, (NarrowsError, ValueError, TypeError)):
-        for python, flag in _FLAGS.items():
-            text = text.replace(python, flag)
-        note(f"narrows: {text}")
+        note(f"narrows: {in_flags(text)}")
     elif isinstance(error, ModuleNotFoundError):
         note(f'narrows: {error.name} is needed for this and is not installed: pip install "narrows[all]".')
     elif isinstance(error, OSError):
@@ -58,6 +57,13 @@ def exit_code_of(error: Exception) -> int:
         note(f"narrows: a fault of narrows, {type(error).__name__}: {text} (NARROWS_TRACEBACK=1 shows where)")
         return FAULT
     return REFUSED
+
+
+def in_flags(text: str) -> str:
+    """Return a sentence of the library in the words of the command line."""
+    for python, flag in _FLAGS.items():
+        text = text.replace(python, flag)
+    return text
 
 
 @contextmanager

@@ -10,15 +10,17 @@ import numpy as np
 
 import narrows
 from narrows import datasets
-from narrows.cli.errors import CommandError
+from narrows.cli.errors import CommandError, in_flags
 from narrows.cli.printing import count, describe_shape, note
 from narrows.data.folders import image_files
-from narrows.data.inputs import is_table, open_rows
+from narrows.data.inputs import is_table, open_later, open_rows
 from narrows.data.opening import open_source
+from narrows.data.output import check_writable
+from narrows.data.places import format_of
 from narrows.data.table import Table
 from narrows.data.table import read as read_table
 from narrows.datasets.records import RATINGS
-from narrows.io.formats import WRITABLE, existing_file, format_of
+from narrows.io.files import existing_file
 
 PICTURES = (".png", ".svg", ".pdf")
 
@@ -64,10 +66,7 @@ def check_table_place(out: Path | None, *inputs: Path | None, text: bool = False
     """Refuse a table that could not be written; as :func:`check_place`, and by its extension."""
     if out is None:
         return
-    kind = format_of(out)
-    if kind in (None, "idx") or out.suffix.lower() == ".gz":
-        raise CommandError(f"{out} is of a kind narrows does not write; it writes {WRITABLE}.")
-    if text and kind in ("npy", "npz"):
+    if check_writable(out) in ("npy", "npz") and text:
         raise CommandError(f"{out} must be a .csv, .tsv or .parquet file, for some of its columns are text.")
     check_place(out, *inputs)
 
@@ -137,8 +136,8 @@ def read_data(data: str, reading: Mapping[str, Any] | None = None, *, stream: bo
     # An array may have columns chosen as well.
     if is_table(data) or (set(options) - {"array"} and file is not None and file.is_file()):
         table = read_table(data, stream=stream, **options)
-        for text in table.schema.said():
-            note(f"Note: {text.replace('kinds= says', '--kinds says').removesuffix('.')}.")
+        for text in table.schema.describe():
+            note(f"Note: {in_flags(text).removesuffix('.')}.")
         return Data(table)
     array = options.pop("array", None)
     if options:
@@ -159,7 +158,7 @@ def read_for(model: Any, data: str, reading: Mapping[str, Any] | None = None) ->
         given = read_data(data, reading)
     else:
         file_of(data)
-        source = open_source(data, **schema.options | reading)
+        source = open_later(data, schema, **reading)
         # What the columns are was decided by the fit.
         given = Data(Table(source, schema, source.segment_rows()))
     known, shape = getattr(model, "image_shape_", None), getattr(given.rows, "shape", ())

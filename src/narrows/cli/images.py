@@ -10,8 +10,8 @@ import numpy as np
 from narrows.cli.errors import CommandError
 from narrows.cli.files import Data, check_place, check_table_place
 from narrows.data.folders import check_new_folder, write_images
+from narrows.data.output import WRITABLE
 from narrows.data.pictures import is_picture
-from narrows.io.formats import WRITABLE
 
 _TILE = 64
 """Pixels that the side of an image in a grid is enlarged towards, by whole factors."""

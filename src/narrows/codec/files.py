@@ -14,10 +14,10 @@ import pyarrow as pa
 from narrows.codec.columns.intake import layout_from_json
 from narrows.codec.columns.layout import ArrayLayout, Layout
 from narrows.codec.container.format import VERSION, FileReader
-from narrows.data.output import write_table
+from narrows.data.output import check_writable, delimiter_of, write_table
+from narrows.data.places import format_of
 from narrows.errors import DataError
 from narrows.io.atomic import atomic_write
-from narrows.io.formats import format_of
 
 if TYPE_CHECKING:
     from narrows.codec.blocks import Decoder
@@ -86,7 +86,7 @@ def description(reader: FileReader, layout: Layout) -> dict[str, Any]:
 
 def write_rows(decoder: Decoder, target: str | os.PathLike[str]) -> None:
     """Write all rows of a container into a file, whole or not at all."""
-    layout, kind = decoder.layout, format_of(Path(target))
+    layout, kind = decoder.layout, format_of(target)
     if isinstance(layout, ArrayLayout) and kind == "npy":
         if layout.dtype.kind == "O":
             raise DataError(f"{target}: an .npy file of objects could run code when it is read: write .csv instead")
@@ -94,16 +94,19 @@ def write_rows(decoder: Decoder, target: str | os.PathLike[str]) -> None:
             _write_npy(decoder, layout, temporary)
     elif isinstance(layout, ArrayLayout):
         write_array(target, decoder.rows(None, "raise"), None if layout.names is None else list(layout.names))
-    elif kind in ("csv", "tsv", "parquet"):
+    elif kind in ("text", "parquet") and check_writable(Path(target)):
         with atomic_write(target) as temporary:
-            (_write_parquet if kind == "parquet" else _write_text)(decoder, temporary, kind)
+            if kind == "parquet":
+                _write_parquet(decoder, temporary)
+            else:
+                _write_text(decoder, temporary, delimiter_of(target))
     else:
         raise DataError(f"{target}: columns of several types go into .csv, .tsv or .parquet files")
 
 
 def write_array(target: str | os.PathLike[str], rows: np.ndarray, names: list[str] | None) -> None:
     """Write an array into an npz file, or as a table."""
-    if format_of(Path(target)) == "npz":
+    if format_of(target) == "npz":
         with atomic_write(target) as temporary, temporary.open("wb") as stream:
             np.savez(stream, X=rows)
         return
@@ -136,16 +139,16 @@ def _frames(decoder: Decoder) -> Iterator[Any]:
         yield pd.DataFrame(decoder.rows(None, "raise"))
 
 
-def _write_text(decoder: Decoder, file: Path, kind: str) -> None:
+def _write_text(decoder: Decoder, file: Path, delimiter: str) -> None:
     import pandas as pd
 
     with file.open("w", encoding="utf-8", newline="") as writer:
         for number, frame in enumerate(_frames(decoder)):
             kept = not isinstance(frame.index, pd.RangeIndex)
-            frame.to_csv(writer, sep="," if kind == "csv" else "\t", index=kept, header=not number)
+            frame.to_csv(writer, sep=delimiter, index=kept, header=not number)
 
 
-def _write_parquet(decoder: Decoder, file: Path, _kind: str) -> None:
+def _write_parquet(decoder: Decoder, file: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -142,11 +142,15 @@ def _opened(X: Any) -> tuple[Any, Sequence[Any] | None]:
     if not (is_path(X) or isinstance(X, Table)):
         return X, getattr(X, "columns", None)
     reader = BaseEstimator()
-    given = validate_rows(reader, X, reset=True, allow_missing=False)
+    given = validate_rows(reader, X, reset=True, allow_missing=True)
     if not isinstance(given.rows, ArrayRows):
         raise DataError(f"{X} has too many rows to be compared in memory: compare a part of it")
     values = given.rows.take(np.arange(given.rows.n_rows)).numpy()
-    return values.reshape(-1, *given.row_shape), None if given.encoding is None else given.encoding.value_names
+    names = None if given.encoding is None else given.encoding.value_names
+    if values.dtype.kind == "f" and (gaps := np.isnan(values).any(0)).any():
+        column = repr(names[int(gaps.argmax())].partition("=")[0]) if names else int(gaps.argmax())
+        raise DataError(f"column {column} has missing values, which PCA does not take: fill them in, or leave it out")
+    return values.reshape(-1, *given.row_shape), names
 
 
 def _hold_out(

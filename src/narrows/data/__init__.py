@@ -7,8 +7,21 @@
 from __future__ import annotations
 
 from narrows.data.folders import image_files, write_images
+from narrows.data.opening import open_source
+from narrows.data.output import write_table
 from narrows.data.pictures import read_image, write_image
 from narrows.data.schema import Column, Schema
 from narrows.data.table import Table, read
 
-__all__ = ["Column", "Schema", "Table", "image_files", "read", "read_image", "write_image", "write_images"]
+__all__ = [
+    "Column",
+    "Schema",
+    "Table",
+    "image_files",
+    "open_source",
+    "read",
+    "read_image",
+    "write_image",
+    "write_images",
+    "write_table",
+]

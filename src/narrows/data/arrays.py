@@ -5,94 +5,82 @@ import math
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
+from narrows.data.places import Place
 from narrows.errors import DataError
-from narrows.io.formats import format_of
 
-__all__ = ["ArrayFile", "numeric_dtype", "open_array", "parse_idx"]
+__all__ = ["ArrayFile", "load_idx", "load_npy", "load_npz", "numeric_dtype", "open_array", "parse_idx"]
 
 _USUAL_NAMES = ("X", "x", "data", "x_train")
 _SEGMENT_BYTES = 16 << 20
 _SMALL_FILE = 4096
 _IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _GZIP_MAGIC = b"\x1f\x8b"
+_BROKEN = (ValueError, OSError, EOFError, KeyError, SyntaxError, zipfile.BadZipFile, zlib.error)
+"""What numpy and the packers raise for files that are cut off or something else."""
 
 
-def load_npy(path: Path) -> np.ndarray:
-    """Open an npy file: as a memory map, unless it is so small that it may hold nothing to be mapped."""
-    small = path.stat().st_size < _SMALL_FILE
+def load_npy(place: Place) -> np.ndarray:
+    """Open an npy file: as a memory map, unless it is elsewhere or so small that it may hold nothing to be mapped."""
     try:
-        array: np.ndarray = np.load(path, mmap_mode=None if small else "r", allow_pickle=False)
-    except (ValueError, OSError, EOFError, SyntaxError) as error:
-        if "Object arrays" in str(error) or "Python objects" in str(error):
-            raise DataError(f"{path} holds Python objects, which are not read because they can run code.") from error
-        raise DataError(f"{path} is not a whole npy file: {error}") from error
+        if place.local and place.local.stat().st_size >= _SMALL_FILE:
+            array = np.load(place.local, mmap_mode="r", allow_pickle=False)
+        else:
+            with place.open() as file:
+                array = np.load(file, allow_pickle=False)
+    except (*_BROKEN, MemoryError) as error:
+        raise _refused(place, error, "npy") from error
     if not isinstance(array, np.ndarray):
         # np.load goes by content; a zip named .npy comes back as an archive.
-        raise DataError(f"{path} is not an npy file but an archive of several: name it .npz.")
+        raise DataError(f"{place.name} is not an npy file but an archive of several: name it .npz")
     return array
 
 
-def open_array(path: Path, array: str | None = None) -> np.ndarray:
-    """Read an npy file (as a read-only memory map), an array of an npz file, or an idx file."""
-    kind = format_of(path)
-    if array is not None and kind != "npz":
-        raise DataError(f"array= names an array of an npz file, and {path} is none.")
-    found = load_npy(path) if kind == "npy" else _read_npz(path, array) if kind == "npz" else _read_idx(path)
-    if found.ndim == 0:
-        raise DataError(f"{path} is a single number, not rows.")
-    if found.shape[0] == 0 or found.size == 0:
-        raise DataError(f"{path} has no rows or no columns: its shape is {found.shape}.")
-    dtype = numeric_dtype(found.dtype, str(path))
-    return found.reshape(-1, 1).astype(dtype, copy=False) if found.ndim == 1 else found.astype(dtype, copy=False)
-
-
-def _read_npz(path: Path, array: str | None) -> np.ndarray:
+def load_npz(place: Place, array: str | None) -> tuple[np.ndarray, list[str] | None]:
+    """Read one array of an npz file; its array ``columns``, if there is one, holds the names."""
     try:
-        archive = np.load(path, allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            # np.load goes by content, not by name.
-            raise DataError(f"{path} is not an npz file but holds a single array: name it .npy.")  # noqa: TRY301
-        with archive:
-            return np.asarray(archive[_choose_array(archive, array, path)])
-    except DataError:
-        raise
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, SyntaxError) as error:
-        if "Object arrays" in str(error):
-            raise DataError(f"{path} holds Python objects, which are not read because they can run code.") from error
-        raise DataError(f"{path} is not a whole npz file: {error}") from error
+        with place.open() as file:
+            archive = np.load(file, allow_pickle=False)
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise DataError(f"{place.name} is not an npz file but holds a single array: name it .npy")
+            name = _choose_array(archive, array, place)
+            values = archive[name]
+            names = archive["columns"] if "columns" in archive.files and name != "columns" else None
+    except (*_BROKEN, MemoryError) as error:
+        raise _refused(place, error, "npz") from error
+    fits = names is not None and names.dtype.kind == "U" and names.shape == (math.prod(values.shape[1:]),)
+    return values, names.tolist() if names is not None and fits else None
 
 
-def _choose_array(archive: np.lib.npyio.NpzFile, array: str | None, path: Path) -> str:
-    """Return the name of the array to read."""
+def _choose_array(archive: Any, array: str | None, place: Place) -> str:
     names = list(archive.files)
-    listed = ", ".join(repr(name) for name in names) or "none"
+    listed = ", ".join(map(repr, names)) or "none"
     if array is not None:
-        if array in names:
-            return array
-        raise DataError(f"{path} has no array named {array!r}; it has {listed}.")
+        if array not in names:
+            raise DataError(f"{place.name} has no array named {array!r}; it has {listed}")
+        return array
     for name in _USUAL_NAMES:
         if name in names:
             return name
     tables = [name for name in names if archive[name].ndim >= 2]
-    if len(tables) == 1:
-        return tables[0]
-    raise DataError(f"It is not clear which array of {path} to read: name one of {listed} as array=.")
+    if len(tables) != 1:
+        raise DataError(f"it is not clear which array of {place.name} to read: name one of {listed} as array=")
+    return tables[0]
 
 
-def _read_idx(path: Path) -> np.ndarray:
+def load_idx(place: Place) -> np.ndarray:
     """Read an idx file, gzipped or not: its content says which."""
+    with place.open() as file:
+        content = file.read()
     try:
-        content = path.read_bytes()
-        if content.startswith(_GZIP_MAGIC):
-            content = gzip.decompress(content)
+        content = gzip.decompress(content) if content.startswith(_GZIP_MAGIC) else content
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path} is not a whole gzip file: {error}") from error
-    return parse_idx(content, str(path))
+        raise DataError(f"{place.name} is not a whole gzip file: {error}") from error
+    return parse_idx(content, place.name)
 
 
 def parse_idx(content: bytes, what: str) -> np.ndarray:
@@ -112,13 +100,30 @@ def parse_idx(content: bytes, what: str) -> np.ndarray:
     return values.astype(dtype.newbyteorder("="), copy=False)
 
 
+def open_array(place: Place, array: str | None = None) -> np.ndarray:
+    """Read an npy file (as a read-only memory map), an array of an npz file, or an idx file, as numbers."""
+    if array is not None and place.kind != "npz":
+        raise DataError(f"array= names an array of an npz file, and {place.name} is none.")
+    if place.kind == "npz":
+        found = load_npz(place, array)[0]
+    else:
+        found = load_npy(place) if place.kind == "npy" else load_idx(place)
+    if found.ndim == 0:
+        raise DataError(f"{place.name} is a single number, not rows.")
+    if not found.size:
+        raise DataError(f"{place.name} has no rows or no columns: its shape is {found.shape}.")
+    dtype = numeric_dtype(found.dtype, place.name)
+    return (found[:, None] if found.ndim == 1 else found).astype(dtype, copy=False)
+
+
 class ArrayFile:
     """An npy file read in pieces; a segment is about 16 MB of rows."""
 
-    def __init__(self, path: Path) -> None:
-        array = load_npy(path)
-        self.path, self.shape = path, array.shape[1:] or (1,)
-        self.dtype = numeric_dtype(array.dtype, str(path))
+    segment_rows: Sequence[int]
+
+    def __init__(self, place: Place) -> None:
+        array = open_array(place)
+        self.place, self.name, self.shape, self.dtype = place, place.name, array.shape[1:], array.dtype
         self.n_features = math.prod(self.shape)
         self._step = max(1, _SEGMENT_BYTES // (self.n_features * array.dtype.itemsize))
         n_rows = array.shape[0]
@@ -131,8 +136,16 @@ class ArrayFile:
         for start in range(first, last, piece_rows):
             # The file is mapped anew for each piece: pages of a map that stays open count as this program's
             # memory until the system wants them back, so it would seem to grow by the size of the file.
-            rows = load_npy(self.path)[start : min(start + piece_rows, last)]
+            rows = load_npy(self.place)[start : min(start + piece_rows, last)]
             yield np.array(rows.reshape(len(rows), -1), dtype=self.dtype, order="C", copy=True, subok=False)
+
+
+def _refused(place: Place, error: Exception, kind: str) -> DataError:
+    if isinstance(error, DataError):
+        return error
+    if "Object arrays" in str(error) or "Python objects" in str(error):
+        return DataError(f"{place.name} holds Python objects, which are not read because they can run code")
+    return DataError(f"{place.name} is not a whole {kind} file: {error}")
 
 
 def numeric_dtype(dtype: np.dtype, what: str) -> np.dtype:

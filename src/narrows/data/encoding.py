@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,12 +35,11 @@ class Encoding:
     others: bool = False
 
     @classmethod
-    def learn(cls, schema: Schema, *, others: bool = False, time: bool = False) -> Encoding:
-        """Take the features of a schema, with ``time`` also the columns that order the rows."""
-        columns = [c for c in schema.columns if c.is_feature or (time and c.kind == "time")]
-        if not columns:
-            raise DataError(f"no column is left to learn from: {'; '.join(schema.said())}")
-        return cls(columns, others)
+    def learn(cls, schema: Schema, *, others: bool = False) -> Encoding:
+        """Take the features of a schema."""
+        if not schema.features:
+            raise DataError(f"no column is left to learn from: {'; '.join(schema.describe())}")
+        return cls(schema.features, others)
 
     @property
     def names(self) -> list[str]:
@@ -69,9 +69,8 @@ class Encoding:
     @property
     def is_plain(self) -> bool:
         """Whether all features are numbers already, so that rows of numbers need no way back."""
-        return all(c.kind in ("number", "integer", "constant") and c.levels is None for c in self.columns) and not any(
-            c.spelling for c in self.columns
-        )
+        numbers = ("number", "integer", "constant")
+        return all(c.kind in numbers and c.levels is None and c.format is None for c in self.columns)
 
     @property
     def value_names(self) -> list[str]:
@@ -81,23 +80,21 @@ class Encoding:
         pairs = zip(self.columns, self.levels, strict=True)
         return numbers + [f"{c.name}={level}" for c, known in pairs if known is not None for level in [*known, *rest]]
 
-    def dtype(self, schema: pa.Schema) -> np.dtype:
-        """Return the type that holds the numbers of a table: its own where all its columns are numbers."""
-        if not self.is_plain and any(
-            c.kind != "boolean" or c.spelling for c in self.columns if c.kind not in ("number", "integer", "constant")
-        ):
-            return np.dtype(np.float64)
+    def dtype(self, schema: pa.Schema, *, gaps: bool) -> np.dtype:
+        """Return the type that holds the numbers of a table: its own, where all of its columns are numbers.
+
+        Whole numbers are floats where values may be missing: in the columns that lacked some in the fit, and with
+        ``gaps`` in any.
+        """
         kinds: list[np.dtype] = []
         for column in self.columns:
-            kind, field = schema.field(column.name).type, schema.field(column.name)
-            if pt.is_boolean(kind):
-                kinds.append(np.dtype(np.uint8))
-            elif pt.is_integer(kind) and (column.missing or field.nullable is None):
-                kinds.append(np.dtype(np.float64))
-            elif pt.is_integer(kind) or pt.is_floating(kind):
-                kinds.append(np.dtype(kind.to_pandas_dtype()))
-            else:
+            kind = schema.field(column.name).type
+            if column.is_category or column.format is not None or not _is_number(kind):
                 return np.dtype(np.float64)
+            dtype = np.dtype(np.uint8) if pt.is_boolean(kind) else np.dtype(kind.to_pandas_dtype())
+            if dtype.kind in "iu" and (gaps or column.missing):
+                dtype = np.dtype(np.float32 if dtype.itemsize <= 2 else np.float64)
+            kinds.append(dtype)
         return np.result_type(*kinds)
 
     def encode(self, batch: pa.RecordBatch | pa.Table, start: int = 0) -> np.ndarray:
@@ -171,6 +168,10 @@ class Encoding:
         return np.stack(parts, 1)
 
 
+def _is_number(kind: pa.DataType) -> bool:
+    return pt.is_integer(kind) or pt.is_floating(kind) or pt.is_boolean(kind)
+
+
 def _is_text(kind: pa.DataType) -> bool:
     return pt.is_string(kind) or pt.is_large_string(kind)
 
@@ -181,11 +182,11 @@ def _numbers(array: pa.Array, column: Column, start: int) -> np.ndarray:
         if pt.is_dictionary(array.type):
             array = array.dictionary_decode()
         if _is_text(array.type):
-            if column.kind == "boolean" and column.spelling is None:
+            if column.kind == "boolean" and column.format is None:
                 array = pc.cast(pc.cast(array, pa.bool_()), pa.uint8())
             else:
-                array = column.spelling.values(array) if column.spelling is not None else pc.cast(array, pa.float64())
-        elif column.spelling is not None and column.kind in ("datetime", "time") and not pt.is_temporal(array.type):
+                array = column.format.values(array) if column.format is not None else pc.cast(array, pa.float64())
+        elif column.format is not None and column.kind in ("datetime", "time") and not pt.is_temporal(array.type):
             raise pa.ArrowInvalid("no date")
         if pt.is_temporal(array.type):
             return _moments(array)
@@ -205,7 +206,7 @@ def _first_bad(array: pa.Array, column: Column) -> int | None:
     """Return the row of the first text that does not stand for a value."""
     if not _is_text(array.type):
         return None
-    pattern = column.spelling.pattern() if column.spelling is not None else r"^\s*[-+]?[\d.]+(?:[eE][-+]?\d+)?\s*$"
+    pattern = column.format.pattern() if column.format is not None else r"^\s*[-+]?[\d.]+(?:[eE][-+]?\d+)?\s*$"
     bad = pc.invert(pc.fill_null(pc.match_substring_regex(array, pattern), fill_value=True))
     row = pc.index(bad, True).as_py()
     return None if row < 0 else int(row)
@@ -224,35 +225,39 @@ def _moments(array: pa.Array) -> np.ndarray:
 
 def _restored(values: np.ndarray, column: Column) -> pa.Array:
     """Return values of a column's own type, spelled as they were."""
-    if column.kind in ("datetime", "time") or column.unit:
+    if column.unit:
         return _restored_moments(values, column)
-    if column.kind == "boolean":
-        if column.spelling is not None:
-            return pa.array(column.spelling.spell(values), pa.string())
+    if column.kind == "boolean" and (column.format is not None or column.type == "bool"):
+        if column.format is not None:
+            return pa.array(column.format.spell(values), pa.string())
         return pa.array(values >= 0.5, mask=np.isnan(values))
-    if column.spelling is not None:
-        return pa.array(column.spelling.spell(values, column.decimals), pa.string())
+    if column.format is not None:
+        return pa.array(column.format.spell(values, column.decimals), pa.string())
     kind = column.type
     if kind.startswith(("int", "uint")):
         limits = np.iinfo(np.dtype(kind))
         whole = np.clip(np.nan_to_num(np.rint(values)), float(limits.min), float(limits.max))
-        return pa.array(whole.astype(np.float64), mask=np.isnan(values)).cast(pa.type_for_alias(kind), safe=False)
+        return pa.array(whole, mask=np.isnan(values)).cast(pa.type_for_alias(kind), safe=False)
     if column.decimals is not None:
         values = np.round(values, column.decimals)
-    return pa.array(values, mask=np.isnan(values)).cast(
-        pa.type_for_alias(kind) if kind in ("float", "halffloat") else pa.float64()
-    )
+    numbers = pa.array(values, mask=np.isnan(values))
+    if decimal := re.fullmatch(r"decimal(?:32|64|128|256)\((\d+), (-?\d+)\)", kind):
+        return numbers.cast(pa.decimal128(int(decimal[1]), int(decimal[2])))
+    return numbers.cast(pa.type_for_alias(kind)) if kind in ("float", "halffloat") else numbers
 
 
 def _restored_moments(values: np.ndarray, column: Column) -> pa.Array:
+    """Return dates, times of day and durations, of the unit that all had."""
     unit = _UNITS[column.unit or "us"]
-    micros = np.rint(np.nan_to_num(values) / unit) * unit * 1e6
-    moments = pa.array(np.rint(micros).astype(np.int64), mask=np.isnan(values))
-    if column.kind == "time" and not column.unit:
-        return moments
+    micros = np.rint(np.rint(np.nan_to_num(values) / unit) * unit * 1e6).astype(np.int64)
+    moments = pa.array(micros, mask=np.isnan(values))
+    if column.type.startswith("duration"):
+        return moments.cast(pa.duration("us"))
+    if column.type.startswith("time") and not column.type.startswith("timestamp"):
+        return moments.cast(pa.time64("us"))
     stamps = moments.cast(pa.timestamp("us"))
-    if column.spelling is not None:
-        return pa.array(column.spelling.spell(stamps), pa.string())
+    if column.format is not None:
+        return pa.array(column.format.spell(stamps), pa.string())
     if column.type.startswith("date"):
         return stamps.cast(pa.date32())
     zone = column.type.partition("tz=")[2].rstrip("]")

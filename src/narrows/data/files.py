@@ -1,10 +1,5 @@
 """Files of typed columns as parts: Parquet by row groups, Arrow by batches, numpy and idx by rows."""
 
-import gzip
-import math
-import struct
-import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from narrows.data.arrays import load_idx, load_npy, load_npz
 from narrows.data.frames import array_parts
 from narrows.data.parts import Part, pandas_index, table_part
 from narrows.data.places import Place
@@ -28,13 +24,7 @@ _BUFFER_BYTES = 1 << 16
 _BATCH_BYTES = 128 << 20
 """What the rows of a Parquet batch take at most, by what the file says of the size of all: texts may be long."""
 
-_USUAL_NAMES = ("X", "x", "data", "x_train")
 _SEGMENT_BYTES = 16 << 20
-_SMALL_FILE = 4096
-_IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
-_GZIP_MAGIC = b"\x1f\x8b"
-_BROKEN = (ValueError, OSError, EOFError, KeyError, SyntaxError, zipfile.BadZipFile, zlib.error)
-"""What numpy and the packers raise for files that are cut off or something else."""
 
 
 def file_parts(place: Place, array: str | None) -> tuple[list[Part], list[str]]:
@@ -45,7 +35,7 @@ def file_parts(place: Place, array: str | None) -> tuple[list[Part], list[str]]:
         return _feather_parts(place)
     if place.kind == "npy":
         return _npy_parts(place), []
-    values, names = _npz(place, array) if place.kind == "npz" else (_idx(place), None)
+    values, names = load_npz(place, array) if place.kind == "npz" else (load_idx(place), None)
     what = f"array {array!r} of {place.name}" if array else place.name
     return array_parts(values, what, names=names, partitions=place.partitions), []
 
@@ -137,33 +127,9 @@ def _read_feather(
         raise DataError(f"{place.name} is damaged: {error}") from error
 
 
-def _refused(place: Place, error: Exception, kind: str) -> DataError:
-    if isinstance(error, DataError):
-        return error
-    if "Object arrays" in str(error) or "Python objects" in str(error):
-        return DataError(f"{place.name} holds Python objects, which are not read because they can run code")
-    return DataError(f"{place.name} is not a whole {kind} file: {error}")
-
-
-def _load_npy(place: Place) -> np.ndarray:
-    """Open an npy file: as a memory map, unless it is elsewhere or so small that it may hold nothing to be mapped."""
-    try:
-        if place.local and place.local.stat().st_size >= _SMALL_FILE:
-            array = np.load(place.local, mmap_mode="r", allow_pickle=False)
-        else:
-            with place.open() as file:
-                array = np.load(file, allow_pickle=False)
-    except (*_BROKEN, MemoryError) as error:
-        raise _refused(place, error, "npy") from error
-    if not isinstance(array, np.ndarray):
-        # np.load goes by content; a zip named .npy comes back as an archive.
-        raise DataError(f"{place.name} is not an npy file but an archive of several: name it .npz")
-    return array
-
-
 def _npy_parts(place: Place) -> list[Part]:
     """Cut an npy file into parts of some megabytes, each mapped anew when it is read."""
-    array = _load_npy(place)
+    array = load_npy(place)
     whole = array_parts(array, place.name, partitions=place.partitions)
     if not isinstance(array, np.memmap) or array.dtype.kind not in "biufmM":
         return whole
@@ -174,7 +140,7 @@ def _npy_parts(place: Place) -> list[Part]:
         # Pages of a map that stays open count as this program's memory, so it would seem to grow with the file.
         stop = start + step
         for first in range(start, min(stop, n_rows), batch_rows):
-            rows = _load_npy(place)[first : min(first + batch_rows, stop)]
+            rows = load_npy(place)[first : min(first + batch_rows, stop)]
             yield from array_parts(rows, place.name)[0].read(columns, batch_rows)
 
     del array
@@ -182,56 +148,3 @@ def _npy_parts(place: Place) -> list[Part]:
         Part(place.name, schema, min(step, n_rows - start), partial(read, start), place.partitions, shape)
         for start in range(0, n_rows, step)
     ] or whole
-
-
-def _npz(place: Place, array: str | None) -> tuple[np.ndarray, list[str] | None]:
-    """Read one array of an npz file; its array ``columns``, if there is one, holds the names."""
-    try:
-        with place.open() as file:
-            archive = np.load(file, allow_pickle=False)
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise DataError(f"{place.name} is not an npz file but holds a single array: name it .npy")
-            name = _choose_array(archive, array, place)
-            values = archive[name]
-            names = archive["columns"] if "columns" in archive.files and name != "columns" else None
-    except (*_BROKEN, MemoryError) as error:
-        raise _refused(place, error, "npz") from error
-    fits = names is not None and names.dtype.kind == "U" and names.shape == (math.prod(values.shape[1:]),)
-    return values, names.tolist() if names is not None and fits else None
-
-
-def _choose_array(archive: Any, array: str | None, place: Place) -> str:
-    names = list(archive.files)
-    listed = ", ".join(map(repr, names)) or "none"
-    if array is not None:
-        if array not in names:
-            raise DataError(f"{place.name} has no array named {array!r}; it has {listed}")
-        return array
-    for name in _USUAL_NAMES:
-        if name in names:
-            return name
-    tables = [name for name in names if archive[name].ndim >= 2]
-    if len(tables) != 1:
-        raise DataError(f"it is not clear which array of {place.name} to read: name one of {listed} as array=")
-    return tables[0]
-
-
-def _idx(place: Place) -> np.ndarray:
-    """Read the idx format: two zero bytes, a type, the number of dimensions, their sizes, then the values."""
-    with place.open() as file:
-        content = file.read()
-    try:
-        content = gzip.decompress(content) if content.startswith(_GZIP_MAGIC) else content
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{place.name} is not a whole gzip file: {error}") from error
-    kind = _IDX_TYPES.get(content[2]) if len(content) >= 4 and content[:2] == b"\0\0" else None
-    if kind is None or content[3] == 0 or len(content) < 4 + 4 * content[3]:
-        raise DataError(f"{place.name} is not an idx file: it begins with {content[:4].hex(' ') or 'nothing'}")
-    start = 4 + 4 * content[3]
-    shape = struct.unpack(f">{content[3]}I", content[4:start])
-    dtype = np.dtype(kind)
-    if len(content) - start != math.prod(shape) * dtype.itemsize:
-        said = f"an idx file of shape {shape} holds {math.prod(shape) * dtype.itemsize:,} bytes of values"
-        raise DataError(f"{place.name} is damaged: {said}, and there are {len(content) - start:,}")
-    values = np.frombuffer(content, dtype, offset=start).reshape(shape)
-    return values.astype(dtype.newbyteorder("="), copy=False)

@@ -36,8 +36,10 @@ def image_files(folder: str | os.PathLike[str]) -> list[Path]:
 class ImageFolder:
     """A folder of images read a few files at a time; a segment is about 16 MB of pixels, and at least one image."""
 
+    segment_rows: Sequence[int]
+
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path, self.name = path, str(path)
         self.files = image_files(path)
         first = read_image(self.files[0])
         self.shape, self.dtype = first.shape, first.dtype

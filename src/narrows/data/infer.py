@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
+from narrows.data.formats import BooleanFormat, DateFormat, NumberFormat, ValueFormat, formats_of
 from narrows.data.schema import KINDS, Column, Schema
 from narrows.data.source import Source
-from narrows.data.spellings import BooleanSpelling, DateSpelling, NumberSpelling, Spelling, spellings_of
 from narrows.data.text import TextSource
 from narrows.errors import DataError
 
@@ -24,11 +24,24 @@ __all__ = ["MOST_LEVELS", "infer_schema"]
 MOST_LEVELS = 200
 """A column of text with more different values than this is no category."""
 
+_LABELS = ("category", "text", "identifier", "index", "group")
+"""Kinds that any texts can be asked to be."""
+
+_FORMATS: dict[str, type] = {
+    "datetime": DateFormat, "time": DateFormat, "number": NumberFormat, "boolean": BooleanFormat,
+}  # fmt: skip
+"""How texts of the other kinds are spelled."""
+
+_ASKED = tuple(kind for kind in KINDS if kind not in ("constant", "nested"))
+
 _MOST_COUNTED = 20_000
 """Different texts that are counted; where there are more it no longer matters how many."""
 
+_MOST_LABELS = 1_000_000
+"""Whole numbers, of a column that is named like an identifier, that are held against each other."""
+
 _TRIED = 500
-"""Texts of the first rows by which a spelling is sought; all of the rest must then agree."""
+"""Texts of the first rows by which a format is sought; all of the rest must then agree."""
 
 _EXACT = 2**53
 """Beyond it not every whole number is a float."""
@@ -70,9 +83,9 @@ def infer_schema(source: Source, kinds: Mapping[str, str] | None = None) -> tupl
         if name not in source.arrow_schema.names:
             known = ", ".join(map(repr, source.arrow_schema.names[:12]))
             raise DataError(f"kinds= names the column {name!r}, and there is none; there are {known}")
-        if kind not in KINDS:
-            raise DataError(f"column {name!r} cannot be of kind {kind!r}; kinds are {', '.join(KINDS)}")
-    looked, segment_rows = _look(source)
+        if kind not in _ASKED:
+            raise DataError(f"column {name!r} cannot be asked to be {kind!r}, but {', '.join(_ASKED)}")
+    looked, segment_rows = _look(source, {name for name, kind in wanted.items() if kind == "category"})
     n_rows = sum(segment_rows)
     if not n_rows:
         raise DataError("the table has no rows")
@@ -83,21 +96,24 @@ def infer_schema(source: Source, kinds: Mapping[str, str] | None = None) -> tupl
             columns.append(Column(name, "index", "the table's own index", column.type, column.missing(n_rows)))
         else:
             decided = column.decide(n_rows, wanted.get(name), first=position == 0)
-            if isinstance(source, TextSource) and decided.kind == "number" and decided.spelling is None:
+            if isinstance(source, TextSource) and decided.kind == "number" and decided.format is None:
                 decided = replace(decided, decimals=source.decimals(name))
             columns.append(decided)
     library = source.origin.library
     return Schema(columns, n_rows, list(source.notes), dict(source.options), library), segment_rows
 
 
-def _look(source: Source) -> tuple[list[_Values], list[int]]:
-    """Read all rows once, and return what was found of each column, and the rows of each part."""
+def _look(source: Source, categories: set[str]) -> tuple[list[_Values], list[int]]:
+    """Read all rows once, and return what was found of each column, and the rows of each part.
+
+    Of ``categories``, which are to be some whatever they hold, all values are counted.
+    """
     looked: list[_Values] = []
     counts: list[int] = []
 
     def begin(schema: pa.Schema) -> Callable[[pa.RecordBatch], None]:
         looked[:] = [
-            _Texts(column) if _is_text(column.type) or pt.is_dictionary(column.type) else _Values(column)
+            _Texts(column) if column.name in categories or _is_counted(column.type) else _Values(column)
             for column in schema
         ]
         counts[:] = [0]
@@ -121,10 +137,8 @@ def _look(source: Source) -> tuple[list[_Values], list[int]]:
     return looked, counts
 
 
-def _is_text(kind: pa.DataType) -> bool:
-    if pt.is_dictionary(kind):
-        return _is_text(kind.value_type)
-    return pt.is_string(kind) or pt.is_large_string(kind) or pt.is_string_view(kind)
+def _is_counted(kind: pa.DataType) -> bool:
+    return pt.is_dictionary(kind) or pt.is_string(kind) or pt.is_large_string(kind) or pt.is_string_view(kind)
 
 
 class _Values:
@@ -141,10 +155,12 @@ class _Values:
         self.ordered = not pt.is_nested(self.kind) and not pt.is_null(self.kind) and not pt.is_binary(self.kind)
         self.sample: list[float] = []
         self.lowest = Counter[Any]()
+        self.named_like_id = bool(_ID_NAME.search(self.name) or _CAMEL_ID.search(self.name))
+        self.labels: list[np.ndarray] = []
 
     def missing(self, n_rows: int) -> float:
         """Return the fraction of rows without a value."""
-        return round(1 - self.known / n_rows, 6)
+        return 1 - self.known / n_rows
 
     def look(self, values: pa.Array) -> None:
         """Take up a batch."""
@@ -157,8 +173,9 @@ class _Values:
         self.known += len(values)
         if not len(values) or not self.ordered:
             return
-        ends = pc.min_max(values)
-        low, high = ends["min"].as_py(), ends["max"].as_py()
+        # Arrow does not compare durations.
+        ends = pc.min_max(values.cast(pa.int64()) if pt.is_duration(self.kind) else values)
+        low, high = pa.array([ends["min"], ends["max"]]).cast(values.type).to_pylist()
         self.low = low if self.low is None else min(self.low, low)
         self.high = high if self.high is None else max(self.high, high)
         if pt.is_boolean(self.kind):
@@ -167,6 +184,8 @@ class _Values:
             self.sample += values[:1000].to_pylist()
         if low in _SENTINELS or high in _SENTINELS:
             self.lowest.update(x for x in values[:5000].to_pylist() if x in _SENTINELS)
+        if self.named_like_id and pt.is_integer(self.kind) and self.known - len(values) < _MOST_LABELS:
+            self.labels.append(values.to_numpy(zero_copy_only=False))
         if self.rising:
             self._follow(values)
 
@@ -193,10 +212,6 @@ class _Values:
             if found == "nested" or (kind in ("number", "integer") and not self._is_number()):
                 raise DataError(f"column {self.name!r} of type {self.type} cannot be of kind {kind!r}")
             found, why = kind, "as asked"
-            if kind == "category":
-                if len(set(self.sample)) > MOST_LEVELS:
-                    raise DataError(f"column {self.name!r} has too many different values for a category")
-                more["levels"] = sorted(set(self.sample))
         return Column(self.name, found, why, self.type, self.missing(n_rows), **more)
 
     def _is_number(self) -> bool:
@@ -234,8 +249,11 @@ class _Values:
             return "index", "counts the rows"
         if self.rising and (unit := self._epoch()) is not None:
             return "time", f"{unit} since 1970, rising from row to row"
-        if self._looks_like_id() and self._distinct():
-            return "identifier", "named like one, and all values differ"
+        if self.named_like_id:
+            labels = np.concatenate(self.labels)
+            if self.rising or len(np.unique(labels)) == len(labels):
+                among = "" if self.rising or len(labels) == n_rows else f" of the first {len(labels):,} rows"
+                return "identifier", f"named like one, and all values{among} differ"
         return None
 
     def moment(self, n_rows: int, why: str) -> tuple[str, str, dict[str, Any]]:
@@ -246,12 +264,6 @@ class _Values:
         if self.rising and self.known > 2:
             return "time", f"{why}, rising from row to row", more
         return "datetime", why, more
-
-    def _looks_like_id(self) -> bool:
-        return bool(_ID_NAME.search(self.name) or _CAMEL_ID.search(self.name))
-
-    def _distinct(self) -> bool:
-        return self.rising or len(set(self.sample)) == len(self.sample)
 
     def _epoch(self) -> str | None:
         if not (_TIME_NAME.search(self.name) or (self.even and self.known > 50)):
@@ -281,11 +293,12 @@ class _Texts(_Values):
     def __init__(self, column: pa.Field) -> None:
         super().__init__(column)
         self.counts: Counter[str] = Counter()
-        self.spellings: list[Spelling] | None = None
+        self.formats: list[ValueFormat] | None = None
         self.given = list[Any]()
         self.is_dictionary = pt.is_dictionary(self.kind)
+        self.is_text = _is_counted(self.kind) and not self.is_dictionary
         self.is_ordered = self.is_dictionary and self.kind.ordered
-        self.parsed: dict[Spelling, _Values] = {}
+        self.parsed: dict[ValueFormat, _Values] = {}
         self.length = 0
 
     def look(self, values: pa.Array) -> None:
@@ -305,41 +318,41 @@ class _Texts(_Values):
             texts = found.field(0).to_pylist()
             self.counts.update(dict(zip(texts, found.field(1).to_pylist(), strict=True)))
             self.length = max(self.length, *(len(str(text)) for text in texts[:200]))
-        if self.spellings is None:
-            self.spellings = (
-                [] if self.is_dictionary else spellings_of([t for t in list(self.counts)[:_TRIED] if len(t) < 64])
+        if self.formats is None:
+            self.formats = (
+                [] if not self.is_text else formats_of([t for t in list(self.counts)[:_TRIED] if len(t) < 64])
             )
-        if self.spellings:
+        if self.formats:
             self._try(values)
 
     def _try(self, values: pa.Array) -> None:
-        """Keep the spellings that this batch has too, and follow what it stands for."""
-        for spelling in self.spellings or []:
+        """Keep the formats that this batch has too, and follow what it stands for."""
+        for value_format in self.formats or []:
             try:
-                if not pc.all(pc.match_substring_regex(values, spelling.pattern())).as_py():
-                    raise pa.ArrowInvalid("another spelling")  # noqa: TRY301 - as where the values do not parse
-                parsed = spelling.values(values)
+                if not pc.all(pc.match_substring_regex(values, value_format.pattern())).as_py():
+                    raise pa.ArrowInvalid("another format")  # noqa: TRY301 - as where the values do not parse
+                parsed = value_format.values(values)
             except pa.ArrowInvalid:
-                self.parsed.pop(spelling, None)
-                self.spellings = [kept for kept in self.spellings or [] if kept != spelling]
+                self.parsed.pop(value_format, None)
+                self.formats = [kept for kept in self.formats or [] if kept != value_format]
                 continue
-            if spelling not in self.parsed:
-                self.parsed[spelling] = _Values(pa.field(self.name, parsed.type))
-            self.parsed[spelling].look(parsed)
+            if value_format not in self.parsed:
+                self.parsed[value_format] = _Values(pa.field(self.name, parsed.type))
+            self.parsed[value_format].look(parsed)
 
     def decide(self, n_rows: int, kind: str | None, *, first: bool) -> Column:
         """Say what the column is."""
         share = self.missing(n_rows)
-        spelling = self.spellings[0] if self.spellings else None
-        if kind in ("category", "text", "identifier", "index", "group"):
+        if kind in _LABELS:
             levels = self._levels() if kind == "category" else None
             return Column(self.name, kind, "as asked", self.type, share, levels=levels, ordered=self.is_ordered)
-        found, why, more = self._decide_text(n_rows, spelling)
-        if kind is not None and kind != found:
-            if spelling is None and kind != "constant":
-                raise DataError(f"column {self.name!r} holds texts and cannot be of kind {kind!r}")
-            found, why = kind, "as asked"
-        return Column(self.name, found, why, self.type, share, **more)
+        if kind is None:
+            found, why, more = self._decide_text(n_rows)
+            return Column(self.name, found, why, self.type, share, **more)
+        value_format = next((s for s in self.formats or [] if isinstance(s, _FORMATS.get(kind, ()))), None)
+        if value_format is None:
+            raise DataError(f"column {self.name!r} holds texts and cannot be of kind {kind!r}")
+        return Column(self.name, kind, "as asked", self.type, share, **self._formatted(value_format, n_rows)[2])
 
     def _levels(self) -> list[str]:
         if len(self.counts) > 10 * MOST_LEVELS:
@@ -347,32 +360,34 @@ class _Texts(_Values):
         # An order that means nothing differs between libraries: the same table is to make the same model.
         return self.given if self.is_ordered else sorted(self.counts, key=lambda level: (str(type(level)), level))
 
-    def _decide_text(self, n_rows: int, spelling: Spelling | None) -> tuple[str, str, dict[str, Any]]:
+    def _decide_text(self, n_rows: int) -> tuple[str, str, dict[str, Any]]:
         if not self.known:
             return "constant", "empty", {}
         if self.is_dictionary and len(self.counts) <= 10 * MOST_LEVELS:
             return "category", "a category by its type", {"levels": self._levels(), "ordered": self.is_ordered}
-        several = len(self.counts)
-        if several == 1 and n_rows > 1:
+        if len(self.counts) == 1 and n_rows > 1:
             return "constant", "one value in all rows", {"levels": list(self.counts)}
-        if isinstance(spelling, BooleanSpelling) and several == 2:
-            return "boolean", spelling.said(), {"spelling": spelling, "low": 0, "high": 1}
-        if isinstance(spelling, DateSpelling):
-            dates = [s for s in self.spellings or [] if isinstance(s, DateSpelling) and s.form[:2] in ("%d", "%m")]
-            if len({s.form[:2] for s in dates}) > 1:
-                way = f"--kinds {self.name}=datetime takes the first number for the day"
-                return self._plain_text(n_rows, f"its values could be dates, but day or month may come first: {way}")
-            found, why, more = self.parsed[spelling].moment(n_rows, spelling.said())
-            return found, why, more | {"spelling": spelling}
-        if isinstance(spelling, NumberSpelling):
-            seen = self.parsed[spelling]
-            tails = (
-                text.rpartition(spelling.decimal)[2] for text in list(self.counts)[:_TRIED] if spelling.decimal in text
-            )
-            shown = max((sum(map(str.isdigit, tail)) for tail in tails), default=0)
-            more = {"low": seen.low, "high": seen.high, "decimals": shown, "spelling": spelling}
-            return "number", spelling.said(), more
+        dates = [s for s in self.formats or [] if isinstance(s, DateFormat) and s.form[:2] in ("%d", "%m")]
+        if len({value_format.form[:2] for value_format in dates}) > 1:
+            way = f"--kinds {self.name}=datetime takes the first number for the day"
+            return self._plain_text(n_rows, f"its values could be dates, but day or month may come first: {way}")
+        for value_format in self.formats or []:
+            if not isinstance(value_format, BooleanFormat) or len(self.counts) == 2:
+                return self._formatted(value_format, n_rows)
         return self._plain_text(n_rows, "")
+
+    def _formatted(self, value_format: ValueFormat, n_rows: int) -> tuple[str, str, dict[str, Any]]:
+        """Say what texts of a format stand for."""
+        if isinstance(value_format, BooleanFormat):
+            return "boolean", value_format.said(), {"format": value_format, "low": 0, "high": 1}
+        values = self.parsed[value_format]
+        if isinstance(value_format, DateFormat):
+            found, why, more = values.moment(n_rows, value_format.said())
+            return found, why, more | {"format": value_format}
+        tails = (t.rpartition(value_format.decimal)[2] for t in list(self.counts)[:_TRIED] if value_format.decimal in t)
+        shown = max((sum(map(str.isdigit, tail)) for tail in tails), default=0)
+        more = {"low": values.low, "high": values.high, "decimals": shown, "format": value_format}
+        return "number", value_format.said(), more
 
     def _plain_text(self, n_rows: int, note: str) -> tuple[str, str, dict[str, Any]]:
         several = len(self.counts)
@@ -384,7 +399,7 @@ class _Texts(_Values):
         texts = list(self.counts)[:200]
         tokens = self.length <= 64 and not any(" " in text.strip() for text in texts)
         # Digits alone, as of a postal code, name no row.
-        names = self._looks_like_id() or any(not text.isdigit() for text in texts)
+        names = self.named_like_id or any(not text.isdigit() for text in texts)
         if tokens and names and several >= 0.9 * seen:
             return "identifier", "nearly all values differ", {"note": note}
         return "text", f"{'more than ' if several > _MOST_COUNTED else ''}{several:,} different texts", {"note": note}

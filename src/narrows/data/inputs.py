@@ -16,13 +16,13 @@ from sklearn.base import BaseEstimator
 from narrows.data.arrays import ArrayFile, open_array
 from narrows.data.encoding import Encoding
 from narrows.data.folders import ImageFolder
+from narrows.data.places import find_places, format_of, is_text
 from narrows.data.rows import ArrayRows, Rows, SparseRows
 from narrows.data.schema import Column, Schema
 from narrows.data.source import Source
 from narrows.data.streams import StreamRows
 from narrows.data.table import Table, read
 from narrows.errors import ColumnsLeftOutWarning, DataError, UnlikeTrainingDataWarning
-from narrows.io.formats import existing_file, format_of
 
 __all__ = [
     "ValidatedInput",
@@ -30,7 +30,9 @@ __all__ = [
     "is_path",
     "is_table",
     "match_columns",
+    "open_later",
     "open_rows",
+    "picked_rows",
     "take_rows",
     "validate_clean_rows",
     "validate_rows",
@@ -65,7 +67,7 @@ def is_table(X: Any) -> bool:
     """Say whether something has columns, rather than being an array, images, or a file of these."""
     from narrows.data.opening import is_tabular
 
-    if is_path(X) and format_of(Path(X)) in ("npy", "npz", "idx"):
+    if is_path(X) and format_of(X) in ("npy", "npz", "idx"):
         return False
     return is_tabular(X)
 
@@ -99,22 +101,31 @@ def _opened(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
     if reset:
         return read(X)
     schema = getattr(estimator, "schema_", None)
-    return open_source(X, **(schema.options if schema is not None and is_path(X) else {}))
+    return open_source(X) if schema is None else open_later(X, schema)
+
+
+def open_later(X: Any, schema: Schema, **options: Any) -> Source:
+    """Open a table as that of the fit was, where both are text; ``options`` overrule."""
+    from narrows.data.opening import open_source
+
+    return open_source(X, **(schema.options if is_text(X) else {}) | options)
 
 
 def open_rows(path: Any, *, array: str | None = None, stream: bool | None = None) -> Any:
     """Open a file of one array or a folder of images: as an array, or where it is large to be read in pieces."""
-    place = Path(path)
-    found: Any = ImageFolder(place) if place.is_dir() else None
-    if found is None and (format_of(place) != "npy" or stream is False):
-        if stream:
-            raise DataError(f"{place} cannot be read in pieces; tables, folders of images and .npy files can")
-        return open_array(existing_file(place), array)
-    found = found or ArrayFile(existing_file(place))
+    if os.path.isdir(path):  # noqa: PTH112 - it may be a URL
+        found: Any = ImageFolder(Path(path))
+    else:
+        [place] = find_places(path)[0]
+        if place.kind != "npy" or stream is False:
+            if stream:
+                raise DataError(f"{path} cannot be read in pieces; tables, folders of images and .npy files can")
+            return open_array(place, array)
+        found = ArrayFile(place)
     large = sum(found.segment_rows) * found.n_features * found.dtype.itemsize > STREAM_BYTES
     if large if stream is None else stream:
         return found
-    return found.images() if isinstance(found, ImageFolder) else open_array(place, array)
+    return found.images() if isinstance(found, ImageFolder) else open_array(found.place, array)
 
 
 def _from_segments(estimator: Any, segments: Any, *, reset: bool) -> ValidatedInput:
@@ -124,7 +135,7 @@ def _from_segments(estimator: Any, segments: Any, *, reset: bool) -> ValidatedIn
         _forget_names(estimator)
     elif segments.n_features != estimator.n_features_in_:
         have, want = segments.n_features, estimator.n_features_in_
-        raise DataError(f"{segments.path} has {have} columns, but the model was fitted to {want}")
+        raise DataError(f"{segments.name} has {have} columns, but the model was fitted to {want}")
     return ValidatedInput(StreamRows(segments), _float_dtype(segments.dtype), tuple(segments.shape))
 
 
@@ -168,12 +179,13 @@ def first_names(names: Sequence[str], most: int = 12) -> str:
 def validate_clean_rows(estimator: Any, y: Any, given: ValidatedInput, *, allow_missing: bool) -> Rows | None:
     """Validate the clean rows that may be handed in beside noisy ones."""
     shape: Any = getattr(y, "shape", ())
-    if isinstance(y, Table):
-        shape = (y.n_rows, len(y.schema.features))
-    if len(shape) < 2:
+    if isinstance(y, (Table, Source)) or (given.encoding is not None and len(shape) == 2 and is_table(y)):
+        rows = validate_rows(estimator, y, reset=False, allow_missing=allow_missing).rows
+        shape = (rows.n_rows, rows.n_features)
+    elif len(shape) < 2:
         return None
-    rows, values = int(shape[0]), int(np.prod(shape[1:]))
-    if isinstance(given.rows, StreamRows) or (rows, values) != (given.rows.n_rows, estimator.n_features_in_):
+    alike = (int(shape[0]), int(np.prod(shape[1:]))) == (given.rows.n_rows, given.rows.n_features)
+    if isinstance(given.rows, StreamRows) or not alike:
         warnings.warn(
             f"y of shape {tuple(shape)} is not used: clean rows to learn from have the shape of X, "
             f"({given.rows.n_rows}, {given.rows.n_features})",
@@ -199,10 +211,8 @@ def _from_table(estimator: Any, table: Table, *, reset: bool, allow_missing: boo
     if table.source.origin.named:
         estimator.feature_names_in_ = np.asarray(encoding.names, dtype=object)
     estimator.schema_ = table.schema
-    if left_out := [column for column in table.schema.left_out if column.kind != "index"]:
-        names = ", ".join(f"{column.name} ({column.kind}: {column.why})" for column in left_out)
-        text = f"columns that models do not learn from: {names}; kinds= of narrows.data.read says otherwise"
-        warnings.warn(text, ColumnsLeftOutWarning, stacklevel=5)
+    if any(column.kind != "index" for column in table.schema.left_out):
+        warnings.warn("; ".join(table.schema.describe_left_out()), ColumnsLeftOutWarning, stacklevel=5)
     rows = _encoded(table.source, encoding, table.segment_rows, stream=table.stream)
     return _checked(rows, encoding, table.source, allow_missing=allow_missing)
 
@@ -270,7 +280,8 @@ class EncodedSegments:
 
 def _encoded(source: Source, encoding: Encoding, segment_rows: list[int] | None, *, stream: bool | None) -> Rows:
     """Turn a source into rows of numbers, in memory where they are not too many."""
-    dtype = encoding.dtype(source.arrow_schema)
+    # Of a table that is not the fit's nobody has looked where values are missing.
+    dtype = encoding.dtype(source.arrow_schema, gaps=segment_rows is None)
     if segment_rows is None:
         segment_rows = source.segment_rows()
     n_rows = sum(segment_rows)
@@ -295,37 +306,62 @@ def _checked(rows: Rows, encoding: Encoding, source: Source, *, allow_missing: b
             values = block.numpy()
             bad = np.isinf(values) if allow_missing else ~np.isfinite(values)
             if bad.any():
-                name = encoding.value_names[int(bad.any(0).argmax())].partition("=")[0]
-                holds = (
-                    "infinite values" if np.isinf(values).any() else "missing values: missing='mask' learns around them"
+                number = int(bad.any(0).argmax())
+                name = encoding.value_names[number].partition("=")[0]
+                if np.isinf(values[:, number]).any():
+                    raise DataError(f"column {name!r} has infinite values: make them missing, or leave those rows out")
+                raise DataError(
+                    f"column {name!r} has missing values: missing='mask' learns around them, or fill them in first"
                 )
-                raise DataError(f"column {name!r} has {holds}, or fill them in first")
     return ValidatedInput(rows, _float_dtype(rows.dtype), (rows.n_features,), source, encoding)
 
 
-def take_rows(X: Any, numbers: np.ndarray) -> Any:
-    """Return the rows with these rising numbers: of a frame a frame, of any other table an Arrow table, else an array.
+def picked_rows(X: Any, numbers: np.ndarray, at_once: int) -> Iterator[tuple[np.ndarray, Any]]:
+    """Yield the rows with these rising numbers, some at a time, with their numbers; a file is read once.
 
-    A file is read once, a piece at a time.
+    Rows of a table come as an Arrow table, of a pandas frame as a frame, others as an array.
     """
+    given = X.source if isinstance(X, Table) else X
+    if is_table(given) and not hasattr(given, "iloc"):
+        given = _source(given)
+    elif is_path(given):
+        given = open_rows(given)
+    if isinstance(given, Source):
+        blocks: Any = given.batches(batch_rows=at_once)
+    elif isinstance(given, (ImageFolder, ArrayFile)):
+        blocks = (block.numpy() for block in StreamRows(given).blocks(at_once))
+    else:
+        for start in range(0, len(numbers), at_once):
+            some = numbers[start : start + at_once]
+            yield some, given.iloc[some] if hasattr(given, "iloc") else _dense(given, some)
+        return
+    start = 0
+    for block in blocks:
+        some = numbers[slice(*np.searchsorted(numbers, (start, start + len(block))))]
+        if len(some) and isinstance(block, np.ndarray):
+            yield some, block[some - start]
+        elif len(some):
+            yield some, pa.Table.from_batches([block.take(pa.array(some - start))])
+        start += len(block)
+
+
+def take_rows(X: Any, numbers: np.ndarray) -> Any:
+    """Return the rows with these rising numbers in one piece, as :func:`picked_rows` gives them."""
+    parts = [rows for _, rows in picked_rows(X, numbers, max(len(numbers), 1 << 14))]
+    if isinstance(parts[0], pa.Table):
+        return pa.concat_tables(parts)
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _dense(X: Any, numbers: np.ndarray) -> np.ndarray:
+    found: np.ndarray = X.tocsr()[numbers].toarray() if hasattr(X, "tocsr") else np.asarray(X)[numbers]
+    return found
+
+
+def _source(X: Any) -> Source:
     from narrows.data.opening import open_source
 
-    if hasattr(X, "iloc"):
-        return X.iloc[numbers]
-    if isinstance(X, (Table, Source)) or is_table(X):
-        source = X.source if isinstance(X, Table) else X if isinstance(X, Source) else open_source(X)
-        parts, start = [], 0
-        for batch in source.batches():
-            some = numbers[slice(*np.searchsorted(numbers, (start, start + len(batch))))]
-            if len(some):
-                parts.append(batch.take(pa.array(some - start)))
-            start += len(batch)
-        return pa.Table.from_batches(parts, schema=source.arrow_schema)
-    found = open_rows(X) if is_path(X) else X
-    if isinstance(found, (ImageFolder, ArrayFile)):
-        segments: Any = found
-        return StreamRows(segments).subset(numbers).take(np.arange(len(numbers))).numpy()
-    return found.tocsr()[numbers].toarray() if hasattr(found, "tocsr") else np.asarray(found)[numbers]
+    return X if isinstance(X, Source) else open_source(X)
 
 
 def group_column(source: Source, schema: Schema) -> np.ndarray | None:

@@ -23,10 +23,11 @@ from narrows.data.source import Origin
 from narrows.errors import DataError
 from narrows.io.atomic import atomic_write
 
-__all__ = ["WRITABLE", "to_origin", "write_table"]
+__all__ = ["WRITABLE", "check_writable", "delimiter_of", "to_origin", "write_table"]
 
 WRITABLE = ".csv, .tsv (also .gz, .bz2, .zst), .parquet, .feather, .npy and .npz"
 
+_TEXT = re.compile(r"\.(csv|tsv)(?:\.(gz|bz2|zst))?$")
 _PACKED = {"gz": "gzip", "bz2": "bz2", "zst": "zstd"}
 _BATCH_CELLS = 1 << 20
 """Cells that are turned into text at a time."""
@@ -195,14 +196,12 @@ def write_table(path: str | os.PathLike[str], table: pa.Table) -> None:
     "O, Jo",
     """
     file = Path(path)
-    kind = format_of(file.name)
-    text = re.search(r"\.(csv|tsv)(?:\.(gz|bz2|zst))?$", file.name.lower())
-    if kind in (None, "idx") or (kind == "text" and not text):
-        raise DataError(f"{file} is of a kind narrows does not write; it writes {WRITABLE}")
+    kind = check_writable(file)
+    text = _TEXT.search(file.name.lower())
     with atomic_write(file) as temporary:
         try:
             if text:
-                _write_text(temporary, table, {"csv": ",", "tsv": "\t"}[text[1]], _PACKED.get(text[2]))
+                _write_text(temporary, table, delimiter_of(file), _PACKED.get(text[2]))
             elif kind == "parquet":
                 pq.write_table(table, temporary, row_group_size=1 << 17)
             elif kind == "feather":
@@ -211,6 +210,19 @@ def write_table(path: str | os.PathLike[str], table: pa.Table) -> None:
                 _write_array(temporary, table, named=kind == "npz")
         except (pa.ArrowException, NotImplementedError) as error:
             raise DataError(f"{file} cannot hold the table: {error}") from error
+
+
+def check_writable(path: Path) -> str:
+    """Return the format that a name says, and refuse one that is not written."""
+    kind = format_of(path)
+    if kind in (None, "idx") or (kind == "text" and not _TEXT.search(path.name.lower())):
+        raise DataError(f"{path} is of a kind narrows does not write; it writes {WRITABLE}.")
+    return str(kind)
+
+
+def delimiter_of(path: str | os.PathLike[str]) -> str:
+    """Return what parts the fields of a text file that is to be written."""
+    return "\t" if ".tsv" in os.path.basename(path).lower() else ","  # noqa: PTH119
 
 
 def _write_array(target: Path, table: pa.Table, *, named: bool) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from narrows.errors import DataError
 from narrows.io.atomic import atomic_write
-from narrows.io.formats import existing_file
+from narrows.io.files import existing_file
 
 __all__ = ["EXTENSIONS", "check_holds", "image_size", "is_picture", "read_image", "write_image"]
 

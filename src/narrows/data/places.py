@@ -75,9 +75,16 @@ class Place:
             raise DataError(f"{self.name} cannot be read: {error.strerror or error}") from error
 
 
-def format_of(name: str) -> str | None:
-    """Return the format that a file's name says, None for any other."""
-    return next((kind for ending, kind in _FORMATS if ending.search(name.lower())), None)
+def format_of(place: str | os.PathLike[str]) -> str | None:
+    """Return "text", "parquet", "feather", "npy", "npz" or "idx" by a file's name; None for any other."""
+    name = os.fspath(place).lower()
+    return next((kind for ending, kind in _FORMATS if ending.search(name)), None)
+
+
+def is_text(data: Any) -> bool:
+    """Whether it is the place of a text table, by its name."""
+    first = data[0] if isinstance(data, (list, tuple)) and data else data
+    return is_place(first) and format_of(first) in ("text", None)
 
 
 def is_place(data: Any) -> bool:

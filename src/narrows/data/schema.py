@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from narrows.data.spellings import Spelling, spelling_from_json
+from narrows.data.formats import ValueFormat, format_from_json
 from narrows.errors import DataError
 
 __all__ = ["KINDS", "Column", "Schema"]
@@ -32,7 +32,7 @@ class Column:
         The Arrow type that it came with.
     missing : float
         The fraction of rows without a value.
-    spelling : Spelling or None
+    format : ValueFormat or None
         How texts stand for the values.
     levels : list or None
         Of a category the values that occur, in their order.
@@ -53,7 +53,7 @@ class Column:
     why: str
     type: str
     missing: float = 0.0
-    spelling: Spelling | None = None
+    format: ValueFormat | None = None
     levels: list[Any] | None = None
     ordered: bool = False
     decimals: int | None = None
@@ -80,12 +80,12 @@ class Column:
         record |= {
             key: value for key, value in rest.items() if value is not None and value is not False and value != ""
         }
-        return record | ({} if self.spelling is None else {"spelling": self.spelling.to_json()})
+        return record | ({} if self.format is None else {"format": self.format.to_json()})
 
     @classmethod
     def from_json(cls, record: dict[str, Any]) -> Column:
         """Make it from what :meth:`to_json` gave."""
-        return cls(**(record | {"spelling": spelling_from_json(record.get("spelling"))}))
+        return cls(**(record | {"format": format_from_json(record.get("format"))}))
 
 
 @dataclass(frozen=True)
@@ -143,13 +143,17 @@ class Schema:
                 return column
         raise DataError(f"there is no column {name!r}; there are {', '.join(map(repr, self.names[:12]))}")
 
-    def said(self) -> list[str]:
-        """Say in sentences what was assumed and left out, for a message to a user."""
+    def describe_left_out(self) -> list[str]:
+        """Say which columns no model learns from, and why."""
         groups: dict[str, list[str]] = {}
         for column in self.left_out:
             groups.setdefault(f"{column.kind}: {column.why}", []).append(column.name)
-        sentences = [f"{', '.join(names)} left out ({why}); kinds= says otherwise" for why, names in groups.items()]
-        return [*self.notes, *sentences, *(f"{c.name}: {c.note}" for c in self.columns if c.note)]
+        return [f"{', '.join(names)} left out ({why}); kinds= says otherwise" for why, names in groups.items()]
+
+    def describe(self) -> list[str]:
+        """Say in sentences what was assumed and left out."""
+        own = [f"{column.name}: {column.note}" for column in self.columns if column.note]
+        return [*self.notes, *self.describe_left_out(), *own]
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values, for a file."""

@@ -86,7 +86,6 @@ def read(data: Any, *, kinds: Mapping[str, str] | None = None, stream: bool | No
     if isinstance(data, Table):
         if not kinds and stream is None and not options:
             return data
-        source = data.source
-    else:
-        source = open_source(data, **options)
+        stream = data.stream if stream is None else stream
+    source = open_source(data.source if isinstance(data, Table) else data, **options)
     return Table(source, *infer_schema(source, kinds), stream)

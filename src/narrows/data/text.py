@@ -14,10 +14,10 @@ from typing import BinaryIO
 import pyarrow as pa
 from pyarrow import csv
 
+from narrows.data.column_type import ColumnType
 from narrows.data.dialect import find_dialect, no_rows, not_utf8, one_byte_delimiter
 from narrows.data.feed import Feed, Unprepared, open_unpacked, undecodable_line
 from narrows.data.source import BATCH_ROWS, Origin, Source
-from narrows.data.spelling import Spelling
 from narrows.errors import DataError
 
 __all__ = ["TextSource"]
@@ -105,9 +105,9 @@ class TextSource(Source):
         self._delimiter = one_byte_delimiter(self.dialect.delimiter)
         self._has_quotes = False
         self._types_known = self._settled = False
-        self._spellings = [Spelling(self.dialect, is_text=name in text_columns) for name in self._names]
-        for spelling, cells in zip(self._spellings, found.cells, strict=True):
-            spelling.add(cells)
+        self._column_types = [ColumnType(self.dialect, is_text=name in text_columns) for name in self._names]
+        for column_type, cells in zip(self._column_types, found.cells, strict=True):
+            column_type.add(cells)
         self._schema = self._current_schema()
 
     @property
@@ -125,7 +125,7 @@ class TextSource(Source):
 
     def decimals(self, column: str) -> int | None:
         """Return how many digits after the decimal mark the first cells have at most; None for texts and exponents."""
-        return self._spellings[self._names.index(column)].decimals
+        return self._column_types[self._names.index(column)].decimals
 
     def batches(self, columns: Sequence[str] | None = None, batch_rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """Yield the rows in order."""
@@ -167,8 +167,8 @@ class TextSource(Source):
             raise DataError(f"A quote in row {seen.rows} of {self.place} is never closed: see --quote.")
         self._settled, self.n_rows = True, seen.rows
         self._index_candidate = self._index_candidate and seen.counts_from_zero
-        for name, spelling, missing in zip(self._names, self._spellings, seen.missing, strict=True):
-            words = ", ".join(word or "(empty)" for word in spelling.missing)
+        for name, column_type, missing in zip(self._names, self._column_types, seen.missing, strict=True):
+            words = ", ".join(word or "(empty)" for word in column_type.missing)
             if missing and words not in ("", "(empty)"):
                 self.notes.append(f"{missing} cells of {name!r} are missing, spelled {words}; see --missing-values.")
 
@@ -185,7 +185,7 @@ class TextSource(Source):
                 wanted *= 4
 
     def _current_schema(self) -> pa.Schema:
-        return pa.schema([(name, each.type) for name, each in zip(self._names, self._spellings, strict=True)])
+        return pa.schema([(name, each.type) for name, each in zip(self._names, self._column_types, strict=True)])
 
     def _convert_options(
         self, types: dict[str, pa.DataType] | pa.Schema, columns: list[str] | None
@@ -209,7 +209,7 @@ class TextSource(Source):
         """
         options = self._convert_options(dict.fromkeys(self._names, pa.string()), None)
         for batch in self._parsed(feed, options):
-            columns = [each.converted(cells) for each, cells in zip(self._spellings, batch.columns, strict=True)]
+            columns = [each.converted(cells) for each, cells in zip(self._column_types, batch.columns, strict=True)]
             if any(column.type != known for column, known in zip(columns, self._schema.types, strict=True)):
                 self._schema = self._current_schema()
             yield pa.record_batch(columns, schema=self._schema)

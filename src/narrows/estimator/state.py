@@ -90,7 +90,7 @@ class ColumnRecord(TypedDict):
     why: str
     type: str
     missing: Share
-    spelling: NotRequired[dict[str, str | bool]]
+    format: NotRequired[dict[str, str | bool]]
     levels: NotRequired[list[str | float | bool]]
     ordered: NotRequired[bool]
     decimals: NotRequired[Number]

@@ -18,6 +18,7 @@ from torch import Tensor
 from narrows.data.moments import Moments, check_magnitudes, measure, principal_components
 from narrows.data.rows import Rows, plain_rows, sample_rows
 from narrows.data.streams import StreamRows
+from narrows.errors import DataError
 from narrows.fitting import build, selection, settings
 from narrows.fitting.objectives import BLOCK_ROWS, Objective, simple_errors
 from narrows.fitting.progress import ProgressCallbacks, progress_bar
@@ -164,6 +165,8 @@ def _hold_out(
         early_stopping=config.early_stopping,
         refits=config.objective.refits(config.network),
     )
+    if groups is not None and isinstance(rows, StreamRows):
+        raise DataError("groups= need rows in memory: those of a stream are held out at random")
     twins = equal_rows(rows) if split.folds and not isinstance(rows, StreamRows) else None
     together = {} if twins is None else {"equal_rows": rows.n_rows - len(np.unique(twins))}
     if groups is not None:

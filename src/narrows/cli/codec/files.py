@@ -12,9 +12,9 @@ from narrows.cli.flags import split_names
 from narrows.codec.files import write_array
 from narrows.data.columns import read_columns
 from narrows.data.inputs import is_table
-from narrows.data.output import write_table
+from narrows.data.output import delimiter_of, write_table
+from narrows.data.places import format_of, is_text
 from narrows.io.atomic import atomic_write
-from narrows.io.formats import format_of
 
 
 def require_coder() -> None:
@@ -50,7 +50,7 @@ def read_to_code(data: str, columns: str | None) -> Any:
         return place or data
     if not is_table(data):
         raise CommandError(f"--columns is for tables, and {data} is none.")
-    missing = {"missing_values": [""]} if format_of(Path(data)) in ("csv", "tsv") else {}
+    missing = {"missing_values": [""]} if is_text(data) else {}
     return read_columns(data, columns=wanted, **missing)
 
 
@@ -59,13 +59,13 @@ def write_restored(out: Path, found: Any, names: list[str] | None) -> None:
     kind = format_of(out)
     if isinstance(found, dict) and kind in ("npy", "npz") and all(part.dtype.kind in "iufb" for part in found.values()):
         names, found = list(found), np.column_stack(list(found.values()))
-    if not isinstance(found, np.ndarray) and kind not in ("csv", "tsv", "parquet"):
+    if not isinstance(found, np.ndarray) and kind not in ("text", "parquet"):
         raise CommandError(f"{out} holds values of one type, and these columns differ: write .csv, .tsv or .parquet.")
     if isinstance(found, dict):
         write_table(out, pa.table({name: pa.array(values) for name, values in found.items()}))
     elif not isinstance(found, np.ndarray):
         with atomic_write(out) as temporary:
-            _write_frame(temporary, found, str(kind))
+            _write_frame(temporary, found, None if kind == "parquet" else delimiter_of(out))
     elif kind != "npy":
         write_array(out, found, names)
     elif found.dtype.kind == "O":
@@ -75,14 +75,14 @@ def write_restored(out: Path, found: Any, names: list[str] | None) -> None:
             np.lib.format.write_array(file, found, allow_pickle=False)
 
 
-def _write_frame(file: Path, frame: Any, kind: str) -> None:
+def _write_frame(file: Path, frame: Any, delimiter: str | None) -> None:
     import pandas as pd
 
-    if kind == "parquet":
+    if delimiter is None:
         frame.to_parquet(file)
     else:
         kept = not isinstance(frame.index, pd.RangeIndex)
-        frame.to_csv(file, sep="," if kind == "csv" else "\t", index=kept)
+        frame.to_csv(file, sep=delimiter, index=kept)
 
 
 def raw_bytes_of(record: dict[str, Any]) -> int | None:

@@ -13,7 +13,7 @@ from narrows.cli.printing import note
 from narrows.data.opening import choose_columns, open_source
 from narrows.datasets.records import RATINGS
 from narrows.errors import DataError
-from narrows.io.formats import existing_file
+from narrows.io.files import existing_file
 from narrows.recommend import Columns, Interactions, read_interactions
 from narrows.recommend.interactions import columns_of, is_usual
 from narrows.recommend.queries import read_titles

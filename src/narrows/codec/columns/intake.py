@@ -3,11 +3,9 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.types as pt
 
 from narrows.codec.columns.frames import ColumnsLayout, take_columns, take_frame
@@ -16,9 +14,9 @@ from narrows.data.arrays import load_npy
 from narrows.data.columns import array_of, read_columns
 from narrows.data.inputs import is_path, is_table, open_rows
 from narrows.data.opening import open_source
+from narrows.data.places import Place, find_places, format_of, is_text
 from narrows.data.source import BATCH_ROWS, Source
 from narrows.errors import CodecFileError, DataError
-from narrows.io.formats import existing_file, format_of
 
 __all__ = ["layout_from_json", "pieces_of", "take", "take_for_fit"]
 
@@ -106,55 +104,61 @@ def pieces_of(path: Any, most_bytes: int | None = None, **options: Any) -> Itera
     An ``.npy`` file keeps its type and shape, images are arrays of them, and a table comes as columns; ``options`` are
     those of :func:`narrows.data.opening.open_source`.
     """
-    place = Path(path)
-    if not is_table(path):
-        if not place.is_dir() and format_of(existing_file(place)) == "npy":
-            yield from _npy_pieces(place, most_bytes)
-            return
-        found = open_rows(place)
-        if isinstance(found, np.ndarray):
-            yield found
-            return
-        row = max(1, found.n_features * found.dtype.itemsize)
-        for segment in _some(range(len(found.segment_rows)), sum(found.segment_rows) * row, most_bytes):
-            for piece in found.read(segment, max(1, _PIECE_BYTES // row)):
-                yield piece.reshape(len(piece), *found.shape)
-        return
-    if format_of(place) in ("csv", "tsv"):
+    if is_table(path):
         # "NA" is a text here, which comes back as one.
-        options = {"missing_values": [""]} | options
-    yield from _table_pieces(open_source(path, **options), most_bytes)
+        missing = {"missing_values": [""]} if is_text(path) else {}
+        yield from _table_pieces(open_source(path, **missing | options), most_bytes)
+        return
+    if format_of(path) == "npy":
+        [place] = find_places(path)[0]
+        yield from _npy_pieces(place, most_bytes)
+        return
+    found = open_rows(path)
+    if isinstance(found, np.ndarray):
+        yield found
+        return
+    row = max(1, found.n_features * found.dtype.itemsize)
+    for segment in _some(range(len(found.segment_rows)), sum(found.segment_rows) * row, most_bytes):
+        for piece in found.read(segment, max(1, _PIECE_BYTES // row)):
+            yield piece.reshape(len(piece), *found.shape)
 
 
 def _table_pieces(source: Source, most_bytes: int | None) -> Iterator[Any]:
     """Yield the rows of a table: as one array where all columns are numbers of one type, otherwise as columns."""
-    schema = source.arrow_schema
-    kinds = {_held_type(source, column) for column in schema}
-    if None in kinds:
+    schema, dtypes = source.arrow_schema, _dtypes(source)
+    if dtypes is None:
         # Text of a later piece may be longer than that of the first.
         yield read_columns(source)
         return
-    together = len(kinds) == 1
     names = tuple(schema.names) if source.origin.named else None
     batches = max(1, -(-(source.n_rows or 0) // BATCH_ROWS))
     chosen = set(_some(range(batches), batches * BATCH_ROWS * 8 * len(schema), most_bytes))
     for number, batch in enumerate(source.batches()):
-        if number not in chosen:
-            continue
-        columns = [
-            array_of(column).astype(_held_type(source, field), copy=False)
-            for column, field in zip(batch.columns, schema, strict=True)
-        ]
-        yield NamedRows(np.column_stack(columns), names) if together else dict(zip(schema.names, columns, strict=True))
+        if number in chosen:
+            columns = [array_of(c).astype(t, copy=False) for c, t in zip(batch.columns, dtypes, strict=True)]
+            together = len(set(dtypes)) == 1
+            yield (
+                NamedRows(np.column_stack(columns), names)
+                if together
+                else dict(zip(schema.names, columns, strict=True))
+            )
 
 
-def _held_type(source: Source, column: pa.Field) -> np.dtype | None:
-    """Return numpy's type for a column of numbers, which is a float where any is missing; None for others."""
-    if not (pt.is_integer(column.type) or pt.is_floating(column.type) or pt.is_boolean(column.type)):
+def _dtypes(source: Source) -> list[np.dtype] | None:
+    """Return numpy's types for columns of numbers, floats where some are missing; None if any are others."""
+    kinds = [column.type for column in source.arrow_schema]
+    if not all(pt.is_integer(kind) or pt.is_floating(kind) or pt.is_boolean(kind) for kind in kinds):
         return None
-    dtype = np.dtype(column.type.to_pandas_dtype())
-    gaps = dtype.kind in "iub" and any(batch.column(0).null_count for batch in source.batches([column.name]))
-    return np.dtype(np.float64) if gaps else dtype
+    dtypes = [np.dtype(kind.to_pandas_dtype()) for kind in kinds]
+    whole = [name for name, dtype in zip(source.arrow_schema.names, dtypes, strict=True) if dtype.kind in "iub"]
+    gaps: set[str] = set()
+    for batch in source.batches(whole) if whole else ():
+        for name in [name for name in whole if batch.column(name).null_count]:
+            gaps.add(name)
+            if array_of(batch.column(name)).dtype.kind == "U":
+                return None
+    names = source.arrow_schema.names
+    return [np.dtype(float) if name in gaps else dtype for name, dtype in zip(names, dtypes, strict=True)]
 
 
 def _some(items: range, n_bytes: int, most_bytes: int | None) -> range:
@@ -162,8 +166,8 @@ def _some(items: range, n_bytes: int, most_bytes: int | None) -> range:
     return items if most_bytes is None else items[:: max(1, -(-n_bytes // most_bytes))]
 
 
-def _npy_pieces(file: Path, most_bytes: int | None) -> Iterator[np.ndarray]:
-    array = load_npy(file)
+def _npy_pieces(place: Place, most_bytes: int | None) -> Iterator[np.ndarray]:
+    array = load_npy(place)
     if not array.ndim or not len(array):
         yield np.asarray(array)
         return
@@ -172,7 +176,7 @@ def _npy_pieces(file: Path, most_bytes: int | None) -> Iterator[np.ndarray]:
     del array
     for start in starts:
         # Mapped anew for each piece: the pages of a map that stays open count as this program's memory.
-        yield np.array(load_npy(file)[start : start + step], order="K", subok=False)
+        yield np.array(load_npy(place)[start : start + step], order="K", subok=False)
 
 
 def take_for_fit(X: Any, image_shape: tuple[int, ...] | None) -> ColumnBatch:

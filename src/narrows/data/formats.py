@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["BooleanSpelling", "DateSpelling", "NumberSpelling", "Spelling", "spelling_from_json", "spellings_of"]
+__all__ = ["BooleanFormat", "DateFormat", "NumberFormat", "ValueFormat", "format_from_json", "formats_of"]
 
 _CURRENCIES = "€$£¥₩₹₽₺₫฿₴"
 _AFFIX = rf"(?:[{_CURRENCIES}%]|[A-Z]{{3}}|kr|zł|Kč|Fr\.)"
@@ -45,7 +45,7 @@ _ZONED = r"(?:Z|[+-]\d{2}:?\d{2})$"
 
 
 @dataclass(frozen=True)
-class NumberSpelling:
+class NumberFormat:
     """Numbers written with marks between thousands, a decimal mark, a currency or a per cent sign."""
 
     thousands: str
@@ -92,7 +92,7 @@ class NumberSpelling:
 
 
 @dataclass(frozen=True)
-class DateSpelling:
+class DateFormat:
     """Dates and times by a format of strptime, or as ISO 8601 writes them (``iso``), with a zone or without."""
 
     form: str
@@ -126,7 +126,7 @@ class DateSpelling:
 
 
 @dataclass(frozen=True)
-class BooleanSpelling:
+class BooleanFormat:
     """Two words for true and false."""
 
     true: str
@@ -153,52 +153,52 @@ class BooleanSpelling:
         return {"true": self.true, "false": self.false}
 
 
-Spelling = NumberSpelling | DateSpelling | BooleanSpelling
+ValueFormat = NumberFormat | DateFormat | BooleanFormat
 
 
-def spelling_from_json(record: dict[str, str] | None) -> Spelling | None:
-    """Make a spelling from what ``to_json`` gave."""
+def format_from_json(record: dict[str, str] | None) -> ValueFormat | None:
+    """Make a format from what ``to_json`` gave."""
     if record is None:
         return None
-    kind = BooleanSpelling if "true" in record else DateSpelling if "form" in record else NumberSpelling
+    kind = BooleanFormat if "true" in record else DateFormat if "form" in record else NumberFormat
     return kind(**record)  # type: ignore[arg-type]
 
 
-def spellings_of(texts: Iterable[str]) -> list[Spelling]:
-    """Return the spellings that a few texts of a column could all have, best first."""
+def formats_of(texts: Iterable[str]) -> list[ValueFormat]:
+    """Return the formats that a few texts of a column could all have, best first."""
     shown = [text for text in texts if text.strip()]
     if not shown:
         return []
-    found: list[Spelling] = [*_boolean(set(shown)), *_numbers(shown), *_dates(shown)]
-    return [spelling for spelling in found if all(re.match(spelling.pattern(), text) for text in shown)]
+    found: list[ValueFormat] = [*_boolean(set(shown)), *_numbers(shown), *_dates(shown)]
+    return [value_format for value_format in found if all(re.match(value_format.pattern(), text) for text in shown)]
 
 
-def _boolean(words: set[str]) -> list[Spelling]:
+def _boolean(words: set[str]) -> list[ValueFormat]:
     for true, false in _WORDS:
         for form in (str, str.upper, str.capitalize):
             if words <= {form(true), form(false)}:
-                return [BooleanSpelling(form(true), form(false))]
+                return [BooleanFormat(form(true), form(false))]
     return []
 
 
-def _numbers(texts: list[str]) -> list[Spelling]:
-    """Return number spellings for texts that have marks that pyarrow does not read."""
+def _numbers(texts: list[str]) -> list[ValueFormat]:
+    """Return number formats for texts that have marks that pyarrow does not read."""
     found = re.match(rf"^\s*[-+]?({_AFFIX}\s*)?[-+]?\d[\d.,'’ \u00a0\u202f]*?(\s*{_AFFIX})?\s*$", texts[0])
     if found is None or all(re.match(r"^[-+]?0\d", text) for text in texts):
         return []
     prefix, suffix = found[1] or "", found[2] or ""
     marked = [text for text in texts if re.search(r"\d[.,'’ \u00a0\u202f]\d{3}(?!\d)", text)]
-    # Marks between thousands must be seen, or they are none; and a number without any mark is no matter of spelling.
+    # Marks between thousands must be seen, or they are none; and a number without any mark is no matter of format.
     marks = [pair for pair in _MARKS if not pair[0] or (marked and any(pair[0] in text for text in marked))]
     if not (prefix or suffix):
         marks = [pair for pair in marks if pair != ("", ".")]
         if all(re.match(r"^[-+]?[\d]+$", text.strip()) for text in texts):
             return []
-    return [NumberSpelling(thousands, decimal, prefix, suffix) for thousands, decimal in marks]
+    return [NumberFormat(thousands, decimal, prefix, suffix) for thousands, decimal in marks]
 
 
-def _dates(texts: list[str]) -> list[Spelling]:
+def _dates(texts: list[str]) -> list[ValueFormat]:
     if not any(character.isdigit() for character in texts[0]):
         return []
-    iso = DateSpelling("iso", zoned=bool(re.search(_ZONED, texts[0])))
-    return [*(DateSpelling(date + clock) for date in _DATES for clock in _CLOCKS), iso]
+    iso = DateFormat("iso", zoned=bool(re.search(_ZONED, texts[0])))
+    return [*(DateFormat(date + clock) for date in _DATES for clock in _CLOCKS), iso]

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from narrows.data.dialect import Dialect
 
-__all__ = ["Spelling"]
+__all__ = ["ColumnType"]
 
 _WHOLE = r"^[ \t]*[-+]?[0-9]+[ \t]*$"
 _PADDED = r"^[ \t]*[-+]?0[0-9]+[ \t]*$"
@@ -17,7 +17,7 @@ _PLUS = r"^[ \t]*\+[0-9]+[ \t]*$"
 _WORDS = r"^[ \t]*[-+]?(?i:inf|infinity|nan)[ \t]*$"
 
 
-class Spelling:
+class ColumnType:
     """Finds the type of one column from its cells as they are spelled.
 
     Whole numbers are int64; if some have leading zeros or do not fit 64 bits the column is text, and so are numbers
